@@ -1,0 +1,48 @@
+"""One small neural network, three answers: maximum likelihood, maximum a posteriori, and the full posterior.
+
+Names are loaded when they are first used, so that importing the package is quick.
+"""
+
+import importlib
+from importlib import metadata
+
+__version__ = metadata.version("bayesnn-pymc")
+
+_HOMES = {
+    "data": ("Dataset", "Scaling", "load_data", "simulate"),
+    "losses": ("LOSSES", "Loss", "loss_table", "verify_loss"),
+    "priors": (
+        "ElasticNet",
+        "Flat",
+        "HalfFlat",
+        "HalfNormal",
+        "Hierarchical",
+        "Laplace",
+        "Normal",
+        "Prior",
+        "StudentT",
+        "penalty_table",
+    ),
+    "network": ("ACTIVATIONS", "MLP"),
+    "model": ("build_model",),
+    "fitting": ("fit_map", "fit_mle", "fit_posterior", "mle_exists"),
+    "predict": ("predict", "score"),
+}
+_MODULES = ("data", "diagnostics", "errors", "fitting", "losses", "model", "network", "plots", "priors", "symmetry", "tree")
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name):
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f"bayesnn.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"bayesnn.{name}")
+    raise AttributeError(f"module 'bayesnn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*__all__, *_MODULES})

@@ -1,0 +1,304 @@
+"""The command line: fit, compare, predict, and look at the tables."""
+
+import sys
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesnn.errors import BayesnnError, DataError, SpecError
+
+app = typer.Typer(
+    help="One small neural network, three answers: maximum likelihood, maximum a posteriori, the full posterior.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_LOSS_OF_TASK = {
+    "regression": "squared_error",
+    "binary": "binary_cross_entropy",
+    "classes": "cross_entropy",
+    "count": "poisson",
+    "ordinal": "ordinal",
+}
+_PICTURES = {"fits.png": "the three answers", "traces.png": "what the chains say", "optima.png": "where the starts ended"}
+
+
+class Kind(StrEnum):
+    """The three answers."""
+
+    mle = "mle"
+    map = "map"
+    posterior = "posterior"
+
+
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
+Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
+Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
+Activation = Annotated[str, typer.Option(help="Activation of the hidden units.")]
+PriorSd = Annotated[float, typer.Option(help="Standard deviation of the normal prior of all weights and biases.")]
+Noise = Annotated[float | None, typer.Option(help="Known noise scale, in scaled units; learned if left out.")]
+Restarts = Annotated[int, typer.Option(help="Random starts of MLE and MAP.")]
+Draws = Annotated[int, typer.Option(help="Draws of each chain.")]
+Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain.")]
+Chains = Annotated[int, typer.Option(help="Number of chains.")]
+Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
+
+
+def main():
+    """Run the command line; an error of the user's data or options is one message and exit code 1."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except BayesnnError as error:
+        _console(stderr=True).print(f"[bold red]{type(error).__name__}[/bold red]: ", end="")
+        _console(stderr=True).print(str(error), markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _console(**kwargs):
+    from rich.console import Console
+
+    return Console(**kwargs)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    console = _console(stderr=True)
+    console.print(f"[bold yellow]{category.__name__}[/bold yellow]: ", end="")
+    console.print(str(message), markup=False, highlight=False)
+
+
+def _load(data, target, task, seed):
+    from bayesnn.data import load_data
+
+    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).exists()
+    return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+
+
+def _network(data, loss, hidden, activation, prior_sd, noise):
+    from bayesnn.network import MLP
+    from bayesnn.priors import Normal
+
+    try:
+        widths = tuple(int(h) for h in hidden.split(",") if h.strip() and int(h) != 0)
+    except ValueError:
+        raise SpecError(
+            f"Got --hidden {hidden!r}; it must be whole numbers separated by commas. Write --hidden 16,16, or 0 for none."
+        ) from None
+    name = loss or _LOSS_OF_TASK[data.task]
+    return MLP(hidden=widths, activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
+
+
+def _save(tree, path, console):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tree.to_netcdf(path)
+    console.print(f"  saved {path}")
+
+
+def _fit(kind, net, data, *, restarts, draws, tune, chains, seed):
+    from bayesnn.fitting import fit_map, fit_mle, fit_posterior
+
+    if kind == Kind.posterior:
+        return fit_posterior(net, data, draws=draws, tune=tune, chains=chains, random_seed=seed)
+    fit = fit_mle if kind == Kind.mle else fit_map
+    return fit(net, data, restarts=restarts, random_seed=seed, nonexistent="flag")
+
+
+def _print_frame(frame, console, title):
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in frame.columns:
+        table.add_column(str(name), justify="right")
+    for label, row in frame.iterrows():
+        table.add_row(str(label), *("" if v != v else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+    console.print(table)
+
+
+@app.command()
+def compare(
+    data: Data = "diabetes",
+    target: Target = None,
+    task: Task = None,
+    loss: Loss = None,
+    hidden: Hidden = "3",
+    activation: Activation = "tanh",
+    prior_sd: PriorSd = 1.0,
+    noise: Noise = None,
+    restarts: Restarts = 20,
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    chains: Chains = 4,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for fits, table and pictures.")] = Path("bayesnn-compare"),
+):
+    """Fit MLE, MAP and posterior to the same data, and compare them in a table and in pictures."""
+    console = _console()
+    dataset = _load(data, target, task, seed)
+    net = _network(dataset, loss, hidden, activation, prior_sd, noise)
+    console.print(repr(dataset), markup=False, highlight=False)
+    console.print(repr(net), markup=False, highlight=False)
+    console.print("The first run on a machine compiles for up to a minute before anything moves.", style="dim")
+    fits = []
+    for kind in Kind:
+        fits.append(_fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed))
+        _save(fits[-1], out / f"{kind}.nc", console)
+
+    from bayesnn.diagnostics import compare as table_of
+
+    table = table_of(*fits, data=dataset if dataset.X_test is not None else None)
+    table.to_csv(out / "comparison.csv")
+    _print_frame(table, console, f"{dataset.name}: three answers")
+    for fit in fits[:2]:
+        console.print(f"{fit.attrs['bayesnn_kind'].upper()}: {fit.attrs['bayesnn_message']}", highlight=False)
+
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from bayesnn.plots import plot_fits, plot_optima, plot_traces
+
+    axes = {
+        "fits.png": plot_fits(*fits, data=dataset),
+        "traces.png": plot_traces(fits[2]),
+        "optima.png": plot_optima(fits[1]),
+    }
+    for name, drawn in axes.items():
+        drawn.flat[0].figure.savefig(out / name, dpi=150)
+        console.print(f"  drew {out / name}: {_PICTURES[name]}")
+
+
+@app.command()
+def fit(
+    kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
+    data: Data = "diabetes",
+    target: Target = None,
+    task: Task = None,
+    loss: Loss = None,
+    hidden: Hidden = "3",
+    activation: Activation = "tanh",
+    prior_sd: PriorSd = 1.0,
+    noise: Noise = None,
+    restarts: Restarts = 20,
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    chains: Chains = 4,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
+):
+    """Fit one of the three answers and write it to a netCDF file."""
+    from bayesnn.predict import score
+
+    console = _console()
+    dataset = _load(data, target, task, seed)
+    net = _network(dataset, loss, hidden, activation, prior_sd, noise)
+    tree = _fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed)
+    _save(tree, out or Path(f"{kind}.nc"), console)
+    for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
+        if where == "in-sample" or dataset.X_test is not None:
+            figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())
+            console.print(f"{where}: {figures}", highlight=False)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
+    data: Annotated[Path, typer.Option(help="CSV file with the fit's feature columns.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the predictions.")] = Path("predictions.csv"),
+    prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+):
+    """Predict the rows of a CSV file with a fit."""
+    import pandas as pd
+
+    from bayesnn.predict import predict as predictions_of
+    from bayesnn.tree import problem_of
+
+    tree = open_fit(run)
+    if not data.exists():
+        raise DataError(f"Got --data {data}; there is no such file. Give the path of a CSV file with a header line.")
+    frame = pd.read_csv(data)
+    missing = [c for c in problem_of(tree).feature_names if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted."
+        )
+    found = predictions_of(tree, frame, prob=prob)
+    wide = {}
+    for name, var in found.data_vars.items():
+        if var.ndim == 1:
+            wide[name] = var.to_numpy()
+        else:
+            many = var.shape[1] > 1
+            wide |= {f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)}
+    pd.DataFrame(wide).to_csv(out, index=False)
+    _console().print(f"wrote {len(frame)} predictions to {out}")
+
+
+def open_fit(path):
+    """Read a fit from a netCDF file.
+
+    Parameters
+    ----------
+    path : path
+        Written by `to_netcdf`.
+
+    Returns
+    -------
+    xarray.DataTree
+        The fit, in memory.
+
+    Raises
+    ------
+    FitError
+        No such file, or not a fit.
+    """
+    import xarray as xr
+
+    from bayesnn.errors import FitError
+    from bayesnn.tree import kind_of
+
+    try:
+        with xr.open_datatree(path) as tree:
+            tree.load()
+    except (OSError, ValueError) as error:
+        raise FitError(f"Got {path}, which can't be read as netCDF ({error}). Write one with `bayesnn fit`.") from error
+    kind_of(tree)
+    return tree
+
+
+@app.command(name="data")
+def data_command(
+    name: Annotated[str | None, typer.Argument(help="A bundled data set; all are listed if left out.")] = None,
+):
+    """List the bundled data sets, or describe one."""
+    from bayesnn.data import NAMES, load_data
+
+    console = _console()
+    for known in [name] if name else NAMES:
+        dataset = load_data(known)
+        console.print(repr(dataset), markup=False, highlight=False)
+        console.print(f"  {dataset.description}", style="dim", markup=False, highlight=False)
+
+
+@app.command()
+def losses(
+    verify: Annotated[bool, typer.Option("--verify", help="Check every row numerically.")] = False,
+):
+    """Show the table of losses and the likelihoods that they are."""
+    from bayesnn.losses import LOSSES, loss_table, verify_loss
+
+    console = _console()
+    console.print(loss_table())
+    if verify:
+        for loss in LOSSES.values():
+            console.print(repr(verify_loss(loss)), highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""What the fits say about each other, and what the chains of a posterior say about themselves."""
+
+from bayesnn.diagnostics.compare import compare
+
+__all__ = ["compare"]

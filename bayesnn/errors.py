@@ -1,0 +1,72 @@
+"""Named errors: each says what was got, the rule it breaks, and the remedy."""
+
+import difflib
+
+
+class BayesnnError(ValueError):
+    """Base class of every error that bayesnn raises on purpose."""
+
+
+class DataError(BayesnnError):
+    """The data break a rule: shape, type, NaN, labels out of range, a constant column."""
+
+
+class SpecError(BayesnnError):
+    """The network, loss, prior or an option is not one that exists or makes sense."""
+
+
+class UnknownNameError(SpecError):
+    """A name that is not in its table; the message gives the nearest known one.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, such as ``"activation"``.
+    got : object
+        The name as it was given.
+    known : iterable of str
+        The names that exist.
+    """
+
+    def __init__(self, kind, got, known):
+        self.kind, self.got, self.known = kind, got, tuple(known)
+        near = difflib.get_close_matches(str(got), self.known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"Got {kind} {got!r}; known are {', '.join(map(repr, self.known))}.{hint}")
+
+
+class ImproperPriorError(SpecError):
+    """A flat prior where a posterior is asked for: the integral over it need not be finite."""
+
+
+class NoOptimumError(BayesnnError):
+    """The function to be maximised has no maximum; its numbers are attributes.
+
+    Parameters
+    ----------
+    message : str
+        What was found, the rule, and the remedy.
+    **numbers
+        The evidence (a margin, a direction, a norm), kept as attributes.
+    """
+
+    def __init__(self, message, **numbers):
+        super().__init__(message)
+        self.numbers = numbers
+        self.__dict__.update(numbers)
+
+
+class NoMLEError(NoOptimumError):
+    """The maximum likelihood estimate does not exist (separated classes, or a fit without residuals and a free noise)."""
+
+
+class NoMAPError(NoOptimumError):
+    """The posterior density has no maximum (a hierarchical scale that collapses to zero)."""
+
+
+class FitError(BayesnnError):
+    """A fit failed, or a tree that is not a bayesnn fit was given."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit returned, but its numbers are not to be trusted as they are; the message says which and why."""

@@ -1,0 +1,244 @@
+"""The posterior: NUTS on the model's density, by nutpie, PyMC or NumPyro."""
+
+import time
+import warnings
+
+import numpy as np
+
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
+from bayesnn.fitting.progress import announce
+from bayesnn.model import model_of
+from bayesnn.tree import make_tree, params_of, prepare, to_dataset
+
+SAMPLERS = ("nutpie", "pymc", "numpyro")
+
+
+def fit_posterior(
+    net,
+    X,
+    y=None,
+    *,
+    draws=1000,
+    tune=1000,
+    chains=4,
+    cores=None,
+    sampler="nutpie",
+    random_seed=None,
+    target_accept=0.8,
+    scaling=None,
+    log_likelihood=False,
+    log_prior=False,
+    progressbar=True,
+):
+    r"""Draw from the posterior, :math:`p(\theta \mid y) \propto p(y \mid \theta)\, p(\theta)`, by NUTS.
+
+    A network's posterior has at least as many modes as its symmetry group has elements. Chains that settle in
+    different mirror images disagree about the weights (R-hat far above 1) and agree about the function:
+    `bnn.diagnose` tells that case from a failure. This function warns only if the chains disagree about the
+    function itself, or diverge.
+
+    Parameters
+    ----------
+    net : MLP
+        The network, with a proper prior.
+    X : array (n, p), DataFrame or Dataset
+        Inputs. A Dataset brings its training targets, names and scaling.
+    y : array (n,) or (n, K), optional
+        Targets; left out when `X` is a Dataset.
+    draws, tune : int
+        Draws to keep and to warm up with, for each chain.
+    chains : int
+        Number of chains, each started from its own draw from the prior.
+    cores : int, optional
+        Chains run at a time; None takes as many as the machine has.
+    sampler : {"nutpie", "pymc", "numpyro"}
+        Which implementation of NUTS to use.
+    random_seed : int, optional
+        Seed of starts and draws.
+    target_accept : float
+        Mean acceptance probability that the step size is tuned to.
+    scaling : None, "standard", False or Scaling
+        As for `fit_mle`.
+    log_likelihood : bool
+        Keep each observation's log-likelihood, for `arviz.loo`.
+    log_prior : bool
+        Keep each draw's log-prior, for `arviz.psense_summary`.
+    progressbar : bool
+        Show progress.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``; interrupted by the keyboard, the
+        draws so far.
+
+    Raises
+    ------
+    ImproperPriorError
+        A flat prior: its posterior need not be a distribution.
+    DataError
+        Data that break a rule, before anything is compiled.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Divergent transitions, or an R-hat of the function above 1.05.
+
+    References
+    ----------
+    M. D. Hoffman and A. Gelman, "The No-U-Turn Sampler", Journal of Machine Learning Research 15 (2014).
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(), noise=0.3, prior=bnn.Normal(1.0))
+    >>> post = bnn.fit_posterior(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0], random_seed=1, progressbar=False)
+    >>> dict(post.posterior["W1"].sizes)
+    {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
+    """
+    if sampler not in SAMPLERS:
+        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    for name, value, least in (("draws", draws, 1), ("tune", tune, 0), ("chains", chains, 1)):
+        if isinstance(value, bool) or int(value) != value or value < least:
+            raise SpecError(f"Got {name}={value!r}; it must be an integer of at least {least}.")
+    if not 0 < target_accept < 1:
+        raise SpecError(f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Try 0.9 where there are divergences.")
+    problem = prepare(net, X, y, scaling=scaling)
+    if not net.proper:
+        raise ImproperPriorError(
+            f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, and "
+            "the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
+        )
+    began = time.perf_counter()
+    announce("Compiling the posterior; the first time on a machine this takes up to a minute.", show=progressbar)
+    seed = int(np.random.default_rng(random_seed).integers(2**31))
+    options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "target_accept": target_accept}
+    run = _nutpie if sampler == "nutpie" else _pymc
+    found = run(model_of(problem), sampler, seed, progressbar, options)
+
+    posterior = found["posterior"].to_dataset()
+    complete = ~np.isnan(posterior[next(iter(posterior.data_vars))].to_numpy()).reshape(
+        posterior.sizes["chain"], posterior.sizes["draw"], -1
+    ).any(axis=(0, 2))
+    if complete.sum() < draws:
+        warnings.warn(
+            f"Sampling was interrupted: {int(complete.sum())} of {draws} draws of each chain are kept.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    keep = {"draw": np.flatnonzero(complete)}
+    params = {str(k): v.transpose("chain", "draw", ...).isel(keep).to_numpy() for k, v in posterior.data_vars.items()}
+    batch = {"chain": np.arange(posterior.sizes["chain"]), "draw": np.arange(int(complete.sum()))}
+    stats = _statistics(found["sample_stats"].to_dataset().isel(keep), batch)
+    tree = make_tree(
+        "posterior",
+        problem,
+        to_dataset({name: params[name] for name in _order(params)}, problem, batch),
+        groups={"sample_stats": stats},
+        attrs={"bayesnn_sampler": sampler, "bayesnn_tune": int(tune), "sampling_time": time.perf_counter() - began},
+    )
+    _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
+    _warn(tree, problem)
+    return tree
+
+
+def _statistics(stats, batch):
+    """The statistics that every sampler has, under one name each."""
+    import xarray as xr
+
+    names = {
+        "diverging": ("diverging",),
+        "energy": ("energy",),
+        "lp": ("lp", "logp"),
+        "tree_depth": ("tree_depth", "depth"),
+        "reached_max_treedepth": ("reached_max_treedepth", "maxdepth_reached"),
+        "n_steps": ("n_steps",),
+        "step_size": ("step_size",),
+        "acceptance_rate": ("acceptance_rate", "mean_tree_accept"),
+    }
+    found = {name: next((stats[k] for k in known if k in stats), None) for name, known in names.items()}
+    return xr.Dataset(
+        {k: (("chain", "draw"), v.transpose("chain", "draw").to_numpy()) for k, v in found.items() if v is not None},
+        coords=batch,
+    )
+
+
+def _order(params):
+    """Layer by layer, then the rest."""
+    return sorted(params, key=lambda k: (0, int(k[1:]), k[0]) if k[0] in "Wb" else (1, 0, k))
+
+
+def _nutpie(model, sampler, seed, progressbar, options):
+    import nutpie
+
+    compiled = nutpie.compile_pymc_model(
+        model,
+        var_names=[rv.name for rv in model.free_RVs],
+        default_initialization_strategy="prior",
+        jitter_rvs=set(),
+    )
+    return nutpie.sample(compiled, seed=seed, save_warmup=False, progress_bar=progressbar, **options)
+
+
+def _pymc(model, sampler, seed, progressbar, options):
+    import pymc as pm
+
+    target_accept = options.pop("target_accept")
+    return pm.sample(
+        model=model,
+        nuts_sampler=sampler,
+        nuts={"target_accept": target_accept},
+        random_seed=seed,
+        progressbar=progressbar,
+        quiet=not progressbar,
+        var_names=[rv.name for rv in model.free_RVs],
+        compute_convergence_checks=False,
+        **options,
+    )
+
+
+def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
+    import xarray as xr
+
+    params = params_of(tree)
+    batch = {k: tree["posterior"][k] for k in ("chain", "draw")}
+    if log_likelihood:
+        values = problem.net.log_likelihood(params, problem.X, problem.y)
+        obs = tree["observed_data"]["obs"]
+        tree["log_likelihood"] = xr.DataTree(
+            xr.Dataset({"y": (("chain", "draw", "obs"), values)}, coords={**batch, "obs": obs})
+        )
+    if log_prior:
+        values = problem.net.log_prior(params)
+        tree["log_prior"] = xr.DataTree(xr.Dataset({"parameters": (("chain", "draw"), values)}, coords=batch))
+
+
+def _warn(tree, problem):
+    """Warn of what makes the function itself untrustworthy; disagreement about weights alone is symmetry."""
+    import arviz as az
+
+    diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
+    total = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
+    tree.attrs["bayesnn_divergences"] = diverging
+    if diverging:
+        warnings.warn(
+            f"{diverging} of {total} draws diverged: the sampler missed a narrow region. Raise target_accept "
+            "(now and then to 0.95), or use a narrower prior.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    if tree["posterior"].sizes["chain"] < 2 or tree["posterior"].sizes["draw"] < 4:
+        return
+    rows = np.unique(np.linspace(0, len(problem.X) - 1, 20).astype(int))
+    f = problem.net.forward(params_of(tree), problem.X[rows])
+    f = f.reshape(*f.shape[:2], -1)
+    moving = [k for k in range(f.shape[2]) if np.ptp(f[:, :, k]) > 0]
+    rhat = max((float(az.rhat(f[:, :, k])) for k in moving), default=1.0)
+    tree.attrs["bayesnn_function_rhat"] = rhat
+    if rhat > 1.05:
+        warnings.warn(
+            f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): predictions "
+            "are not to be trusted. Draw more and longer chains, or look at bnn.diagnose(post).",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,367 @@
+"""What every loss is: a likelihood, and the checks that the losses share."""
+
+import numbers
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bayesnn.data import as_array
+from bayesnn.errors import DataError, SpecError
+
+
+def _set_parameter(loss, name, upper, remedy):
+    """Store a loss's parameter as a float, or raise when it is not a number between 0 and `upper`."""
+    value = getattr(loss, name)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < upper:
+        rule = "a positive finite number" if np.isinf(upper) else f"a number between 0 and {upper:g}, ends excluded"
+        raise SpecError(f"Got {type(loss).__name__}({name}={value!r}); {name} must be {rule}. {remedy}")
+    object.__setattr__(loss, name, float(value))
+
+
+def _scale(loss, noise):
+    """Return the noise scale as an array, or raise when it is missing or not positive and finite."""
+    if noise is None:
+        raise SpecError(
+            f"Got no noise for the loss {loss.name!r}; its {loss.likelihood} likelihood has a scale. Pass noise=."
+        )
+    scale = np.asarray(noise, dtype=float)
+    if not np.all((scale > 0) & (scale < np.inf)):
+        raise SpecError(f"Got noise={noise!r}; a noise scale must be positive and finite. Give the scale, not its log.")
+    return scale
+
+
+def _thresholds(cutpoints):
+    """Return cutpoints as an array (..., 1, K - 1), or raise when they are missing or do not increase."""
+    if cutpoints is None:
+        raise SpecError("Got no cutpoints; the loss 'ordinal' with K classes needs K - 1 of them. Pass cutpoints=.")
+    c = np.asarray(cutpoints, dtype=float)[..., None, :]
+    if not np.all(np.diff(c) > 0):
+        raise SpecError(f"Got cutpoints {cutpoints}; they must increase. Sort them, and drop equal ones.")
+    return c
+
+
+def _pair(y, f, width):
+    """Return y and f as arrays after checking that f is (..., n, width) for the n rows of y."""
+    y, f = np.asarray(y), np.asarray(f, dtype=float)
+    if y.ndim not in (1, 2) or f.ndim < 2 or f.shape[-2:] != (y.shape[0], width):
+        raise DataError(
+            f"Got y of shape {y.shape} and network output f of shape {f.shape}; f must be (..., n, {width}) for the n "
+            "rows of y, with one column for each output. A single output needs f[..., None]."
+        )
+    return y, f
+
+
+def _pick(log_probs, y):
+    """Return each row's log-probability of its label; labels outside the table are an error, not a wrap-around."""
+    y = np.asarray(y)
+    classes = log_probs.shape[-1]
+    if y.ndim != 1 or np.any((y < 0) | (y >= classes) | (y % 1 != 0)):
+        raise DataError(
+            f"Got labels {np.unique(y)}; they must be integers 0..{classes - 1}. Use check_target(y) first."
+        )
+    return log_probs[..., np.arange(y.size), y.astype(np.int64)]
+
+
+def _column(loss, y, what):
+    """Return y as one finite float column (n,), or raise with the remedy that fits the loss."""
+    values = np.asarray(y)
+    if values.dtype.kind in "SUO" and any(isinstance(value, str | bytes) for value in values.ravel()):
+        raise DataError(
+            f"Got {what} such as {str(values.ravel()[0])!r} for the loss {loss.name!r}; they must be numbers. "
+            "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+        )
+    y = as_array(y, "y", ndim=(1, 2))
+    if y.ndim == 2 and y.shape[1] > 1:
+        remedy = (
+            "One-hot rows become labels by y.argmax(axis=1)."
+            if loss.task in ("binary", "classes", "ordinal")
+            else "Fit one at a time."
+        )
+        raise DataError(f"Got y of shape {y.shape}; the loss {loss.name!r} takes one target, (n,). {remedy}")
+    return y.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Loss:
+    r"""A loss with its likelihood: -log p(y | f) = a * loss + b for each observation and target.
+
+    Base class of the losses in this module. `y` is (n,) for one target, counts or labels and (n, K) for several
+    regression targets. The network output `f` is (..., n, m); the leading axes (chain, draw) are a batch, and `noise`
+    and `cutpoints` carry the same leading axes: (...,) and (..., K - 1).
+
+    Attributes
+    ----------
+    name, likelihood : str
+        Names of the loss and of the distribution that it belongs to.
+    task : {"regression", "binary", "classes", "count", "ordinal"}
+        What kind of target it takes.
+    has_noise : bool
+        Whether one scale `noise`, in units of y, belongs to the likelihood.
+    output_bias : bool
+        Whether the network's output layer has a bias (only ordinal has none: its cutpoints do that job).
+    """
+
+    name: ClassVar[str]
+    likelihood: ClassVar[str]
+    task: ClassVar[str]
+    has_noise: ClassVar[bool] = False
+    output_bias: ClassVar[bool] = True
+    _table: ClassVar[tuple[str, str, str, str]]
+
+    def n_outputs(self, y) -> int:
+        """Return how many outputs m the network needs for this target.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The training target.
+
+        Returns
+        -------
+        int
+            K for K regression targets, the number of classes for cross-entropy, 2 for the Gaussian NLL, else 1.
+        """
+        return 1
+
+    def output_names(self, y) -> list[str]:
+        """Return a name for each of the `n_outputs(y)` outputs.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The training target.
+
+        Returns
+        -------
+        list of str
+        """
+        raise NotImplementedError
+
+    def check_target(self, y, *, classes=None):
+        """Return the target validated and converted.
+
+        Parameters
+        ----------
+        y : array, shape (n,), (n, 1) or (n, K)
+            The target; a single column becomes (n,).
+        classes : int, optional
+            For labels: the number of classes, when a fit has already fixed it. New data need not hold every class, so
+            only the range 0..classes - 1 is checked then.
+
+        Returns
+        -------
+        ndarray
+            float64 for regression, int64 for labels and counts.
+
+        Raises
+        ------
+        DataError
+            If y has the wrong shape or type, or labels or counts outside their range.
+        """
+        raise NotImplementedError
+
+    def loss(self, y, f, *, noise=None, cutpoints=None):
+        """Return the loss that a practitioner minimises, for each observation, summed over targets.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The target.
+        f : array, shape (..., n, m)
+            The network output.
+        noise : array, shape (...,), optional
+            The scale, used by `huber` and `student_t` only: their losses are in units of it (1 if not given).
+        cutpoints : array, shape (..., K - 1), optional
+            Increasing thresholds, for `ordinal` only.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+        raise NotImplementedError
+
+    def coefficients(self, *, noise=None):
+        """Return a and b of -log p = a * loss + b, for one observation and one target.
+
+        Parameters
+        ----------
+        noise : float or array, optional
+            The scale, in units of y; needed when `has_noise`.
+
+        Returns
+        -------
+        a, b : float or ndarray
+            For counts b depends on y alone: b is then the function `b_of_y`.
+        """
+        return 1.0, 0.0
+
+    def b_of_y(self, y, *, noise=None):
+        """Return the constant b of each observation, summed over targets.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The target.
+        noise : array, shape (...,), optional
+            The scale; needed when `has_noise`.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+        y = np.asarray(y)
+        _, b = self.coefficients(noise=noise)
+        return np.asarray(b)[..., None] * (1 if y.ndim == 1 else y.shape[1]) + np.zeros(y.shape[0])
+
+    def logp(self, y, f, *, noise=None, cutpoints=None):
+        """Return the log density or log mass of each observation, -(a * loss + b).
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The target.
+        f : array, shape (..., n, m)
+            The network output.
+        noise : array, shape (...,), optional
+            The scale; needed when `has_noise`.
+        cutpoints : array, shape (..., K - 1), optional
+            Increasing thresholds; needed for `ordinal`.
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+        a, _ = self.coefficients(noise=noise)
+        loss = self.loss(y, f, noise=noise, cutpoints=cutpoints)
+        return -(np.asarray(a)[..., None] * loss + self.b_of_y(y, noise=noise))
+
+    def noise_mle(self, y, f) -> float | None:
+        """Return the noise scale that maximises the likelihood while f stays fixed.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, K)
+            The target.
+        f : array, shape (n, m)
+            The network output.
+
+        Returns
+        -------
+        float or None
+            None without a noise scale. 0.0 means that the likelihood grows without bound as the scale goes to zero
+            (f passes through the data): there is no MLE then.
+        """
+        return None
+
+    def mean(self, f, *, noise=None, cutpoints=None):
+        """Return the mean of y given the network output.
+
+        Parameters
+        ----------
+        f : array, shape (..., n, m)
+            The network output.
+        noise : array, shape (...,), optional
+            The scale; needed for `quantile`, whose mean is not f.
+        cutpoints : array, shape (..., K - 1), optional
+            Increasing thresholds; needed for `ordinal`.
+
+        Returns
+        -------
+        ndarray
+            Regression and counts: (..., n, K) in units of y. Labels: the class probabilities (..., n, classes), two
+            columns for a binary target.
+        """
+        raise NotImplementedError
+
+    def variance(self, f, *, noise=None):
+        """Return the aleatoric variance: that of y given the network output.
+
+        Parameters
+        ----------
+        f : array, shape (..., n, m)
+            The network output.
+        noise : array, shape (...,), optional
+            The scale; needed when `has_noise`.
+
+        Returns
+        -------
+        ndarray, shape (..., n, K)
+            In squared units of y.
+
+        Raises
+        ------
+        SpecError
+            For labels, which have no variance.
+        """
+        raise SpecError(f"Got the loss {self.name!r}; labels have no variance. Use the probabilities from mean().")
+
+    def sample(self, f, rng, *, noise=None, cutpoints=None):
+        """Return predictive draws of y given the network output, one for each batch element and row.
+
+        Parameters
+        ----------
+        f : array, shape (..., n, m)
+            The network output.
+        rng : numpy.random.Generator
+            The source of randomness.
+        noise : array, shape (...,), optional
+            The scale; needed when `has_noise`.
+        cutpoints : array, shape (..., K - 1), optional
+            Increasing thresholds; needed for `ordinal`.
+
+        Returns
+        -------
+        ndarray, shape (..., n) or (..., n, K)
+            The second form for several regression targets.
+        """
+        raise NotImplementedError
+
+    def cdf(self, y, f, *, noise=None, cutpoints=None):
+        """Probability that a new number is at most `y`, target by target.
+
+        Parameters
+        ----------
+        y : array (n,) or (n, K)
+            Values.
+        f : array (..., n, m)
+            Outputs of the network, with leading batch dimensions.
+        noise : float or array (...,), optional
+            Scale of the likelihood, where it has one.
+        cutpoints : None
+            Not used.
+
+        Returns
+        -------
+        array (..., n, K)
+            Probabilities.
+
+        Raises
+        ------
+        SpecError
+            Labels, which have no order to accumulate.
+        """
+        raise SpecError(f"Got loss {self.name!r}; labels have no distribution function. Use mean() for probabilities.")
+
+    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+        """Add the observed node "y" to the open `pm.Model`: the likelihood that matches the loss.
+
+        Parameters
+        ----------
+        f : TensorVariable, shape (n, m)
+            The network output.
+        y : pm.Data or array, shape (n,) or (n, K)
+            The target, as `check_target` returns it.
+        noise : float or TensorVariable, optional
+            The scale; needed when `has_noise`.
+        cutpoints : TensorVariable, shape (K - 1,), optional
+            Increasing thresholds; needed for `ordinal`.
+        dims : tuple of str
+            Names of the node's axes, ``("obs",)`` or ``("obs", "output")``. They let the node change its size with
+            `pm.set_data`.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        raise NotImplementedError

@@ -1,0 +1,577 @@
+"""Losses of numbers, and the likelihoods that they are."""
+
+import numbers
+from dataclasses import dataclass
+from typing import ClassVar, override
+
+import numpy as np
+from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
+
+from bayesnn.data import as_array
+from bayesnn.losses.base import Loss, _column, _pair, _scale, _set_parameter
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+class _Location(Loss):
+    """Regression with y = f + noise * u, u from one fixed density."""
+
+    task = "regression"
+    has_noise = True
+    _unit_mean: ClassVar[float] = 0.0
+
+    def _rho(self, r, scale):
+        """Return the loss of residuals r."""
+        raise NotImplementedError
+
+    def _unit_variance(self):
+        """Return the variance of u."""
+        raise NotImplementedError
+
+    def _unit_sample(self, rng, size):
+        """Return draws of u."""
+        raise NotImplementedError
+
+    def _unit_cdf(self, u):
+        """Return the distribution function of u."""
+        raise NotImplementedError
+
+    def _node(self, mu, noise, **kwargs):
+        """Build the PyMC node around mu."""
+        raise NotImplementedError
+
+    def _residual(self, y, f):
+        """Return y - f, shape (..., n, K)."""
+        width = 1 if np.ndim(y) == 1 else np.shape(y)[-1]
+        y, f = _pair(y, f, width)
+        return y.reshape(-1, width) - f
+
+    @override
+    def n_outputs(self, y):
+        y = self.check_target(y)
+        return 1 if y.ndim == 1 else y.shape[1]
+
+    @override
+    def output_names(self, y):
+        m = self.n_outputs(y)
+        return ["target"] if m == 1 else [f"target_{k}" for k in range(m)]
+
+    @override
+    def check_target(self, y, *, classes=None):
+        y = as_array(y, "y", ndim=(1, 2))
+        return y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    @override
+    def loss(self, y, f, *, noise=None, cutpoints=None):
+        scale = 1.0 if noise is None else _scale(self, noise)[..., None, None]
+        return self._rho(self._residual(y, f), scale).sum(axis=-1)
+
+    @override
+    def mean(self, f, *, noise=None, cutpoints=None):
+        f = np.asarray(f, dtype=float)
+        return f + self._unit_mean * _scale(self, noise)[..., None, None] if self._unit_mean else f
+
+    @override
+    def variance(self, f, *, noise=None):
+        return np.zeros(np.shape(f)) + self._unit_variance() * _scale(self, noise)[..., None, None] ** 2
+
+    @override
+    def sample(self, f, rng, *, noise=None, cutpoints=None):
+        f = np.asarray(f, dtype=float)
+        scale = _scale(self, noise)[..., None, None]
+        draws = f + scale * self._unit_sample(rng, np.broadcast_shapes(f.shape, scale.shape))
+        return draws[..., 0] if f.shape[-1] == 1 else draws
+
+    @override
+    def cdf(self, y, f, *, noise=None, cutpoints=None):
+        return self._unit_cdf(self._residual(y, f) / _scale(self, noise)[..., None, None])
+
+    @override
+    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+        if noise is None or isinstance(noise, numbers.Real):
+            # PyTensor keeps a Python 0.5 or 3.0 as float32 and takes its logarithm in single precision.
+            noise = np.float64(_scale(self, noise))
+        return self._node(f if y.ndim == 2 else f[:, 0], noise, observed=y, dims=dims)
+
+
+class SquaredError(_Location):
+    r"""Squared error, the loss of a Normal likelihood.
+
+    Notes
+    -----
+    loss = (y - f)^2, a = 1 / (2 s^2), b = log s + log(2 pi) / 2, noise MLE = sqrt(mean (y - f)^2).
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, section 1.2.5. Springer.
+
+    Examples
+    --------
+    The negative log-likelihood of -1, 0, 1 at its maximum:
+
+    >>> import numpy as np
+    >>> import bayesnn as bnn
+    >>> loss = bnn.losses.SquaredError()
+    >>> y, f = np.array([-1.0, 0.0, 1.0]), np.zeros((3, 1))
+    >>> s = loss.noise_mle(y, f)
+    >>> print(f"{s:.6f}, {-loss.logp(y, f, noise=s).sum():.6f}")
+    0.816497, 3.648618
+    """
+
+    name = "squared_error"
+    likelihood = "Normal"
+    _table = ("(y - f)²", "1/(2s²)", "log(s) + log(2π)/2", "sqrt(mean (y - f)²)")
+
+    @override
+    def _rho(self, r, scale):
+        return r**2
+
+    @override
+    def coefficients(self, *, noise=None):
+        s = _scale(self, noise)
+        return 0.5 / s**2, np.log(s) + 0.5 * _LOG_2PI
+
+    @override
+    def noise_mle(self, y, f):
+        return float(np.sqrt(np.mean(self._residual(y, f) ** 2)))
+
+    @override
+    def _unit_variance(self):
+        return 1.0
+
+    @override
+    def _unit_cdf(self, u):
+        return ndtr(u)
+
+    @override
+    def _unit_sample(self, rng, size):
+        return rng.standard_normal(size)
+
+    @override
+    def _node(self, mu, noise, **kwargs):
+        import pymc as pm
+
+        return pm.Normal("y", mu=mu, sigma=noise, **kwargs)
+
+
+class AbsoluteError(_Location):
+    """Absolute error, the loss of a Laplace likelihood; f is the median.
+
+    Notes
+    -----
+    loss = |y - f|, a = 1 / s, b = log(2 s), noise MLE = mean |y - f|. The variance is 2 s^2.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> a, b = bnn.losses.AbsoluteError().coefficients(noise=0.5)
+    >>> print(a, b)
+    2.0 0.0
+    """
+
+    name = "absolute_error"
+    likelihood = "Laplace"
+    _table = ("|y - f|", "1/s", "log(2s)", "mean |y - f|")
+
+    @override
+    def _rho(self, r, scale):
+        return np.abs(r)
+
+    @override
+    def coefficients(self, *, noise=None):
+        s = _scale(self, noise)
+        return 1 / s, np.log(2 * s)
+
+    @override
+    def noise_mle(self, y, f):
+        return float(np.mean(np.abs(self._residual(y, f))))
+
+    @override
+    def _unit_variance(self):
+        return 2.0
+
+    @override
+    def _unit_cdf(self, u):
+        tail = 0.5 * np.exp(-np.abs(u))
+        return np.where(u < 0, tail, 1.0 - tail)
+
+    @override
+    def _unit_sample(self, rng, size):
+        return rng.laplace(size=size)
+
+    @override
+    def _node(self, mu, noise, **kwargs):
+        import pymc as pm
+
+        return pm.Laplace("y", mu=mu, b=noise, **kwargs)
+
+
+@dataclass(frozen=True)
+class Huber(_Location):
+    r"""Huber's loss, that of a density with a Normal centre and Laplace tails.
+
+    Parameters
+    ----------
+    delta : float
+        Where the square turns into a straight line, in units of the noise scale. 1.345 keeps 95% of the efficiency of
+        the mean under Normal noise.
+
+    Raises
+    ------
+    SpecError
+        If delta is not positive and finite.
+
+    Notes
+    -----
+    With u = (y - f) / s the loss is u^2 / 2 for |u| <= delta, else delta (|u| - delta / 2); a = 1 and
+    b = log s + log Z with Z = sqrt(2 pi) erf(delta / sqrt 2) + (2 / delta) exp(-delta^2 / 2). The noise MLE solves
+    mean(u rho'(u)) = 1. Because the loss is in units of s, its outlier threshold delta * s moves with the scale.
+
+    References
+    ----------
+    Huber, P. J. (1964). Robust estimation of a location parameter. Annals of Mathematical Statistics 35, 73-101.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayesnn as bnn
+    >>> bnn.losses.Huber(delta=1.0).loss(np.array([0.5, 3.0]), np.zeros((2, 1)))
+    array([0.125, 2.5  ])
+    """
+
+    delta: float = 1.345
+
+    name: ClassVar[str] = "huber"
+    likelihood: ClassVar[str] = "Huber"
+    _table = (
+        "u²/2 if |u| ≤ δ else δ(|u| - δ/2), u = (y - f)/s",
+        "1",
+        "log(s) + log(sqrt(2π) erf(δ/sqrt(2)) + 2 exp(-δ²/2)/δ)",
+        "root s of mean u ρ'(u) = 1",
+    )
+
+    def __post_init__(self):
+        _set_parameter(self, "delta", np.inf, "The usual choice is 1.345.")
+
+    @property
+    def _log_z(self):
+        """Log of the integral of exp(-rho(u))."""
+        centre = np.sqrt(2 * np.pi) * erf(self.delta / np.sqrt(2))
+        return float(np.log(centre + 2 / self.delta * np.exp(-(self.delta**2) / 2)))
+
+    @override
+    def _rho(self, r, scale):
+        u = np.abs(r) / scale
+        clipped = np.minimum(u, self.delta)
+        return clipped * (u - clipped / 2)
+
+    @override
+    def coefficients(self, *, noise=None):
+        s = _scale(self, noise)
+        return np.ones_like(s)[()], np.log(s) + self._log_z
+
+    @override
+    def noise_mle(self, y, f):
+        r = np.abs(self._residual(y, f))
+        if not r.any():
+            return 0.0
+        # u rho'(u) lies between delta |u| - delta^2 / 4 and u^2, which brackets the only root.
+        low = self.delta * r.mean() / (1 + self.delta**2 / 4)
+        return _root(lambda s: np.mean(np.minimum(r / s, self.delta) * r / s) - 1, low, np.sqrt(np.mean(r**2)))
+
+    @override
+    def _unit_variance(self):
+        d, tail = self.delta, np.exp(-(self.delta**2) / 2)
+        return (np.sqrt(2 * np.pi) * erf(d / np.sqrt(2)) + tail * (4 / d + 4 / d**3)) / np.exp(self._log_z)
+
+    @override
+    def _unit_cdf(self, u):
+        d, z = self.delta, np.exp(self._log_z)
+        tail = np.exp(d * d / 2 - d * np.maximum(np.abs(u), d)) / (d * z)
+        middle = 0.5 + np.sqrt(2 * np.pi) / z * (ndtr(np.clip(u, -d, d)) - 0.5)
+        return np.where(np.abs(u) <= d, middle, np.where(u < 0, tail, 1.0 - tail))
+
+    @override
+    def _unit_sample(self, rng, size):
+        central = np.sqrt(2 * np.pi) * erf(self.delta / np.sqrt(2)) / np.exp(self._log_z)
+        inside = np.sqrt(2) * erfinv(rng.random(size) * erf(self.delta / np.sqrt(2)))
+        outside = self.delta + rng.exponential(1 / self.delta, size)
+        return np.where(rng.random(size) < central, inside, outside) * rng.choice([-1.0, 1.0], size)
+
+    @override
+    def _node(self, mu, noise, **kwargs):
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        delta, log_z, edge = self.delta, self._log_z, float(erf(self.delta / np.sqrt(2)))
+        central = np.sqrt(2 * np.pi) * edge / np.exp(log_z)
+
+        def logp(value, mu, scale):
+            u = pt.abs((value - mu) / scale)
+            clipped = pt.minimum(u, delta)
+            return -clipped * (u - clipped / 2) - pt.log(scale) - log_z
+
+        # A symbolic `dist` and not a NumPy `random`: numba compiles it, where a NumPy function warns and runs slowly.
+        def dist(mu, scale, size):
+            inside = np.sqrt(2) * pt.erfinv(edge * pm.Uniform.dist(0, 1, size=size))
+            outside = delta + pm.Exponential.dist(delta, size=size)
+            u = pt.switch(pm.Bernoulli.dist(central, size=size), inside, outside)
+            return mu + scale * u * (2 * pm.Bernoulli.dist(0.5, size=size) - 1)
+
+        return pm.CustomDist("y", mu, noise, logp=logp, dist=dist, signature="(),()->()", class_name="Huber", **kwargs)
+
+
+@dataclass(frozen=True)
+class Quantile(_Location):
+    r"""Pinball loss, that of an asymmetric Laplace likelihood; f is the q-quantile, not the mean.
+
+    Parameters
+    ----------
+    q : float
+        The quantile to fit, between 0 and 1. q = 0.5 is the median: half the absolute error.
+
+    Raises
+    ------
+    SpecError
+        If q is not between 0 and 1.
+
+    Notes
+    -----
+    With r = y - f: loss = max(q r, (q - 1) r), a = 1 / s, b = log s - log(q (1 - q)), noise MLE = mean loss. The mean
+    is f + s (1 - 2 q) / (q (1 - q)) and the variance s^2 (1 / q^2 + 1 / (1 - q)^2). In PyMC's terms
+    kappa = sqrt(q / (1 - q)) and b = sqrt(q (1 - q)) / s.
+
+    References
+    ----------
+    Koenker, R. and Machado, J. A. F. (1999). Goodness of fit and related inference processes for quantile regression.
+    Journal of the American Statistical Association 94, 1296-1310.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayesnn as bnn
+    >>> bnn.losses.Quantile(q=0.9).loss(np.array([1.0, -1.0]), np.zeros((2, 1)))
+    array([0.9, 0.1])
+    """
+
+    q: float = 0.5
+
+    name: ClassVar[str] = "quantile"
+    likelihood: ClassVar[str] = "AsymmetricLaplace"
+    _table = ("max(q r, (q - 1) r), r = y - f", "1/s", "log(s) - log(q (1 - q))", "mean loss")
+
+    def __post_init__(self):
+        _set_parameter(self, "q", 1, "q=0.5 is the median.")
+
+    @property
+    def _unit_mean(self):
+        """Mean of u."""
+        return 1 / self.q - 1 / (1 - self.q)
+
+    @override
+    def _rho(self, r, scale):
+        return np.maximum(self.q * r, (self.q - 1) * r)
+
+    @override
+    def coefficients(self, *, noise=None):
+        s = _scale(self, noise)
+        return 1 / s, np.log(s) - np.log(self.q * (1 - self.q))
+
+    @override
+    def noise_mle(self, y, f):
+        return float(np.mean(self._rho(self._residual(y, f), 1.0)))
+
+    @override
+    def _unit_variance(self):
+        return 1 / self.q**2 + 1 / (1 - self.q) ** 2
+
+    @override
+    def _unit_cdf(self, u):
+        q = self.q
+        return np.where(
+            u < 0, q * np.exp((1 - q) * np.minimum(u, 0.0)), 1.0 - (1 - q) * np.exp(-q * np.maximum(u, 0.0))
+        )
+
+    @override
+    def _unit_sample(self, rng, size):
+        return rng.exponential(1 / self.q, size) - rng.exponential(1 / (1 - self.q), size)
+
+    @override
+    def _node(self, mu, noise, **kwargs):
+        import pymc as pm
+
+        return pm.AsymmetricLaplace(
+            "y", mu=mu, b=np.sqrt(self.q * (1 - self.q)) / noise, q=np.float64(self.q), **kwargs
+        )
+
+
+@dataclass(frozen=True)
+class StudentT(_Location):
+    r"""Log-quadratic loss, that of a Student t likelihood with fixed degrees of freedom: robust to outliers.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom; 1 is a Cauchy likelihood, large values approach the Normal.
+
+    Raises
+    ------
+    SpecError
+        If nu is not positive and finite.
+
+    Notes
+    -----
+    loss = log(1 + (y - f)^2 / (nu s^2)), a = (nu + 1) / 2, b = log s + log(nu pi) / 2 + log Gamma(nu / 2) -
+    log Gamma((nu + 1) / 2). The noise MLE solves mean((nu + 1) u^2 / (nu + u^2)) = 1 with u = (y - f) / s; it exists
+    only if more than 1 / (nu + 1) of the residuals differ from zero.
+
+    `mean` gives f: the location, and the mean only for nu > 1 (the Cauchy has none). `variance` is infinite for
+    nu <= 2.
+
+    References
+    ----------
+    Lange, K. L., Little, R. J. A. and Taylor, J. M. G. (1989). Robust statistical modeling using the t distribution.
+    Journal of the American Statistical Association 84, 881-896.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayesnn as bnn
+    >>> bnn.losses.StudentT(nu=4.0).variance(np.zeros((1, 1)), noise=1.0)
+    array([[2.]])
+    """
+
+    nu: float = 4.0
+
+    name: ClassVar[str] = "student_t"
+    likelihood: ClassVar[str] = "StudentT"
+    _table = (
+        "log(1 + u²/ν), u = (y - f)/s",
+        "(ν + 1)/2",
+        "log(s) + log(νπ)/2 + lgamma(ν/2) - lgamma((ν + 1)/2)",
+        "root s of mean (ν + 1) u²/(ν + u²) = 1",
+    )
+
+    def __post_init__(self):
+        _set_parameter(self, "nu", np.inf, "The usual choice is 4; a Normal likelihood is loss='squared_error'.")
+
+    @override
+    def _rho(self, r, scale):
+        return np.log1p((r / scale) ** 2 / self.nu)
+
+    @override
+    def coefficients(self, *, noise=None):
+        s = _scale(self, noise)
+        b = np.log(s) + 0.5 * np.log(self.nu * np.pi) + gammaln(self.nu / 2) - gammaln((self.nu + 1) / 2)
+        return np.full_like(s, (self.nu + 1) / 2)[()], b
+
+    @override
+    def noise_mle(self, y, f):
+        r2 = self._residual(y, f) ** 2
+        excess = (self.nu + 1) * np.mean(r2 > 0) - 1
+        if excess <= 0:
+            return 0.0
+        # Below `low` every non-zero residual is so far out that the mean exceeds 1; above `high` none can reach it.
+        low = np.sqrt(r2[r2 > 0].min() * excess / self.nu)
+        high = np.sqrt((self.nu + 1) / self.nu * r2.mean())
+        return _root(lambda s: np.mean((self.nu + 1) * r2 / (self.nu * s**2 + r2)) - 1, low, high)
+
+    @override
+    def _unit_variance(self):
+        return self.nu / (self.nu - 2) if self.nu > 2 else np.inf
+
+    @override
+    def _unit_cdf(self, u):
+        return stdtr(self.nu, u)
+
+    @override
+    def _unit_sample(self, rng, size):
+        return rng.standard_t(self.nu, size)
+
+    @override
+    def _node(self, mu, noise, **kwargs):
+        import pymc as pm
+
+        return pm.StudentT("y", nu=np.float64(self.nu), mu=mu, sigma=noise, **kwargs)
+
+
+def _root(function, low, high):
+    """Solve a decreasing function of a scale for zero between two bounds that rounding may have crossed."""
+    from scipy.optimize import brentq
+
+    low, high = np.log(low) - 1e-6, np.log(high) + 1e-6
+    return float(np.exp(brentq(lambda log_s: function(np.exp(log_s)), low, high, xtol=1e-14)))
+
+
+class GaussianNLL(Loss):
+    r"""Gaussian negative log-likelihood with two outputs: the mean and the log of a scale that depends on x.
+
+    Notes
+    -----
+    With f = (mu, log s): loss = (log s^2 + (y - mu)^2 / s^2) / 2, a = 1, b = log(2 pi) / 2. One target only. The
+    second output takes the place of a shared noise scale.
+
+    References
+    ----------
+    Nix, D. A. and Weigend, A. S. (1994). Estimating the mean and variance of the target probability distribution.
+    Proceedings of the IEEE International Conference on Neural Networks, 55-60.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayesnn as bnn
+    >>> bnn.losses.GaussianNLL().variance(np.array([[0.0, np.log(3.0)]])).round(6)
+    array([[9.]])
+    """
+
+    name = "gaussian_nll"
+    likelihood = "Normal"
+    task = "regression"
+    _table = ("(log(s²) + (y - μ)²/s²)/2, (μ, log s) = f", "1", "log(2π)/2", "s is an output")
+
+    @override
+    def n_outputs(self, y):
+        return 2
+
+    @override
+    def output_names(self, y):
+        return ["mean", "log_scale"]
+
+    @override
+    def check_target(self, y, *, classes=None):
+        return _column(self, y, "values")
+
+    @override
+    def loss(self, y, f, *, noise=None, cutpoints=None):
+        y, f = _pair(y, f, 2)
+        mean, log_scale = f[..., 0], f[..., 1]
+        with np.errstate(over="ignore"):
+            return log_scale + ((y - mean) / np.exp(log_scale)) ** 2 / 2
+
+    @override
+    def coefficients(self, *, noise=None):
+        return 1.0, 0.5 * _LOG_2PI
+
+    @override
+    def mean(self, f, *, noise=None, cutpoints=None):
+        return np.asarray(f, dtype=float)[..., :1]
+
+    @override
+    def variance(self, f, *, noise=None):
+        return np.exp(2 * np.asarray(f, dtype=float)[..., 1:])
+
+    @override
+    def sample(self, f, rng, *, noise=None, cutpoints=None):
+        f = np.asarray(f, dtype=float)
+        return f[..., 0] + np.exp(f[..., 1]) * rng.standard_normal(f.shape[:-1])
+
+    @override
+    def cdf(self, y, f, *, noise=None, cutpoints=None):
+        f = np.asarray(f, dtype=float)
+        return ndtr((np.reshape(y, (-1, 1)) - f[..., :1]) * np.exp(-f[..., 1:]))
+
+    @override
+    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+        import pymc as pm
+
+        return pm.Normal("y", mu=f[:, 0], sigma=pm.math.exp(f[:, 1]), observed=y, dims=dims)

@@ -1,0 +1,193 @@
+"""The table of losses: by name, as JSON, and to look at."""
+
+import dataclasses
+import io
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.losses.base import Loss
+from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
+from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        SquaredError(),
+        AbsoluteError(),
+        Huber(),
+        Quantile(),
+        StudentT(),
+        GaussianNLL(),
+        BinaryCrossEntropy(),
+        CrossEntropy(),
+        Ordinal(),
+        Poisson(),
+    )
+}
+"""Name -> the loss with its default parameters."""
+
+
+def as_loss(loss: str | Loss) -> Loss:
+    """Return the loss for a name, or a loss as it is.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        A name in `LOSSES`, or a loss with its own parameters such as ``Huber(delta=2.0)``.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is not in `LOSSES`.
+    SpecError
+        If `loss` is neither a name nor a loss.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.losses.as_loss("huber")
+    Huber(delta=1.345)
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str):
+        raise SpecError(f"Got loss={loss!r}; it must be a name such as 'squared_error' or a loss such as Huber().")
+    if loss not in LOSSES:
+        raise UnknownNameError("loss", loss, LOSSES)
+    return LOSSES[loss]
+
+
+def loss_to_json(loss: str | Loss) -> dict[str, Any]:
+    """Return the loss as a dictionary that `json` can write.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        The loss.
+
+    Returns
+    -------
+    dict
+        The name under ``"name"`` and the loss's parameters.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.losses.loss_to_json("huber")
+    {'name': 'huber', 'delta': 1.345}
+    """
+    loss = as_loss(loss)
+    return {"name": loss.name, **dataclasses.asdict(loss)}
+
+
+def loss_from_json(d: dict[str, Any]) -> Loss:
+    """Return the loss that `loss_to_json` wrote.
+
+    Parameters
+    ----------
+    d : dict
+        The name under ``"name"`` and the loss's parameters; missing parameters take their defaults.
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    UnknownNameError
+        If the name is not in `LOSSES`.
+    SpecError
+        If the name is missing or a parameter is not one of the loss's.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.losses.loss_from_json({"name": "quantile", "q": 0.9})
+    Quantile(q=0.9)
+    """
+    if not isinstance(d, dict) or "name" not in d:
+        raise SpecError(f"Got {d!r}; a loss in JSON is a dictionary with the key 'name'. Write it with loss_to_json.")
+    kind = type(as_loss(d["name"]))
+    parameters = {key: value for key, value in d.items() if key != "name"}
+    known = [field.name for field in dataclasses.fields(kind)]
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise SpecError(f"Got {unknown} for the loss {d['name']!r}; its parameters are {known}. Remove the others.")
+    return kind(**parameters)
+
+
+@dataclass(frozen=True, repr=False)
+class LossTable:
+    """The loss <-> likelihood table: readable in a terminal and a notebook, `to_frame()` for pandas."""
+
+    rows: tuple[tuple[str, ...], ...]
+    columns: ClassVar[tuple[str, ...]] = ("loss", "formula", "likelihood", "a", "b", "noise MLE")
+
+    def to_frame(self):
+        """Return the table as a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each loss.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(self.columns))
+
+    def __rich__(self):
+        from rich.table import Table
+
+        table = Table(title="-log p(y | f, s) = a * loss + b", show_lines=True)
+        for column in self.columns:
+            table.add_column(column, overflow="fold", no_wrap=column in ("loss", "likelihood"))
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def __str__(self):
+        import shutil
+
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=shutil.get_terminal_size((120, 24)).columns)
+        console.print(self.__rich__())
+        return console.file.getvalue().rstrip()
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", None):
+            return self.to_frame().to_html(index=False)
+
+
+def loss_table() -> LossTable:
+    """Return the table of losses and the likelihoods they belong to.
+
+    Returns
+    -------
+    LossTable
+        One row for each loss: its formula, the likelihood, a and b of -log p = a * loss + b for one observation and
+        one target, and the noise scale s that maximises the likelihood for a fixed network.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> frame = bnn.losses.loss_table().to_frame()
+    >>> frame.loc[frame["loss"] == "squared_error", ["likelihood", "a", "b"]].values.tolist()
+    [['Normal', '1/(2s²)', 'log(s) + log(2π)/2']]
+    """
+    return LossTable(
+        tuple(
+            (loss.name, formula, loss.likelihood, a, b, mle)
+            for loss in LOSSES.values()
+            for formula, a, b, mle in [loss._table]
+        )
+    )

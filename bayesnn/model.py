@@ -1,0 +1,131 @@
+"""From a network and its data to a plain PyMC model."""
+
+import numpy as np
+
+from bayesnn.network import CUTPOINT_SD
+from bayesnn.tree import prepare
+
+
+def build_model(net, X, y=None, *, scaling=None, fused=True):
+    """Write the network as a PyMC model: priors, the network's output ``f``, and the observed node ``y``.
+
+    The model is a plain `pymc.Model` with named dimensions and ``pm.Data`` nodes ``X`` and ``y``: whoever knows
+    PyMC can sample it, extend it under ``with``, or change its data with ``pm.set_data``.
+
+    Parameters
+    ----------
+    net : MLP
+        The network. Flat priors make the model's MAP the MLE.
+    X : array (n, p), DataFrame or Dataset
+        Inputs.
+    y : array (n,) or (n, K), optional
+        Targets; left out when `X` is a Dataset.
+    scaling : None, "standard", False or Scaling
+        As for `fit_map`.
+    fused : bool
+        Evaluate the network in one compiled operation with its gradient (faster); False spells it out in
+        PyTensor's own operations.
+
+    Returns
+    -------
+    pymc.Model
+        Variables ``W1, b1, W2, b2, ..., noise, f, y``; dimensions ``obs, feature, hidden_1, ..., output``.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> data = bnn.load_data("sine_gap", random_seed=1)
+    >>> model = bnn.build_model(bnn.MLP(hidden=(2,), noise=0.2), data.X, data.y)
+    >>> [rv.name for rv in model.basic_RVs]
+    ['W1', 'b1', 'W2', 'b2', 'y']
+    """
+    return model_of(prepare(net, X, y, scaling=scaling), fused=fused)
+
+
+def model_of(problem, *, fused=True):
+    """Write a checked problem as a PyMC model.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted.
+    fused : bool
+        As for `build_model`.
+
+    Returns
+    -------
+    pymc.Model
+        The model.
+    """
+    import pymc as pm
+
+    from bayesnn.ops import mlp_forward
+
+    net = problem.net
+    dims = net.dims()
+    with pm.Model(coords=problem.coords) as model:
+        X = pm.Data("X", problem.X, dims=("obs", "feature"))
+        y_dims = ("obs",) if problem.y.ndim == 1 else ("obs", "output")
+        y = pm.Data("y_data", problem.y, dims=y_dims)
+        weights, biases = [], []
+        for layer in range(1, net.n_layers + 1):
+            fan_in = problem.shapes[f"W{layer}"][0]
+            scale = net.prior.layer_scale(layer)
+            W, b = f"W{layer}", f"b{layer}"
+            weights.append(net.prior.rv(W, kind="weight", fan_in=fan_in, dims=dims[W], scale=scale))
+            biases.append(
+                net.prior.rv(b, kind="bias", fan_in=fan_in, dims=dims[b], scale=scale) if net.has_bias(layer) else None
+            )
+        args = {}
+        if net.loss.has_noise:
+            # np.float64: PyTensor would make float32 of a Python float that fits, such as 0.5, and take its logarithm there.
+            known = net.noise_prior is None
+            args["noise"] = np.float64(net.noise) if known else net.noise_prior.rv("noise")
+        if net.loss.task == "ordinal":
+            args["cutpoints"] = _cutpoints(problem)
+        f = mlp_forward(X, weights, biases, net.activation) if fused else _unfused(X, weights, biases, net.activation)
+        f = pm.Deterministic("f", f, dims=("obs", "output"))
+        net.loss.observe(f, y, dims=y_dims, **args)
+    return model
+
+
+def _cutpoints(problem):
+    """Ordered cutpoints, started evenly spaced so that the ordering holds."""
+    import pymc as pm
+
+    n = int(problem.y.max())
+    start = np.linspace(-1.0, 1.0, n) if n > 1 else np.zeros(1)
+    args = {"shape": n, "transform": pm.distributions.transforms.ordered, "initval": start}
+    if problem.net.prior.proper:
+        return pm.Normal("cutpoints", 0.0, np.float64(CUTPOINT_SD), **args)
+    return pm.Flat("cutpoints", **args)
+
+
+def _unfused(X, weights, biases, activation):
+    """Spell out the network in PyTensor's own operations: the reference for the fused one."""
+    import pytensor.tensor as pt
+
+    phi = {
+        "tanh": pt.tanh,
+        "sigmoid": pt.sigmoid,
+        "relu": lambda x: pt.maximum(x, 0.0),
+        "identity": lambda x: x,
+        "gelu": lambda x: 0.5 * x * pt.erfc(-x / 2**0.5),
+        "silu": lambda x: x * pt.sigmoid(x),
+        "softplus": pt.softplus,
+        "erf": pt.erf,
+        "sin": pt.sin,
+    }[activation]
+    h = X
+    for layer, (W, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        h = h @ W
+        if b is not None:
+            h = h + b
+        if layer < len(weights):
+            h = phi(h)
+    return h

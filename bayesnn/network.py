@@ -1,0 +1,467 @@
+"""The frozen specification of a network, its layer shapes, and its forward pass in NumPy."""
+
+import html
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import special
+
+from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
+from bayesnn.priors import HalfFlat, HalfNormal, Normal, Prior, prior_from_json, prior_to_json
+
+CUTPOINT_SD = 3.0
+"""Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function and the symmetry that it gives to a layer of hidden units.
+
+    Parameters
+    ----------
+    name : str
+        Its name in `ACTIVATIONS`.
+    function : callable
+        The elementwise NumPy function.
+    symmetry : {"odd", "sigmoid", "relu", "identity", "none"}
+        What leaves the layer's function unchanged beyond permuting its units: sign flips (odd), flips with a
+        shift of the next bias (sigmoid), positive rescaling (relu), any invertible matrix (identity), nothing.
+    """
+
+    name: str
+    function: Callable = field(repr=False)
+    symmetry: str
+
+
+ACTIVATIONS = {
+    a.name: a
+    for a in (
+        Activation("tanh", np.tanh, "odd"),
+        Activation("sigmoid", special.expit, "sigmoid"),
+        Activation("relu", lambda x: np.maximum(x, 0.0), "relu"),
+        Activation("identity", lambda x: x, "identity"),
+        Activation("gelu", lambda x: x * special.ndtr(x), "none"),
+        Activation("silu", lambda x: x * special.expit(x), "none"),
+        Activation("softplus", lambda x: np.logaddexp(0.0, x), "none"),
+        Activation("erf", special.erf, "odd"),
+        Activation("sin", np.sin, "odd"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class MLP:
+    r"""A feed-forward network, the loss it is trained with, and the prior on its weights.
+
+    With :math:`h_0 = x` the network is :math:`h_l = \phi(h_{l-1} W_l + b_l)` for each hidden layer and
+    :math:`f(x) = h_L W_{L+1} + b_{L+1}` at the output, which is always linear: for classes, `f` are logits.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Units in each hidden layer. ``()`` has no hidden layer: the linear, logistic or Poisson regression.
+    activation : str
+        One of ``tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin``.
+    loss : str or Loss
+        A name in ``bnn.LOSSES`` or an instance such as ``bnn.losses.Huber(delta=2.0)``.
+    noise : float, HalfNormal, HalfFlat or None
+        Scale of the likelihood, for losses that have one, in the units the model works in (scaled units when a
+        fit scales its data). A number is a known scale; a noise prior makes it a parameter; None means
+        ``HalfNormal(1.0)``.
+    prior : Prior
+        Prior of the weights and biases.
+    bias : bool
+        Whether the layers have biases.
+
+    Raises
+    ------
+    SpecError
+        A width that is not a positive integer, a noise that is not positive, a noise for a loss that has none.
+    UnknownNameError
+        An activation or loss that does not exist; the message has the nearest known name.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(2,), activation="tanh", loss="squared_error", noise=0.2, prior=bnn.Normal(1.0))
+    >>> net
+    MLP(hidden=(2,), activation='tanh', loss=SquaredError(), noise=0.2, prior=Normal(sd=1.0), bias=True)
+    >>> net.shapes(n_features=1, n_outputs=1)
+    {'W1': (1, 2), 'b1': (2,), 'W2': (2, 1), 'b2': (1,)}
+    >>> bnn.MLP.from_json(net.to_json()) == net
+    True
+    """
+
+    hidden: tuple[int, ...] = (3,)
+    activation: str = "tanh"
+    loss: Loss | str = "squared_error"
+    noise: float | HalfNormal | HalfFlat | None = None
+    prior: Prior = field(default_factory=Normal)
+    bias: bool = True
+
+    def __post_init__(self):
+        hidden = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
+        try:
+            widths = tuple(hidden)
+            valid = all(int(h) == h and h > 0 and not isinstance(h, bool) for h in widths)
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise SpecError(
+                f"Got hidden={self.hidden!r}; it must be a tuple of positive integers, one for each hidden layer. "
+                "Write hidden=(8,) for one layer of 8 units, hidden=() for none."
+            )
+        object.__setattr__(self, "hidden", tuple(int(h) for h in widths))
+        if self.activation not in ACTIVATIONS:
+            raise UnknownNameError("activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "loss", as_loss(self.loss))
+        if not isinstance(self.prior, Prior):
+            raise SpecError(
+                f"Got prior={self.prior!r}; it must be a prior such as bnn.Normal(1.0), bnn.Laplace(1.0) or bnn.Flat()."
+            )
+        if not isinstance(self.bias, bool | np.bool_):
+            raise SpecError(f"Got bias={self.bias!r}; it must be True or False. Set the biases' prior in `prior`.")
+        self._check_noise()
+
+    def _check_noise(self):
+        noise = self.noise
+        if noise is None:
+            return
+        if not self.loss.has_noise:
+            raise SpecError(
+                f"Got noise={noise!r} with loss {self.loss.name!r}, whose likelihood ({self.loss.likelihood}) has no "
+                "separate scale. Leave noise out."
+            )
+        if isinstance(noise, HalfNormal | HalfFlat):
+            return
+        if isinstance(noise, bool) or not isinstance(noise, int | float | np.number) or not 0 < noise < np.inf:
+            raise SpecError(
+                f"Got noise={noise!r}; a known noise scale must be a positive finite number, and a learned one a noise "
+                "prior. Write noise=0.2, noise=bnn.HalfNormal(1.0), or leave it out to learn it."
+            )
+        object.__setattr__(self, "noise", float(noise))
+
+    @property
+    def noise_prior(self):
+        """Prior of the noise scale when it is a parameter, otherwise None."""
+        if not self.loss.has_noise or isinstance(self.noise, float):
+            return None
+        return self.noise or HalfNormal(1.0)
+
+    @property
+    def proper(self):
+        """Whether every prior integrates to one, so that there is a posterior whatever the data."""
+        return self.prior.proper and not isinstance(self.noise_prior, HalfFlat)
+
+    @property
+    def flat(self):
+        """The same network under flat priors: its MAP is this network's MLE."""
+        from bayesnn.priors import Flat
+
+        return replace(self, prior=Flat(), noise=HalfFlat() if self.noise_prior else self.noise)
+
+    @property
+    def n_layers(self):
+        """Number of weight matrices: hidden layers plus the output layer."""
+        return len(self.hidden) + 1
+
+    def sizes(self, n_features, n_outputs):
+        """Width of each layer from the inputs to the outputs.
+
+        Parameters
+        ----------
+        n_features, n_outputs : int
+            Columns of `X` and of the network's output.
+
+        Returns
+        -------
+        tuple of int
+            ``(n_features, *hidden, n_outputs)``.
+        """
+        return (int(n_features), *self.hidden, int(n_outputs))
+
+    def has_bias(self, layer):
+        """Whether layer `layer` (1 is the first) has biases; cutpoints take the place of the last ones.
+
+        Parameters
+        ----------
+        layer : int
+            Number of the layer, counted from 1 as in ``W1``.
+
+        Returns
+        -------
+        bool
+            True if there is a variable ``b{layer}``.
+        """
+        return bool(self.bias) and (layer < self.n_layers or self.loss.output_bias)
+
+    def shapes(self, n_features, n_outputs):
+        """Names and shapes of the weights and biases, in the order of the layers.
+
+        Parameters
+        ----------
+        n_features, n_outputs : int
+            Columns of `X` and of the network's output.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            ``{"W1": (n_features, h1), "b1": (h1,), ...}``.
+        """
+        sizes = self.sizes(n_features, n_outputs)
+        out = {}
+        for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+            out[f"W{layer}"] = (fan_in, fan_out)
+            if self.has_bias(layer):
+                out[f"b{layer}"] = (fan_out,)
+        return out
+
+    def dims(self):
+        """Names of the dimensions of every parameter.
+
+        Returns
+        -------
+        dict of str to tuple of str
+            ``{"W1": ("feature", "hidden_1"), "b1": ("hidden_1",), ...}``.
+        """
+        sides = ("feature", *(f"hidden_{i}" for i in range(1, self.n_layers)), "output")
+        return {
+            name: (sides[layer - 1], sides[layer]) if name[0] == "W" else (sides[layer],)
+            for name in self.shapes(1, 1)
+            for layer in [int(name[1:])]
+        }
+
+    def forward(self, params, X):
+        """Evaluate the network, for one weight vector or a whole batch of them.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            ``W1`` (..., p, h1), ``b1`` (..., h1), ... with the same leading batch dimensions.
+        X : array (n, p)
+            Inputs, in the units the model works in.
+
+        Returns
+        -------
+        array (..., n, m)
+            The network's outputs.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesnn as bnn
+        >>> net = bnn.MLP(hidden=(1,), bias=False)
+        >>> net.forward({"W1": np.array([[0.5]]), "W2": np.array([[2.0]])}, np.array([[1.0], [2.0]])).round(6)
+        array([[0.924234],
+               [1.523188]])
+        """
+        phi = ACTIVATIONS[self.activation].function
+        h = np.asarray(X, dtype=float)
+        for layer in range(1, self.n_layers + 1):
+            h = h @ np.asarray(params[f"W{layer}"])
+            if self.has_bias(layer):
+                h = h + np.asarray(params[f"b{layer}"])[..., None, :]
+            if layer < self.n_layers:
+                h = phi(h)
+        return h
+
+    def likelihood_args(self, params):
+        """Parameters of the likelihood beside the network's output.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            As for `forward`; may hold ``noise`` and ``cutpoints``.
+
+        Returns
+        -------
+        dict
+            Keyword arguments for the methods of the loss: ``noise`` and, for ordinal targets, ``cutpoints``.
+        """
+        args = {"noise": self.noise if isinstance(self.noise, float) else params["noise"]} if self.loss.has_noise else {}
+        if "cutpoints" in params:
+            args["cutpoints"] = params["cutpoints"]
+        return args
+
+    def log_likelihood(self, params, X, y):
+        """Log-likelihood of each observation.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            As for `forward`, with ``noise`` when it is learned.
+        X : array (n, p)
+            Inputs.
+        y : array (n,) or (n, K)
+            Targets.
+
+        Returns
+        -------
+        array (..., n)
+            Natural logarithms of densities (or probabilities), summed over targets.
+        """
+        return self.loss.logp(y, self.forward(params, X), **self.likelihood_args(params))
+
+    def log_prior(self, params):
+        """Log density of all priors: weights, biases, their scales, cutpoints and noise.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            As for `forward`, with ``noise``, ``cutpoints`` and ``scale1, ...`` where the model has them.
+
+        Returns
+        -------
+        array (...,)
+            Zero for every flat component; the order of the cutpoints adds no normalising constant.
+        """
+        out = self.prior.logp(params)
+        if self.noise_prior is not None:
+            out = out + self.noise_prior.logp(params["noise"])
+        if "cutpoints" in params and self.prior.proper:
+            z = np.asarray(params["cutpoints"]) / CUTPOINT_SD
+            out = out - np.sum(0.5 * z**2 + np.log(CUTPOINT_SD * np.sqrt(2 * np.pi)), axis=-1)
+        return out
+
+    def to_json(self):
+        """Write the specification as JSON text.
+
+        Returns
+        -------
+        str
+            Read back by `MLP.from_json`.
+        """
+        noise = self.noise
+        if isinstance(noise, HalfNormal | HalfFlat):
+            noise = prior_to_json(noise)
+        return json.dumps(
+            {
+                "hidden": list(self.hidden),
+                "activation": self.activation,
+                "loss": loss_to_json(self.loss),
+                "noise": noise,
+                "prior": prior_to_json(self.prior),
+                "bias": bool(self.bias),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text):
+        """Read a specification that `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+            The JSON text.
+
+        Returns
+        -------
+        MLP
+            Equal to the network that was written.
+
+        Raises
+        ------
+        SpecError
+            Text that is not such JSON, or keys that are missing or unknown.
+        """
+        try:
+            spec = json.loads(text)
+            known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
+            if set(spec) != known:
+                raise SpecError(f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json().")
+        except (json.JSONDecodeError, TypeError) as error:
+            raise SpecError(f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json().") from error
+        noise = spec["noise"]
+        return cls(
+            hidden=tuple(spec["hidden"]),
+            activation=spec["activation"],
+            loss=loss_from_json(spec["loss"]),
+            noise=prior_from_json(noise) if isinstance(noise, dict) else noise,
+            prior=prior_from_json(spec["prior"]),
+            bias=spec["bias"],
+        )
+
+    def to_mermaid(self, n_features=1, n_outputs=1, *, feature_names=None, output_names=None, max_units=8):
+        """Draw the network layer by layer as a Mermaid graph.
+
+        Parameters
+        ----------
+        n_features, n_outputs : int
+            Number of inputs and outputs to draw.
+        feature_names, output_names : sequence of str, optional
+            Labels in place of ``x1, x2, ...`` and ``f1, f2, ...``; their number overrides `n_features`, `n_outputs`.
+        max_units : int
+            Layers wider than this show their first units, an ellipsis, and their last unit.
+
+        Returns
+        -------
+        str
+            A ``graph LR``: inputs on the left, hidden units, outputs on the right.
+
+        Examples
+        --------
+        >>> import bayesnn as bnn
+        >>> print(bnn.MLP(hidden=(1,)).to_mermaid())
+        graph LR
+          subgraph inputs
+            l0_1(("x1"))
+          end
+          subgraph hidden_1["hidden 1: tanh"]
+            l1_1(("h1"))
+          end
+          subgraph outputs["outputs: squared_error, Normal"]
+            l2_1(("f1"))
+          end
+          l0_1 --> l1_1
+          l1_1 --> l2_1
+        """
+        labels = {0: list(feature_names) if feature_names is not None else [f"x{i + 1}" for i in range(n_features)]}
+        for layer, width in enumerate(self.hidden, start=1):
+            labels[layer] = [f"h{i + 1}" for i in range(width)]
+        labels[self.n_layers] = (
+            list(output_names) if output_names is not None else [f"f{i + 1}" for i in range(n_outputs)]
+        )
+        titles = {
+            0: "inputs",
+            **{i: f'hidden_{i}["hidden {i}: {self.activation}"]' for i in range(1, self.n_layers)},
+            self.n_layers: f'outputs["outputs: {self.loss.name}, {self.loss.likelihood}"]',
+        }
+        lines, nodes = ["graph LR"], {}
+        for layer, names in labels.items():
+            shown = list(enumerate(names, start=1))
+            if len(shown) > max_units:
+                shown = [*shown[: max_units - 2], ("more", f"... {len(names) - max_units + 1} more"), shown[-1]]
+            nodes[layer] = [f"l{layer}_{i}" for i, _ in shown]
+            lines.append(f"  subgraph {titles[layer]}")
+            lines += [
+                f'    {node}(("{str(label).replace(chr(34), chr(39))}"))'
+                for node, (_, label) in zip(nodes[layer], shown, strict=True)
+            ]
+            lines.append("  end")
+        lines += [f"  {a} --> {b}" for i in range(self.n_layers) for a in nodes[i] for b in nodes[i + 1]]
+        return "\n".join(lines)
+
+    def _rows(self):
+        """The specification in words, one row a part."""
+        if self.noise_prior is not None:
+            noise = f"learned, prior {self.noise_prior!r}"
+        else:
+            noise = f"known, {self.noise}" if self.loss.has_noise else "none in this likelihood"
+        layers = " → ".join(["inputs", *(f"{h} {self.activation}" for h in self.hidden), "outputs (linear)"])
+        return [
+            ("network", layers + ("" if self.bias else ", no biases")),
+            ("loss", repr(self.loss)),
+            ("likelihood", self.loss.likelihood),
+            ("noise", noise),
+            ("prior", repr(self.prior)),
+        ]
+
+    def _repr_html_(self):
+        """Show the specification as a table in Jupyter."""
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{k}</th><td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in self._rows()
+        )
+        return f"<table><caption>bayesnn.MLP</caption>{rows}</table>"

@@ -1,0 +1,72 @@
+"""Traces of some weights above traces of the function: what the chains disagree about, and what not."""
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.plots.style import CHAINS, new_axes
+from bayesnn.tree import kind_of, params_of, problem_of
+
+
+def plot_traces(post, *, weights=3, inputs=2):
+    """Draw the traces and densities of a few weights, of the noise, and of the function at a few inputs.
+
+    Parameters
+    ----------
+    post : xarray.DataTree
+        From `fit_posterior`.
+    weights : int
+        How many weights to show: one for each of the first hidden units, otherwise the first inputs'.
+    inputs : int
+        At how many training inputs to show the function; they are spread over the first feature.
+
+    Returns
+    -------
+    array (rows, 2) of matplotlib.axes.Axes
+        Traces on the left, densities on the right, a colour for each chain; each row's title has its R-hat.
+
+    Raises
+    ------
+    SpecError
+        A fit without draws.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(), noise=0.3)
+    >>> post = bnn.fit_posterior(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0], random_seed=1, progressbar=False)
+    >>> bnn.plot_traces(post, weights=1, inputs=1).shape
+    (2, 2)
+    """
+    import arviz as az
+    from scipy.stats import gaussian_kde
+
+    if kind_of(post) != "posterior":
+        raise SpecError(f"Got a {kind_of(post)} fit; traces need draws. Pass the tree of fit_posterior.")
+    problem, params = problem_of(post), params_of(post)
+    first = params["W1"]
+    along = first[:, :, 0, :] if problem.net.hidden else first[..., 0]
+    end = "unit" if problem.net.hidden else "input"
+    rows = {f"W1, {end} {k + 1}": along[..., k] for k in range(min(weights, along.shape[-1]))}
+    if "noise" in params:
+        rows["noise"] = params["noise"]
+    order = np.argsort(problem.X[:, 0]) if problem.X.shape[1] else np.arange(len(problem.X))
+    chosen = order[np.linspace(0, len(order) - 1, inputs + 2).astype(int)[1:-1]]
+    f = problem.net.forward(params, problem.X[chosen])
+    rows |= {f"f at training row {i + 1}": f[:, :, k, 0] for k, i in enumerate(chosen)}
+
+    axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
+    for (left, right), (name, draws) in zip(axes, rows.items(), strict=True):
+        for chain, values in enumerate(draws):
+            colour = CHAINS[chain % len(CHAINS)]
+            left.plot(values, color=colour, lw=0.5, alpha=0.85)
+            if np.ptp(values) > 0:
+                grid = np.linspace(draws.min(), draws.max(), 200)
+                right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2, label=f"chain {chain}")
+        rhat = float(az.rhat(draws)) if draws.shape[0] > 1 and draws.shape[1] > 3 else np.nan
+        left.set_title(f"{name}    R-hat {rhat:.2f}", loc="left", fontsize=10)
+        right.set_yticks([])
+        right.set_xlabel("")
+    axes[-1, 0].set_xlabel("draw")
+    axes[-1, 1].set_xlabel("value")
+    axes[0, 1].legend(fontsize=7, frameon=False)
+    return axes

@@ -1,0 +1,259 @@
+"""From a fit and new inputs to means, intervals, the parts of the variance, and scores."""
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.tree import new_inputs, new_targets, params_of, problem_of
+
+_CHUNK = 4_000_000
+"""Most numbers that one block of rows may take, draws included: 32 MB."""
+
+
+def predict(fit, X_new=None, *, prob=0.9):
+    r"""Predict at new inputs, with what is uncertain and why.
+
+    A point estimate predicts with one weight vector, a posterior with the mixture over its draws,
+    :math:`p(y \mid x) = \frac1S \sum_s p(y \mid x, \theta_s)`. The total variance of a number splits into the mean
+    of the likelihood's variance (aleatoric) and the variance of its mean over the draws (epistemic); the entropy
+    of a label into the mean of the likelihood's entropy and the mutual information between label and weights.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit_mle`, `fit_map` or `fit_posterior`, or read back from a file.
+    X_new : array (n, p), DataFrame or Dataset, optional
+        Inputs in the user's units; None predicts at the training inputs.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    xarray.Dataset
+        In the user's units. Numbers: ``mean``, ``lower`` and ``upper`` (interval of a new observation),
+        ``mean_lower`` and ``mean_upper`` (interval of its expectation), ``variance_total``,
+        ``variance_epistemic``, ``variance_aleatoric``, each (obs, output). Labels: ``probability``
+        (obs, class), ``label``, ``entropy``, ``entropy_aleatoric``, ``mutual_information``, in nats.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+    DataError
+        Inputs that break a rule.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> node = bnn.MLP(hidden=(), loss="binary_cross_entropy", bias=False)
+    >>> map_ = bnn.fit_map(node, [-2, -1, 0.5, 1, 2], [0, 1, 0, 1, 1], restarts=3, random_seed=1, progressbar=False)
+    >>> bnn.predict(map_, [[1.5]]).probability.round(4).values
+    array([[0.3156, 0.6844]])
+    """
+    import xarray as xr
+
+    if not 0 < prob < 1:
+        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
+    problem = problem_of(fit)
+    X = problem.X if X_new is None else new_inputs(problem, X_new)
+    params = _flat(params_of(fit))
+    one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
+    blocks = [one(problem, params, X[rows], prob) for rows in _rows(params, X)]
+    merged = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    coords = {"obs": np.arange(len(X))}
+    if one is _numbers:
+        coords["output"] = list(problem.target_names)
+        return xr.Dataset({k: (("obs", "output"), v) for k, v in merged.items()}, coords=coords, attrs={"prob": prob})
+    coords["class"] = list(problem.class_names)
+    dims = {"probability": ("obs", "class")}
+    return xr.Dataset({k: (dims.get(k, ("obs",)), v) for k, v in merged.items()}, coords=coords)
+
+
+def score(fit, X=None, y=None):
+    r"""Score a fit on observations.
+
+    The log pointwise predictive density of observation :math:`i` is
+    :math:`\log \frac1S \sum_s p(y_i \mid x_i, \theta_s)`, by log-sum-exp over the draws; for a point estimate it is
+    the log-likelihood.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit_mle`, `fit_map` or `fit_posterior`.
+    X, y : array (n, p) and array (n,) or (n, K), optional
+        Observations in the user's units; None scores the training rows.
+
+    Returns
+    -------
+    dict of str to float
+        ``n``; ``rmse`` or ``accuracy`` of the mean or most probable label; ``lppd`` for each observation, in nats
+        and for densities in the user's units, with its standard error ``lppd_se``; ``calibration_error``. For
+        numbers that is the mean distance between nominal and empirical coverage of the central intervals at
+        levels .1 to .9, with ``coverage_90`` beside it; for labels the expected calibration error over ten bins
+        of the largest probability, with the Brier score ``brier`` beside it.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+    DataError
+        Observations that break a rule, or only one of `X` and `y`.
+
+    References
+    ----------
+    A. Gelman, J. Hwang and A. Vehtari, "Understanding predictive information criteria for Bayesian models",
+    Statistics and Computing 24 (2014).
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> line = bnn.MLP(hidden=(), noise=0.3)
+    >>> mle = bnn.fit_mle(line, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0], restarts=3, random_seed=1,
+    ...                   progressbar=False)
+    >>> round(bnn.score(mle)["rmse"], 4)
+    0.1619
+    """
+    if (X is None) != (y is None):
+        raise SpecError("Got only one of X and y; a score needs both. Leave both out for the training rows.")
+    problem = problem_of(fit)
+    if X is None:
+        X, y = problem.X, problem.y
+    else:
+        from bayesnn.data import check_rows
+
+        X, y = new_inputs(problem, X), new_targets(problem, y)
+        check_rows(X, y)
+    params = _flat(params_of(fit))
+    net, loss = problem.net, problem.net.loss
+    log_density, outcome, certainty = [], [], []
+    for rows in _rows(params, X):
+        f = net.forward(params, X[rows])
+        args = net.likelihood_args(params)
+        log_density.append(log_mean_exp(loss.logp(y[rows], f, **args)))
+        mean = loss.mean(f, **args).mean(axis=0)
+        outcome.append(mean)
+        if loss.task in ("regression", "count"):
+            certainty.append(_pit(loss, y[rows], f, args))
+    log_density = np.concatenate(log_density) - problem.log_y_sd
+    mean = np.concatenate(outcome)
+    out = {"n": len(X)}
+    if loss.task in ("regression", "count"):
+        target = y if y.ndim == 2 else y[:, None]
+        sd = problem.scaling.y_sd if problem.scaling is not None and problem.scaling.y_sd is not None else 1.0
+        out["rmse"] = float(np.sqrt(np.mean(((mean - target) * np.asarray(sd)) ** 2)))
+    else:
+        out["accuracy"] = float(np.mean(mean.argmax(axis=1) == y))
+    out["lppd"] = float(log_density.mean())
+    out["lppd_se"] = float(log_density.std(ddof=1) / np.sqrt(len(log_density))) if len(log_density) > 1 else np.nan
+    if loss.task in ("regression", "count"):
+        distance = 2 * np.abs(np.concatenate(certainty) - 0.5)
+        levels = np.arange(1, 10) / 10
+        out["coverage_90"] = float(np.mean(distance <= 0.9))
+        out["calibration_error"] = float(np.mean([abs(np.mean(distance <= p) - p) for p in levels]))
+    else:
+        out["brier"] = float(np.mean(np.sum((mean - np.eye(mean.shape[1])[y]) ** 2, axis=1)))
+        out["calibration_error"] = _expected_calibration_error(mean, y)
+    return out
+
+
+def log_mean_exp(log_density):
+    """Logarithm of the mean over the first axis of exponentials, without underflow.
+
+    Parameters
+    ----------
+    log_density : array (S, ...)
+        Natural logarithms.
+
+    Returns
+    -------
+    array (...)
+        Natural logarithms of the means.
+    """
+    from scipy.special import logsumexp
+
+    return logsumexp(log_density, axis=0) - np.log(len(log_density))
+
+
+def _flat(params):
+    """Chains and draws as one axis."""
+    return {k: v.reshape(-1, *v.shape[2:]) for k, v in params.items()}
+
+
+def _rows(params, X):
+    """Slices of rows for which all draws fit into memory."""
+    draws = len(next(iter(params.values())))
+    width = max(v.shape[-1] if v.ndim > 1 else 1 for v in params.values())
+    size = max(1, _CHUNK // (draws * width))
+    return [slice(i, i + size) for i in range(0, len(X), size)]
+
+
+def _numbers(problem, params, X, prob):
+    loss = problem.net.loss
+    f = problem.net.forward(params, X)
+    args = problem.net.likelihood_args(params)
+    mean = loss.mean(f, **args)
+    noise = {"noise": args["noise"]} if "noise" in args else {}
+    epistemic, aleatoric = mean.var(axis=0), loss.variance(f, **noise).mean(axis=0) + np.zeros(mean.shape[1:])
+    tails = [(1 - prob) / 2, (1 + prob) / 2]
+    lower, upper = (_quantile(loss, f, args, p, mean, epistemic + aleatoric) for p in tails)
+    mean_lower, mean_upper = np.quantile(mean, tails, axis=0)
+    out = {"mean": mean.mean(axis=0), "lower": lower, "upper": upper, "mean_lower": mean_lower, "mean_upper": mean_upper}
+    variances = {
+        "variance_total": epistemic + aleatoric,
+        "variance_epistemic": epistemic,
+        "variance_aleatoric": aleatoric,
+    }
+    if problem.scaling is not None and problem.scaling.y_sd is not None:
+        out = {k: problem.scaling.inverse_y(v) for k, v in out.items()}
+        variances = {k: v * np.square(problem.scaling.y_sd) for k, v in variances.items()}
+    return out | variances
+
+
+def _quantile(loss, f, args, p, mean, variance):
+    """Quantile of the mixture over the draws, by bisection of its distribution function."""
+    spread = 50 * np.sqrt(np.where(np.isfinite(variance), variance, 1e6)) + 1.0
+    low, high = mean.min(axis=0) - spread, mean.max(axis=0) + spread
+    if loss.task == "count":
+        low = np.full_like(low, -1.0)
+    for _ in range(48):
+        middle = (low + high) / 2
+        above = loss.cdf(middle, f, **args).mean(axis=0) >= p
+        high, low = np.where(above, middle, high), np.where(above, low, middle)
+    return np.ceil(low) if loss.task == "count" else (low + high) / 2
+
+
+def _pit(loss, y, f, args):
+    """Distribution function of the mixture at the observations; for counts the middle of its jump."""
+    at = y if y.ndim == 2 else y[:, None]
+    pit = loss.cdf(at, f, **args).mean(axis=0)
+    if loss.task == "count":
+        pit = (pit + loss.cdf(at - 1, f, **args).mean(axis=0)) / 2
+    return pit
+
+
+def _labels(problem, params, X, prob):
+    loss = problem.net.loss
+    each = loss.mean(problem.net.forward(params, X), **problem.net.likelihood_args(params))
+    probability = each.mean(axis=0)
+    entropy, aleatoric = _entropy(probability), _entropy(each).mean(axis=0)
+    return {
+        "probability": probability,
+        "label": probability.argmax(axis=1),
+        "entropy": entropy,
+        "entropy_aleatoric": aleatoric,
+        "mutual_information": np.maximum(entropy - aleatoric, 0.0),
+    }
+
+
+def _entropy(probability):
+    from scipy.special import entr
+
+    return entr(probability).sum(axis=-1)
+
+
+def _expected_calibration_error(probability, y, bins=10):
+    top = probability.max(axis=1)
+    right = probability.argmax(axis=1) == y
+    bin_of = np.minimum((top * bins).astype(int), bins - 1)
+    return float(
+        sum(abs(right[bin_of == b].mean() - top[bin_of == b].mean()) * np.mean(bin_of == b) for b in np.unique(bin_of))
+    )

@@ -1,0 +1,543 @@
+"""The group of changes of the weights that leave a network's likelihood, and its prior, as they are."""
+
+import html
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.network import ACTIVATIONS, MLP
+from bayesnn.priors import Flat, Hierarchical, Normal
+from bayesnn.tree import prepare
+
+KEEPS = ("posterior", "likelihood")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupElement:
+    """A permutation and signs for every hidden layer; new unit i is ``signs[i]`` times old unit ``permutations[i]``.
+
+    Parameters
+    ----------
+    permutations : tuple of int array (..., m_l)
+        For each hidden layer the old units, counted from 0, in their new order.
+    signs : tuple of int array (..., m_l)
+        For each hidden layer the signs, +1 or -1, of the units in their new order.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> from bayesnn.symmetry import GroupElement
+    >>> g = GroupElement(([1, 2, 0],), ([1, -1, 1],))
+    >>> g, g.inverse(), g @ g.inverse()
+    (GroupElement(+2 -3 +1), GroupElement(+3 +1 -2), GroupElement(+1 +2 +3))
+    """
+
+    permutations: tuple
+    signs: tuple
+
+    def __post_init__(self):
+        for name in ("permutations", "signs"):
+            object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
+        for p, s in zip(self.permutations, self.signs, strict=True):
+            if p.shape[-1:] != s.shape[-1:] or (np.sort(p, axis=-1) != np.arange(p.shape[-1])).any() or (s**2 != 1).any():
+                raise SpecError(
+                    f"Got permutation {p} with signs {s}; a permutation of m units holds 0 to m - 1 once each, and the m "
+                    "signs are +1 or -1. Start from bayesnn.symmetry.random_symmetry."
+                )
+
+    @classmethod
+    def identity(cls, net, batch=()):
+        """The element that changes nothing, for batch dimensions of shape `batch`."""
+        shapes = [(*batch, m) for m in net.hidden]
+        return cls(tuple(np.broadcast_to(np.arange(s[-1]), s) for s in shapes), tuple(np.ones(s, int) for s in shapes))
+
+    def __matmul__(self, first):
+        """Composition: ``(g @ h)`` does h first and then g."""
+        pairs = [np.broadcast_arrays(p, q) for p, q in zip(self.permutations, first.permutations, strict=True)]
+        signs = zip(self.signs, first.signs, pairs, strict=True)
+        return GroupElement(
+            tuple(np.take_along_axis(q, p, -1) for p, q in pairs),
+            tuple(s * np.take_along_axis(np.broadcast_to(t, p.shape), p, -1) for s, t, (p, _) in signs),
+        )
+
+    def inverse(self):
+        """The element that undoes this one."""
+        back = tuple(np.argsort(p, axis=-1) for p in self.permutations)
+        return GroupElement(back, tuple(np.take_along_axis(s, p, -1) for s, p in zip(self.signs, back, strict=True)))
+
+    def __getitem__(self, index):
+        """Elements at an index of the batch dimensions."""
+        return GroupElement(tuple(p[index] for p in self.permutations), tuple(s[index] for s in self.signs))
+
+    def __eq__(self, other):
+        """Whether all permutations and signs are the same."""
+        if not isinstance(other, GroupElement):
+            return NotImplemented
+        mine, theirs = self.permutations + self.signs, other.permutations + other.signs
+        return len(mine) == len(theirs) and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+    def __repr__(self):
+        """One signed number a unit, counted from 1; layers are separated by bars."""
+        if any(p.ndim > 1 for p in self.permutations):
+            return f"GroupElement(batch {self.permutations[0].shape[:-1]})"
+        layers = zip(self.permutations, self.signs, strict=True)
+        return f"GroupElement({' | '.join(' '.join(f'{s * (p + 1):+d}' for p, s in zip(*x, strict=True)) for x in layers)})"
+
+
+def flips(net, keep="posterior"):
+    """For each hidden layer, whether units may flip their sign: odd activations, and sigmoids with a next bias to shift."""
+    if keep not in KEEPS:
+        raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what the elements leave unchanged.")
+    symmetry = ACTIVATIONS[net.activation].symmetry
+    layers = range(1, net.n_layers)
+    if symmetry in ("odd", "identity"):
+        return tuple(True for _ in layers)
+    return tuple(keep == "likelihood" and symmetry == "sigmoid" and _absorbs(net, layer + 1) for layer in layers)
+
+
+def _absorbs(net, layer):
+    """Whether layer `layer` can take up a constant: in its biases, or in the cutpoints."""
+    return net.has_bias(layer) or (layer == net.n_layers and net.loss.task == "ordinal")
+
+
+def layer_orders(net, keep="posterior"):
+    """Number of permutations times number of sign patterns, for each hidden layer."""
+    return tuple(math.factorial(m) * (2**m if flip else 1) for m, flip in zip(net.hidden, flips(net, keep), strict=True))
+
+
+def pick(a, permutation, axis):
+    """Reorder the columns (axis -1) or rows (axis -2) of a batch of matrices by a batch of permutations."""
+    batch = np.broadcast_shapes(a.shape[:-2], permutation.shape[:-1])
+    index = np.broadcast_to(permutation, (*batch, permutation.shape[-1]))
+    return np.take_along_axis(
+        np.broadcast_to(a, (*batch, *a.shape[-2:])), index[..., None, :] if axis == -1 else index[..., :, None], axis
+    )
+
+
+def act(params, layer, permutation, sign, net):
+    """Apply one layer's permutation and signs; a flipped sigmoid unit moves its outgoing weights into the next bias."""
+    out = {name: np.asarray(value) for name, value in params.items()}
+    W, b, V = f"W{layer}", f"b{layer}", f"W{layer + 1}"
+    out[W] = pick(out[W], permutation, -1) * sign[..., None, :]
+    if b in out:
+        out[b] = pick(out[b][..., None, :], permutation, -1)[..., 0, :] * sign
+    rows = pick(out[V], permutation, -2)
+    out[V] = rows * sign[..., :, None]
+    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and _absorbs(net, layer + 1) and (sign < 0).any():
+        # v s(a) = v - v s(-a)
+        _shift(out, layer + 1, np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
+    return out
+
+
+def _shift(params, layer, amount):
+    """Add a constant to the input of a layer, in place: through its bias or, for ordinal targets, the cutpoints."""
+    name, amount = (f"b{layer}", amount) if f"b{layer}" in params else ("cutpoints", -amount)
+    params[name] = params[name] + amount
+
+
+def log_prior(params, net):
+    """Log-prior, zero where the scales of a hierarchical prior are missing, as they are from an MLE."""
+    missing = isinstance(net.prior, Hierarchical) and "scale1" not in params
+    return (net.flat if missing else net).log_prior(params)
+
+
+def apply_symmetry(params, element, net, *, keep="likelihood"):
+    """Permute hidden units and flip their signs; the network's function stays the same.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        Parameters with leading batch dimensions, as for `MLP.forward`. Others than weights and biases are kept.
+    element : GroupElement
+        What to do; its batch dimensions are broadcast against those of `params`.
+    net : MLP
+        The network.
+    keep : {"likelihood", "posterior"}
+        Which flips are allowed: ``"posterior"`` refuses those of sigmoid units, which only the likelihood ignores.
+
+    Returns
+    -------
+    dict of str to array
+        New parameters. Signed permutations are exact: the inverse element gives back every bit.
+
+    Raises
+    ------
+    SpecError
+        Widths that are not the network's, or a sign flip of a unit whose activation has none.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnn as bnn
+    >>> from bayesnn.symmetry import GroupElement, apply_symmetry
+    >>> net = bnn.MLP(hidden=(2,), bias=False)
+    >>> params = {"W1": np.array([[1.0, 2.0]]), "W2": np.array([[3.0], [4.0]])}
+    >>> moved = apply_symmetry(params, GroupElement(([1, 0],), ([-1, 1],)), net)
+    >>> moved["W1"], moved["W2"].ravel()
+    (array([[-2.,  1.]]), array([-4.,  3.]))
+    """
+    widths = tuple(p.shape[-1] for p in element.permutations)
+    if widths != net.hidden:
+        raise SpecError(f"Got an element for layers of {widths} units; the network has {net.hidden}. Build it for this network.")
+    for layer, (sign, allowed) in enumerate(zip(element.signs, flips(net, keep), strict=True), start=1):
+        if not allowed and (sign < 0).any():
+            raise SpecError(
+                f"Got a sign flip in hidden layer {layer}; {net.activation} units of this network have none that keeps the "
+                f"{keep}. Set the signs to +1."
+            )
+    return _apply(params, element, net)
+
+
+def _apply(params, element, net):
+    for layer, (permutation, sign) in enumerate(zip(element.permutations, element.signs, strict=True), start=1):
+        params = act(params, layer, permutation, sign, net)
+    return params
+
+
+def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
+    """Draw uniformly from the finite group of permutations and sign flips.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    random_seed : int or numpy.random.Generator, optional
+        Source of randomness.
+    batch : tuple of int
+        Shape of the batch of independent elements.
+    keep : {"posterior", "likelihood"}
+        ``"likelihood"`` adds the flips of sigmoid units.
+
+    Returns
+    -------
+    GroupElement
+        With leading dimensions `batch`.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.symmetry.random_symmetry(bnn.MLP(hidden=(3,)), random_seed=2)
+    GroupElement(+1 +3 -2)
+    """
+    rng = np.random.default_rng(random_seed)
+    start = GroupElement.identity(net, batch)
+    permutations = tuple(rng.permuted(p, axis=-1) for p in start.permutations)
+    signs = zip(start.signs, flips(net, keep), strict=True)
+    return GroupElement(permutations, tuple(rng.choice([-1, 1], s.shape) if flip else s for s, flip in signs))
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """One family of changes that keep the likelihood.
+
+    Parameters
+    ----------
+    kind : str
+        Permutation, sign flip, flip with shift, shift by pi, rescaling, rotation, linear map, shift, or a shift of
+        logits (in the biases, or in the weights).
+    layer : int
+        Hidden layer that it acts on, counted from 1; for shifts of logits the output layer.
+    words : str
+        What it does.
+    order : int or float
+        Number of its elements; infinite for continuous ones.
+    keeps_prior : bool
+        Whether it keeps the prior, and with it the posterior, too.
+    """
+
+    kind: str
+    layer: int
+    words: str
+    order: int | float
+    keeps_prior: bool
+
+
+@dataclass(frozen=True)
+class SymmetryGroup:
+    """What `symmetry_group` returns: the families of symmetries of a network.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    n_weights : int
+        Number of weights and biases.
+    symmetries : tuple of Symmetry
+        The families that generate the group.
+    """
+
+    net: MLP
+    n_weights: int
+    symmetries: tuple[Symmetry, ...]
+
+    @property
+    def order(self):
+        """Number of elements that keep likelihood and prior; infinite if there is a continuum of them."""
+        return _product(s.order for s in self.symmetries if s.keeps_prior)
+
+    @property
+    def likelihood_order(self):
+        """Number of elements that keep the likelihood."""
+        return _product(s.order for s in self.symmetries)
+
+    @property
+    def finite_order(self):
+        """Number of permutations and sign flips: those that `align`, `canonicalize` and `orbit` work with."""
+        return math.prod(layer_orders(self.net))
+
+    @property
+    def table(self):
+        """The families as a pandas DataFrame, one row each."""
+        import pandas as pd
+
+        columns = ["hidden layer", "symmetry", "what it does", "elements", "keeps likelihood", "keeps prior"]
+        return pd.DataFrame(
+            [(s.layer, s.kind, s.words, s.order, True, s.keeps_prior) for s in self.symmetries], columns=columns
+        )
+
+    def __repr__(self):
+        """The order, then a line a family."""
+        count = {1: "no two equivalent weight vectors", math.inf: "a continuum of equivalent weight vectors"}
+        head = count.get(self.order, f"{self.order} equivalent weight vectors")
+        lines = [f"  layer {s.layer}: {s.words}{'' if s.keeps_prior else ' (the prior breaks it)'}" for s in self.symmetries]
+        return "\n".join([f"SymmetryGroup: {head} in the posterior, of {self.n_weights} weights", *lines])
+
+    def _repr_html_(self):
+        """Show the table in Jupyter."""
+        return f"<p>{html.escape(repr(self).splitlines()[0])}</p>{self.table.to_html(index=False)}"
+
+
+def _product(orders):
+    orders = list(orders)
+    return math.inf if math.inf in orders else math.prod(orders)
+
+
+def symmetry_group(net, n_features=1, n_outputs=1):
+    r"""List the changes of the weights that no data can see, and say which of them the prior sees.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    n_features, n_outputs : int
+        Columns of `X` and of the network's output.
+
+    Returns
+    -------
+    SymmetryGroup
+        With attributes ``order``, ``likelihood_order``, ``finite_order``, ``symmetries`` and ``table``.
+
+    See Also
+    --------
+    check_symmetry : Verify the list on a compiled model, also on one whose prior you have changed.
+
+    Notes
+    -----
+    With layers of :math:`m_l` units the order is :math:`\prod_l m_l!\,2^{m_l}` for odd activations and
+    :math:`\prod_l m_l!` otherwise. Within a layer all priors treat units alike and are even, so permutations and
+    sign flips keep them. What else keeps the likelihood: :math:`\sigma(-a) = 1 - \sigma(a)` flips a sigmoid unit if
+    the next bias takes up the constant; :math:`\sin(a + \pi) = -\sin a`; a ReLU unit may be rescaled; identity units
+    may be mixed by any invertible matrix; softmax ignores a common shift of the logits. A flat prior keeps them all.
+
+    References
+    ----------
+    .. [1] H. J. Sussmann, "Uniqueness of the weights for minimal feedforward nets with a given input-output map",
+       Neural Networks 5 (1992).
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="tanh"))
+    SymmetryGroup: 8 equivalent weight vectors in the posterior, of 7 weights
+      layer 1: reorder the 2 units
+      layer 1: flip the sign of a unit's incoming and outgoing weights and its bias
+    >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
+    2
+    """
+    flat_weights = isinstance(net.prior, Flat)
+    flat_biases = isinstance(net.prior.bias or net.prior, Flat)
+    rows, activation = [], ACTIVATIONS[net.activation]
+    for layer, m in enumerate(net.hidden, start=1):
+        biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
+        flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
+        flat_layer = flat_weights and (flat_biases or not biased)
+        if m > 1:
+            rows.append(("permutation", layer, f"reorder the {m} units", math.factorial(m), True))
+        if activation.symmetry in ("odd", "identity"):
+            words = f"flip the sign of a unit's incoming and outgoing weights{' and its bias' if biased else ''}"
+            rows.append(("sign flip", layer, words, 2**m, True))
+        if net.activation == "sin" and biased:
+            words = "add pi to a unit's bias and flip its outgoing weights; twice: add 2 pi"
+            rows.append(("shift by pi", layer, words, math.inf, flat_biases))
+        if activation.symmetry == "sigmoid" and absorbs:
+            words = "flip a unit's weights and add its old outgoing weights to the next bias"
+            rows.append(("flip with shift", layer, words, 2**m, flat_next))
+        if activation.symmetry == "relu":
+            words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
+            rows.append(("rescaling", layer, words, math.inf, flat_layer))
+        if activation.symmetry == "identity":
+            gaussian = all(isinstance(p, Flat | Normal | Hierarchical) for p in (net.prior, net.prior.bias or net.prior))
+            if m > 1:
+                rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, gaussian))
+            rows.append(("linear map", layer, f"mix the {m} units by any invertible matrix: GL({m})", math.inf, flat_layer))
+            if biased and absorbs:
+                words = "add a constant to a unit's bias and take its effect from the next bias"
+                rows.append(("shift", layer, words, math.inf, flat_biases and flat_next))
+    if net.loss.name == "cross_entropy":
+        last = net.n_layers
+        if net.has_bias(last):
+            rows.append(("shift of logits (biases)", last, "add a constant to all logits", math.inf, flat_biases))
+        words = "add the same vector to the weights of all logits"
+        rows.append(("shift of logits (weights)", last, words, math.inf, flat_weights))
+    n_weights = sum(math.prod(shape) for shape in net.shapes(n_features, n_outputs).values())
+    return SymmetryGroup(net, n_weights, tuple(Symmetry(*row) for row in rows))
+
+
+def _generate(row, params, net, rng):
+    """Apply a random member of a family of symmetries."""
+    layer, W, b, V = row.layer, f"W{row.layer}", f"b{row.layer}", f"W{row.layer + 1}"
+    out = dict(params)
+    if row.kind == "shift of logits (weights)":
+        out[W] = out[W] + rng.normal(size=(len(out[W]), 1))
+    elif row.kind == "shift of logits (biases)":
+        out[b] = out[b] + rng.normal()
+    elif row.kind == "shift":
+        amount = rng.normal(size=out[b].shape)
+        out[b] = out[b] + amount
+        _shift(out, layer + 1, -amount @ out[V])
+    elif row.kind in ("rescaling", "rotation", "linear map"):
+        m = net.hidden[layer - 1]
+        A = np.diag(np.exp(rng.normal(size=m))) if row.kind == "rescaling" else rng.normal(size=(m, m)) + 2 * np.eye(m)
+        A = np.linalg.qr(A)[0] if row.kind == "rotation" else A
+        out |= {W: out[W] @ A, V: np.linalg.solve(A, out[V])} | ({b: out[b] @ A} if b in out else {})
+    else:
+        m = net.hidden[layer - 1]
+        order = np.roll(np.arange(m), 1) if row.kind == "permutation" else np.arange(m)
+        sign = np.where((np.arange(m) == rng.integers(m)) & (row.kind != "permutation"), -1, 1)
+        if row.kind == "shift by pi":
+            out |= {b: out[b] + np.pi * (sign < 0), V: out[V] * sign[:, None]}
+        else:
+            out = act(out, layer, order, sign, net)
+    return out
+
+
+@dataclass(frozen=True)
+class SymmetryCheck:
+    """What `check_symmetry` returns: for each family the largest changes that were measured.
+
+    Parameters
+    ----------
+    rows : tuple of tuple
+        Name, whether the prior should be kept, largest absolute change of log-likelihood, of log-prior and of the
+        function, and whether what was found is what was claimed.
+    """
+
+    rows: tuple[tuple, ...]
+
+    @property
+    def ok(self):
+        """Whether every claim holds."""
+        return all(row[-1] for row in self.rows)
+
+    @property
+    def table(self):
+        """The rows as a pandas DataFrame."""
+        import pandas as pd
+
+        columns = ["symmetry", "keeps prior", "log-likelihood changes by", "log-prior changes by", "f changes by", "as claimed"]
+        return pd.DataFrame(list(self.rows), columns=columns)
+
+    def __repr__(self):
+        """The verdict, then a line a family."""
+        lines = [f"  {n}: log-likelihood {a:.1e}, log-prior {b:.1e}, f {c:.1e}: {'as claimed' if ok else 'NOT as claimed'}"
+                 for n, _, a, b, c, ok in self.rows]  # fmt: skip
+        return "\n".join([f"SymmetryCheck: {'all as claimed' if self.ok else 'NOT ALL AS CLAIMED'}", *lines])
+
+    def _repr_html_(self):
+        """Show the table in Jupyter."""
+        return self.table.to_html(index=False)
+
+
+def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None, model=None):
+    """Measure each family of symmetries on the compiled log-likelihood, log-prior and function of a model.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    X : array (n, p), DataFrame or Dataset
+        Inputs.
+    y : array (n,) or (n, K), optional
+        Targets; left out when `X` is a Dataset.
+    random_seed : int, optional
+        Seed of the random points and group elements.
+    n_points : int
+        Number of random weight vectors.
+    claims : dict of str to GroupElement or callable, optional
+        Further changes of the parameters that are claimed to keep likelihood and prior. A callable takes and returns
+        a dictionary of parameters.
+    model : pymc.Model, optional
+        The model to measure instead of the network's own: one with the same variables whose prior you have changed,
+        such as units of unequal scales, which break permutations.
+
+    Returns
+    -------
+    SymmetryCheck
+        With attributes ``ok``, ``rows`` and ``table``. A change counts as none up to 1e-8 relative.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(2,), noise=0.2)
+    >>> check = bnn.symmetry.check_symmetry(net, [-1.0, 0.0, 1.0], [0.5, 0.1, -0.4], random_seed=1)
+    >>> check.ok, len(check.rows)
+    (True, 2)
+    """
+    import pymc as pm
+    from pymc.model.transform.conditioning import remove_value_transforms
+
+    from bayesnn.model import model_of
+
+    problem = prepare(net, X, y)
+    model = remove_value_transforms(model_of(problem) if model is None else model)
+    outputs = [model.logp(vars=rvs, jacobian=False) for rvs in (model.observed_RVs, model.free_RVs)]
+    values = [rv.name for rv in model.free_RVs]
+    outputs += model.replace_rvs_by_values([model["f"]])
+    compiled = pm.compile([model.rvs_to_values[rv] for rv in model.free_RVs], outputs, on_unused_input="ignore")
+    shapes = {name: np.shape(value) for name, value in model.initial_point().items()}
+    rng = np.random.default_rng(random_seed)
+    group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
+    families = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
+    families += [(name, True, claim) for name, claim in (claims or {}).items()]
+
+    def move(what, point):
+        if isinstance(what, Symmetry):
+            return _generate(what, point, net, rng)
+        return _apply(point, what, net) if isinstance(what, GroupElement) else what(point)
+
+    changes = {name: [] for name, *_ in families}
+    for _ in range(n_points):
+        point = {name: _random_value(name, shape, rng) for name, shape in shapes.items()}
+        before = compiled(*(point[name] for name in values))
+        for name, _, what in families:
+            moved = move(what, point)
+            after = compiled(*(np.asarray(moved[name], dtype=float) for name in values))
+            changes[name].append([np.max(np.abs(a - b)) / (1 + np.max(np.abs(b))) for a, b in zip(after, before, strict=True)])
+    rows = []
+    for name, keeps_prior, _ in families:
+        largest = [float(v) for v in np.max(changes[name], axis=0)]
+        rows.append((name, keeps_prior, *largest, bool(largest[0] < 1e-8 and (largest[1] < 1e-8) == keeps_prior)))
+    return SymmetryCheck(tuple(rows))
+
+
+def _random_value(name, shape, rng):
+    z = rng.normal(size=shape)
+    if name == "noise" or name.startswith("scale"):
+        return np.exp(0.3 * z)
+    return np.sort(z) if name == "cutpoints" else z

@@ -1,0 +1,261 @@
+"""Count what is left when symmetry is taken away: distinct optima of a fit, clusters of a posterior."""
+
+import html
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesnn.errors import FitError
+from bayesnn.symmetry.align import alignment_element, canonical_element
+from bayesnn.symmetry.group import apply_symmetry, layer_orders, log_prior, symmetry_group
+from bayesnn.symmetry.orbit import stabiliser_order
+from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """What `count_modes` returns.
+
+    Parameters
+    ----------
+    kind : {"mle", "map", "posterior"}
+        What was counted: optima of starts, or clusters of draws.
+    dataset : xarray.Dataset
+        Of optima (dimension ``optimum``, best first): ``starts`` and ``frequency`` of its basin, ``log_likelihood``,
+        ``log_prior``, ``log_density``, ``stabiliser``, ``copies`` (distinct symmetric copies), ``function`` (label of
+        the function on the training inputs), ``signature`` of the Hessian, ``start`` (the best one); and
+        ``label`` (dimension ``start``, -1 for starts that did not converge). Of a posterior: ``function_label`` and ``weight_label``
+        of each draw (-1 between clusters) and their ``function_occupancy`` and ``weight_occupancy`` for each chain.
+    n_modes : int
+        Distinct optima modulo symmetry, or clusters of aligned draws.
+    n_functions : int
+        Distinct functions.
+    order : int or float
+        Order of the group.
+    """
+
+    kind: str
+    dataset: object
+    n_modes: int
+    n_functions: int
+    order: int | float
+
+    @property
+    def table(self):
+        """One row for each optimum, or for each cluster of functions with its share of each chain."""
+        if self.kind == "posterior":
+            return self.dataset["function_occupancy"].to_pandas().T
+        return self.dataset.drop_dims("start").to_dataframe()
+
+    def __repr__(self):
+        """The counts in words."""
+        if self.kind == "posterior":
+            sizes = self.dataset["function_label"].sizes
+            return (
+                f"{sizes['chain']} chains of {sizes['draw']} draws: {_count(self.n_functions, 'mode')} in function space, "
+                f"{_count(self.n_modes, 'cluster')} of aligned weights; times {_copies(self.order)} of each"
+            )
+        if not self.n_modes:
+            return "0 distinct optima: no start converged"
+        best, n = self.dataset.isel(optimum=0), self.dataset.sizes["start"]
+        optima = "1 distinct optimum" if self.n_modes == 1 else f"{self.n_modes} distinct optima"
+        of_best = "" if self.n_modes == 1 else " of the best"
+        lost = int((self.dataset["label"] < 0).sum())
+        return (
+            f"{optima}, {_copies(float(best['copies']))}{of_best}; {_count(self.n_functions, 'function')}; "
+            f"{int(best['starts'])} of {n} starts reached {'it' if self.n_modes == 1 else 'the best'}"
+            f"{f', {lost} did not converge' if lost else ''}"
+        )
+
+    def _repr_html_(self):
+        """Show the words and the table in Jupyter."""
+        return f"<p>{html.escape(repr(self))}</p>{self.table.to_html()}"
+
+
+def _count(n, noun):
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _copies(n):
+    return "a continuum of equivalent copies" if math.isinf(n) else _count(int(n), "symmetric cop") .replace("cops", "copies").replace("cop ", "copy ")
+
+
+def count_modes(fit, *, X=None, tolerance=1e-3):
+    """Count distinct optima of many starts, or clusters of draws, modulo symmetry.
+
+    Parameters
+    ----------
+    fit : DataTree
+        An MLE or MAP fit with its group ``optima``, or a posterior.
+    X : array (n, p), optional
+        Inputs in the user's units at which functions are compared; None takes the training inputs.
+    tolerance : float
+        Optima are the same if their log densities differ by less, and their aligned weights by less relative to their
+        length.
+
+    Returns
+    -------
+    Modes
+        With attributes ``n_modes``, ``n_functions``, ``order``, ``dataset`` and ``table``.
+
+    Raises
+    ------
+    FitError
+        Not a fit, or a point without the group ``optima``.
+
+    Notes
+    -----
+    An optimum has order / stabiliser distinct copies (see `stabiliser_order`): twin and dead units have fewer. The
+    group is that of the posterior for a MAP and that of the likelihood for an MLE, where rescaling of ReLU units,
+    flips of sigmoid units, shifts by pi and shifts of logits are taken away before weights are compared. Layers of
+    identity units, which may be mixed by any matrix, are compared by their functions alone.
+
+    The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of the
+    aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each.
+
+    References
+    ----------
+    .. [1] R. Campello, D. Moulavi and J. Sander, "Density-based clustering based on hierarchical density estimates",
+       PAKDD 2013.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> data = bnn.load_data("sine_gap", random_seed=1)
+    >>> map_ = bnn.fit_map(bnn.MLP(hidden=(1,), noise=0.2), data.X, data.y, restarts=8, random_seed=1, progressbar=False)
+    >>> bnn.symmetry.count_modes(map_).order
+    2
+    """
+    kind, problem = kind_of(fit), problem_of(fit)
+    inputs = problem.X if X is None else new_inputs(problem, X)
+    if kind == "posterior":
+        return _of_draws(fit, problem, inputs)
+    if "optima" not in fit:
+        raise FitError("Got a point without the group 'optima', the end of each start; it is written by bnn.fit_mle and bnn.fit_map.")
+    return _of_optima(fit, kind, problem, inputs, tolerance)
+
+
+def _of_optima(fit, kind, problem, inputs, tolerance):
+    import xarray as xr
+
+    net, optima = problem.net, fit["optima"].to_dataset()
+    params = params_of(fit, group="optima", batch=("start",))
+    n, group = optima.sizes["start"], symmetry_group(net, problem.X.shape[1], len(problem.output_names))
+    active = [s for s in group.symmetries if kind == "mle" or s.keeps_prior]
+    names = {s.kind for s in active}
+    keep = "likelihood" if "flip with shift" in names else "posterior"
+    order = math.inf if any(math.isinf(s.order) for s in active) else math.prod(layer_orders(net, keep))
+
+    values = {name: optima[name].to_numpy() for name in ("log_likelihood", "log_prior")}
+    density = values["log_likelihood"] + (values["log_prior"] if kind == "map" else 0.0)
+    converged = optima["converged"].to_numpy().astype(bool) & np.isfinite(density)
+    f = net.forward(params, inputs).reshape(n, -1)
+    folded = _fold(params, net, active, keep)
+    vectors = _vectors(folded)
+    label, function, first = np.full(n, -1), np.full(n, -1), []
+    known = []
+    for i in np.flatnonzero(converged)[np.argsort(-density[converged], kind="stable")]:
+        same = [k for k, j in enumerate(known) if np.abs(f[i] - f[j]).max() <= tolerance * (1 + np.abs(f[j]).max())]
+        function[i] = same[0] if same else len(known)
+        known += [] if same else [i]
+        if label[i] >= 0:
+            continue
+        label[i] = len(first)
+        first.append(i)
+        near = converged & (label < 0) & (np.abs(density - density[i]) <= tolerance)
+        if names & {"rotation", "linear map"}:
+            near &= np.abs(f - f[i]).max(axis=1, initial=0.0) <= tolerance * (1 + np.abs(f[i]).max(initial=0.0))
+        elif near.any():
+            some = {k: v[near] for k, v in folded.items()}
+            element, _ = alignment_element(some, net, reference={k: v[i] for k, v in folded.items()})
+            distance = np.linalg.norm(_vectors(apply_symmetry(some, element, net)) - vectors[i], axis=1)
+            near[near] = distance <= tolerance * (1 + np.linalg.norm(vectors[i]))
+        label[near] = label[i]
+    index = np.array(first, dtype=int)
+    starts = np.array([(label == k).sum() for k in range(len(first))], dtype=int)
+    size = [tolerance * (1 + np.linalg.norm(vectors[i])) for i in first]
+    stabiliser = [stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=t) for i, t in zip(first, size, strict=True)]
+    columns = {
+        "starts": starts,
+        "frequency": starts / n,
+        **{name: value[index] for name, value in values.items()},
+        "log_density": density[index],
+        "stabiliser": np.array(stabiliser, dtype=float),
+        "copies": np.array([order if math.isinf(order) else float(order // s) for s in stabiliser], dtype=float),
+        "function": function[index],
+        "signature": optima["signature"].to_numpy()[index],
+        "best_start": optima["start"].to_numpy()[index],
+    }
+    dataset = xr.Dataset(
+        {**{k: ("optimum", v) for k, v in columns.items()}, "label": ("start", label), "function_label": ("start", function)},
+        coords={"optimum": np.arange(len(first)), "start": optima["start"].to_numpy()},
+    )
+    return Modes(kind, dataset, len(first), len(known), order)
+
+
+def _vectors(params):
+    n = len(params["W1"])
+    return np.concatenate([np.asarray(v, dtype=float).reshape(n, -1) for _, v in sorted(params.items())], axis=1)
+
+
+def _fold(params, net, symmetries, keep):
+    """Take away what is not a permutation or an odd unit's sign, so that equal optima differ by a group element only."""
+    out = dict(params)
+    for s in symmetries:
+        W, b, V = f"W{s.layer}", f"b{s.layer}", f"W{s.layer + 1}"
+        if s.kind == "rescaling":
+            size = np.sqrt((out[W] ** 2).sum(axis=-2) + (out[b] ** 2 if b in out else 0.0))
+            size = np.where(size > 0, size, 1.0)
+            out[W], out[V] = out[W] / size[..., None, :], out[V] * size[..., :, None]
+            out |= {b: out[b] / size} if b in out else {}
+        elif s.kind == "shift by pi":
+            turns = np.round(out[b] / np.pi)
+            out[b], out[V] = out[b] - turns * np.pi, out[V] * np.where(turns % 2, -1, 1)[..., :, None]
+        elif s.kind == "shift of logits (biases)":
+            out[b] = out[b] - out[b].mean(axis=-1, keepdims=True)
+        elif s.kind == "shift of logits (weights)":
+            out[W] = out[W] - out[W].mean(axis=-1, keepdims=True)
+    return apply_symmetry(out, canonical_element(out, net, keep=keep), net) if keep == "likelihood" else out
+
+
+def _of_draws(post, problem, inputs):
+    import xarray as xr
+
+    net, params = problem.net, params_of(post)
+    chains, draws = params["W1"].shape[:2]
+    step = max(1, math.ceil(chains * draws / 2000))
+    few = {k: v[:, ::step].reshape(-1, *v.shape[2:]) for k, v in params.items()}
+    density = net.log_likelihood(few, problem.X, problem.y).sum(axis=-1) + log_prior(few, net)
+    element, _ = alignment_element(few, net, log_density=density)
+    aligned = apply_symmetry(few, element, net)
+    kept = np.arange(0, draws, step)
+    found = {
+        "function": _clusters(net.forward(few, inputs).reshape(len(density), -1)),
+        "weight": _clusters(_vectors({k: v for k, v in aligned.items() if k in net.dims()})),
+    }
+    variables, n = {}, {}
+    for name, label in found.items():
+        n[name] = int(label.max()) + 1
+        by_chain = label.reshape(chains, len(kept))
+        variables[f"{name}_label"] = (("chain", "draw"), by_chain)
+        share = np.stack([(by_chain == k).mean(axis=1) for k in range(n[name])], axis=1)
+        variables[f"{name}_occupancy"] = (("chain", f"{name}_mode"), share)
+    coords = {"chain": post["posterior"]["chain"].to_numpy(), "draw": post["posterior"]["draw"].to_numpy()[kept]}
+    order = symmetry_group(net).order
+    return Modes("posterior", xr.Dataset(variables, coords=coords), n["weight"], n["function"], order)
+
+
+def _clusters(vectors):
+    """Labels of clusters, the largest first; -1 between them. One cluster where nothing stands apart."""
+    from sklearn.cluster import HDBSCAN
+    from sklearn.decomposition import PCA
+
+    n = len(vectors)
+    if n < 40 or vectors.shape[1] == 0:
+        return np.zeros(n, dtype=int)
+    reduced = PCA(min(5, *vectors.shape)).fit_transform(vectors)
+    label = HDBSCAN(min_cluster_size=max(10, n // 20), allow_single_cluster=True, copy=True).fit_predict(reduced)
+    sizes = np.bincount(label[label >= 0], minlength=1)
+    rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
+    return np.where(label >= 0, rank[label], -1)

@@ -1,0 +1,348 @@
+"""All weight vectors that a symmetry group makes of one, and how many of them are distinct."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bayesnn.errors import FitError, SpecError
+from bayesnn.network import MLP
+from bayesnn.symmetry.group import GroupElement, act, apply_symmetry, flips, layer_orders, log_prior, pick
+from bayesnn.tree import params_of, problem_of
+
+LARGEST = 100_000
+"""Most elements that are held in memory at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitPoint:
+    """One of the equivalent weight vectors; the values are None for an orbit without data.
+
+    Parameters
+    ----------
+    index : int
+        Number of the group element; 0 is the identity.
+    element : GroupElement
+        What was applied to the first weight vector.
+    params : dict of str to array
+        The weight vector.
+    log_prior : float
+        Its log-prior.
+    log_likelihood : float or None
+        Its log-likelihood, summed over observations.
+    f : array (n, m) or None
+        The network's outputs.
+    """
+
+    index: int
+    element: GroupElement = field(repr=False)
+    params: dict = field(repr=False)
+    log_prior: float
+    log_likelihood: float | None
+    f: np.ndarray | None = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Orbit(Sequence):
+    """The equivalent weight vectors of a point, made when asked for.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    params : dict of str to array
+        The point.
+    X, y : array or None
+        Data in the units the model works in.
+    keep : {"posterior", "likelihood"}
+        The group.
+    indices : range or tuple of int
+        Numbers of the group elements.
+    """
+
+    net: MLP
+    params: dict
+    X: np.ndarray | None
+    y: np.ndarray | None
+    keep: str
+    indices: range | tuple
+
+    @property
+    def order(self):
+        """Number of elements of the group, of any size."""
+        return math.prod(layer_orders(self.net, self.keep))
+
+    @property
+    def n_distinct(self):
+        """Number of distinct weight vectors in the whole orbit: order / stabiliser."""
+        return self.order // stabiliser_order(self.params, self.net, keep=self.keep)
+
+    def __len__(self):
+        """Number of weight vectors; Python's limit is 2**63 (``order`` has none)."""
+        return len(self.indices)
+
+    def __getitem__(self, k):
+        """One `OrbitPoint`, or an Orbit for a slice."""
+        if isinstance(k, slice):
+            return replace(self, indices=self.indices[k])
+        index = self.indices[k]
+        element = self._elements([index])[0]
+        params = apply_symmetry(self.params, element, self.net)
+        f = loglik = None
+        if self.X is not None:
+            f = self.net.forward(params, self.X)
+            loglik = float(self.net.log_likelihood(params, self.X, self.y).sum()) if self.y is not None else None
+        return OrbitPoint(index, element, params, float(log_prior(params, self.net)), loglik, f)
+
+    def _elements(self, indices):
+        """Group elements by number: mixed radix over layers, then signs, then the factorial number system."""
+        permutations = [np.empty((len(indices), m), dtype=int) for m in self.net.hidden]
+        signs = [np.ones((len(indices), m), dtype=int) for m in self.net.hidden]
+        for row, index in enumerate(indices):
+            for layer, (m, flip) in enumerate(zip(self.net.hidden, flips(self.net, self.keep), strict=True)):
+                if flip:
+                    index, pattern = divmod(index, 2**m)
+                    signs[layer][row] = [-1 if pattern >> i & 1 else 1 for i in range(m)]
+                index, code = divmod(index, math.factorial(m))
+                left = list(range(m))
+                for i in range(m):
+                    digit, code = divmod(code, math.factorial(m - 1 - i))
+                    permutations[layer][row, i] = left.pop(digit)
+        return GroupElement(tuple(permutations), tuple(signs))
+
+    def _require_small(self, what):
+        if len(self) > LARGEST:
+            raise SpecError(
+                f"Got an orbit of {len(self)} weight vectors; {what} holds all of them in memory and takes at most "
+                f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
+            )
+
+    def distinct(self):
+        """Leave out weight vectors that occurred before.
+
+        Returns
+        -------
+        Orbit
+            One number for each distinct weight vector; the orbit itself if the stabiliser is trivial.
+
+        Raises
+        ------
+        SpecError
+            More than 100,000 elements and a stabiliser that is not trivial.
+        """
+        if stabiliser_order(self.params, self.net, keep=self.keep) == 1:
+            return self
+        self._require_small("distinct()")
+        params = self._stacked()
+        flat = np.concatenate([params[k].reshape(len(self), -1) for k in sorted(params) if k[0] in "Wb"], axis=1)
+        # Sigmoid flips add and subtract; signed permutations are exact. Adding zero makes -0.0 equal to 0.0.
+        flat = (flat if self.keep == "posterior" else np.round(flat, 9)) + 0.0
+        _, first = np.unique(flat, axis=0, return_index=True)
+        return replace(self, indices=tuple(self.indices[i] for i in np.sort(first)))
+
+    def _stacked(self):
+        batch = (len(self),)
+        moved = apply_symmetry(self.params, self._elements(self.indices), self.net)
+        return {k: v if v.ndim > np.ndim(self.params[k]) else np.broadcast_to(v, batch + v.shape) for k, v in moved.items()}
+
+    def to_dataset(self):
+        """Gather all weight vectors.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimension ``copy``; variables ``W1, b1, ..., log_prior`` and, with data, ``log_likelihood`` and ``f``.
+
+        Raises
+        ------
+        SpecError
+            More than 100,000 weight vectors.
+        """
+        import xarray as xr
+
+        self._require_small("to_dataset()")
+        params, dims = self._stacked(), self.net.dims()
+        out = {k: (("copy", *dims.get(k, [f"{k}_dim"] * (v.ndim - 1))), v) for k, v in params.items()}
+        out["log_prior"] = ("copy", np.broadcast_to(log_prior(params, self.net), len(self)))
+        if self.X is not None:
+            out["f"] = (("copy", "obs", "output"), self.net.forward(params, self.X))
+        if self.y is not None:
+            out["log_likelihood"] = ("copy", self.net.log_likelihood(params, self.X, self.y).sum(axis=-1))
+        coords = {f"hidden_{i}": np.arange(1, m + 1) for i, m in enumerate(self.net.hidden, start=1)}
+        return xr.Dataset(out, coords={"copy": list(self.indices), **coords})
+
+    def __repr__(self):
+        """The sizes in words."""
+        copies = f"{self.n_distinct} distinct of {self.order} weight vectors"
+        shown = f", {len(self.indices)} of them here" if isinstance(self.indices, tuple) else ""
+        return f"Orbit: {copies} with the same {self.keep}{shown}"
+
+
+def orbit(point, net=None, X=None, y=None, *, keep="posterior"):
+    """All weight vectors that are equivalent to one, made when asked for.
+
+    Parameters
+    ----------
+    point : DataTree or dict of str to array
+        An MLE or MAP fit, or one weight vector without batch dimensions.
+    net : MLP, optional
+        The network; a fit brings its own.
+    X, y : array, optional
+        Data in the units the model works in, for the log-likelihood and the function; a fit brings its own.
+    keep : {"posterior", "likelihood"}
+        The group: permutations and, for odd activations, sign flips; ``"likelihood"`` adds the flips of sigmoid units.
+
+    Returns
+    -------
+    Orbit
+        A sequence of `OrbitPoint`, with ``order``, ``n_distinct``, ``distinct()`` and ``to_dataset()``.
+
+    Raises
+    ------
+    SpecError
+        A weight vector without its network, or several of them.
+    FitError
+        A tree that is not a fit of a single point.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(2,), bias=False, noise=1.0)
+    >>> params = {"W1": np.array([[1.0, 2.0]]), "W2": np.array([[3.0], [4.0]])}
+    >>> copies = bnn.symmetry.orbit(params, net, X=np.array([[1.0]]), y=np.array([6.0]))
+    >>> copies
+    Orbit: 8 distinct of 8 weight vectors with the same posterior
+    >>> {round(p.log_likelihood, 6) for p in copies}
+    {-0.929034}
+    """
+    params, net, X, y = point_of(point, net, X, y)
+    return Orbit(net, params, X, y, keep, range(math.prod(layer_orders(net, keep))))
+
+
+def point_of(point, net, X=None, y=None):
+    """One weight vector, its network and its data, from a fit or a dictionary."""
+    if not isinstance(point, dict):
+        problem, params = problem_of(point), params_of(point)
+        if any(v.shape[:2] != (1, 1) for v in params.values()):
+            raise FitError("Got a fit of many draws; one weight vector is needed. Pass an MLE or MAP fit, or one draw's parameters.")
+        return {k: v[0, 0] for k, v in params.items()}, problem.net, problem.X, problem.y
+    if net is None:
+        raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
+    params = {k: np.asarray(v, dtype=float) for k, v in point.items()}
+    if any(v.ndim != {"W": 2, "b": 1}[k[0]] for k, v in params.items() if k in net.dims()):
+        raise SpecError("Got parameters with batch dimensions; one weight vector is needed. Pick one, such as v[0] of each array.")
+    return params, net, X, y
+
+
+def units(params, layer, permutations=None, signs=None):
+    """Units as columns: incoming weights, bias, outgoing weights, with the layers before and after put in order."""
+    W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
+    if permutations is not None and layer > 1:
+        W = pick(W, permutations[layer - 2], -2) * signs[layer - 2][..., :, None]
+    if permutations is not None and layer < len(permutations):
+        V = pick(V, permutations[layer], -1) * signs[layer][..., None, :]
+    bias = [params[f"b{layer}"][..., None, :]] if f"b{layer}" in params else []
+    return np.concatenate([W, *bias, np.swapaxes(V, -1, -2)], axis=-2)
+
+
+def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
+    """Count the group elements that leave every weight of one weight vector as it is.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        One weight vector.
+    net : MLP
+        The network.
+    keep : {"posterior", "likelihood"}
+        The group, as for `orbit`.
+    tolerance : float
+        Largest absolute difference of weights that count as equal.
+
+    Returns
+    -------
+    int
+        Order of the stabiliser; the number of distinct copies is the group's order divided by it.
+
+    Notes
+    -----
+    k units that are equal (up to sign, where signs may flip) contribute k!, and k units whose weights are all zero
+    contribute k! 2^k. Equal units are then merged, and what is left, elements that move several layers at once, is
+    counted by a search over the layers. The count is exact for any depth.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnn as bnn
+    >>> net = bnn.MLP(hidden=(3,), bias=False)
+    >>> twins = {"W1": np.array([[1.0, -1.0, 2.0]]), "W2": np.array([[3.0], [-3.0], [1.0]])}
+    >>> bnn.symmetry.stabiliser_order(twins, net)
+    2
+    """
+    signed, count = flips(net, keep), 1
+    params = {k: np.asarray(v, dtype=float) for k, v in params.items()}
+    kept, sizes = [], []
+    for layer, m in enumerate(net.hidden, start=1):
+        columns, first, members, sign = units(params, layer).T, [], [], np.ones(m, dtype=int)
+        n_dead = 0
+        for j, u in enumerate(columns):
+            if signed[layer - 1] and np.abs(u).max() <= tolerance:
+                n_dead += 1
+                continue
+            same = [(c, s) for c, i in enumerate(first) for s in ((1, -1) if signed[layer - 1] else (1,))
+                    if np.abs(u - s * sign[i] * columns[i]).max() <= tolerance]  # fmt: skip
+            if same:
+                members[same[0][0]] += 1
+                sign[j] = same[0][1]
+            else:
+                first.append(j)
+                members.append(1)
+        count *= math.prod(map(math.factorial, members)) * math.factorial(n_dead) * 2**n_dead
+        kept.append(np.array(first, dtype=int))
+        sizes.append(np.array(members))
+        params = act(params, layer, np.arange(m), sign, net)
+    layers = range(1, net.n_layers + 1)
+    rows, columns = [slice(None), *kept], [*kept, slice(None)]
+    weights = [params[f"W{i}"][rows[i - 1]][:, columns[i - 1]] for i in layers]
+    biases = [params.get(f"b{i}", np.zeros(params[f"W{i}"].shape[1]))[columns[i - 1]] for i in layers]
+    shifting = net.activation == "sigmoid"
+
+    def search(layer, W, b):
+        """Count the ways to bring layer `layer`, whose inputs have been moved, and all later ones back into place."""
+        if layer == len(weights) - 1:
+            return int(_close(W, weights[layer], tolerance) and _close(b, biases[layer], tolerance))
+        now, then, out = np.vstack([W, b]), np.vstack([weights[layer], biases[layer]]), weights[layer + 1]
+        shape = np.sort(np.abs(out) if any(signed) else out, axis=1)
+        signs = (1, -1) if signed[layer] else (1,)
+        options = [
+            [
+                (j, s) for j in range(then.shape[1]) for s in signs
+                if sizes[layer][i] == sizes[layer][j] and _close(s * now[:, j], then[:, i], tolerance)
+                and _close(shape[j], shape[i], tolerance)
+                and (layer < len(weights) - 2 or _close(s * out[j], out[i], tolerance))
+            ]
+            for i in range(then.shape[1])
+        ]  # fmt: skip
+        total = 0
+        for choice in _matchings(options):
+            p, s = np.array(choice, dtype=int).reshape(-1, 2).T
+            moved = out[p]
+            shift = (sizes[layer] * (s < 0)) @ moved if shifting else 0.0
+            total += search(layer + 1, moved * s[:, None], biases[layer + 1] + shift)
+        return total
+
+    return count * search(0, weights[0], biases[0])
+
+
+def _close(a, b, tolerance):
+    return a.size == 0 or np.abs(a - b).max() <= tolerance
+
+
+def _matchings(options, used=frozenset()):
+    """All ways to choose one option for each place without using a unit twice."""
+    if not options:
+        yield []
+        return
+    for j, s in options[0]:
+        if j not in used:
+            yield from ([(j, s), *rest] for rest in _matchings(options[1:], used | {j}))

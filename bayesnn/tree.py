@@ -1,0 +1,368 @@
+"""What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+import bayesnn
+from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.network import MLP
+
+KINDS = ("mle", "map", "posterior")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network and the data it is to fit, checked, scaled and named: the input of every fit.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    X : array (n, p)
+        Inputs in the units the model works in.
+    y : array (n,) or (n, K)
+        Targets in the units the model works in.
+    scaling : Scaling or None
+        How `X` and `y` were obtained from the user's units; None when they are the same.
+    feature_names, output_names : tuple of str
+        Coordinates of the ``feature`` and ``output`` dimensions.
+    class_names : tuple of str
+        Names of the labels 0, 1, ...; empty for numbers.
+    """
+
+    net: MLP
+    X: np.ndarray
+    y: np.ndarray
+    scaling: Scaling | None
+    feature_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def target_names(self):
+        """Names of the numbers that are predicted; a heteroscedastic network has two outputs for one target."""
+        return self.output_names[: 1 if self.y.ndim == 1 else self.y.shape[1]]
+
+    @property
+    def shapes(self):
+        """Shapes of the weights and biases."""
+        return self.net.shapes(self.X.shape[1], len(self.output_names))
+
+    @property
+    def coords(self):
+        """Coordinates of every dimension but ``obs``."""
+        hidden = {f"hidden_{i}": np.arange(1, h + 1) for i, h in enumerate(self.net.hidden, start=1)}
+        return {"feature": list(self.feature_names), **hidden, "output": list(self.output_names)}
+
+    @property
+    def log_y_sd(self):
+        """Sum over the targets of log standard deviations: log densities in scaled units exceed those in the user's by it."""
+        return self.scaling.log_y_sd if self.scaling is not None else 0.0
+
+
+def _names(X):
+    columns = getattr(X, "columns", None)
+    return tuple(str(c) for c in columns) if columns is not None else None
+
+
+def prepare(net, X, y=None, *, scaling=None):
+    """Check and scale the data of a fit; nothing is compiled before this has passed.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    X : array (n, p), DataFrame or Dataset
+        Inputs. A Dataset brings its own training targets, names and scaling.
+    y : array (n,) or (n, K), optional
+        Targets; left out when `X` is a Dataset.
+    scaling : None, "standard", False or Scaling
+        None takes the Dataset's own (none for arrays), ``"standard"`` centres and scales by these rows, False
+        works in the user's units.
+
+    Returns
+    -------
+    Problem
+        Everything that a fit needs.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule.
+    SpecError
+        A network or scaling that is not one.
+    """
+    if not isinstance(net, MLP):
+        raise SpecError(f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. Write bnn.MLP(hidden=(3,)).")
+    class_names = target_names = None
+    if isinstance(X, Dataset):
+        if y is not None:
+            raise SpecError("Got a Dataset and y; a Dataset brings its own targets. Leave y out, or pass data.X, data.y.")
+        data = X
+        X, y, names = data.X, data.y, tuple(data.feature_names)
+        class_names, target_names = data.class_names, data.target_names
+        scaling = data.scaling if scaling is None else scaling
+    else:
+        names = _names(X)
+        if y is None:
+            raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
+    X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    y = net.loss.check_target(y)
+    check_rows(X, y)
+    if isinstance(scaling, str) and scaling == "standard":
+        scaling = Scaling.fit(X, y, scale_y=net.loss.task == "regression")
+    elif scaling is False:
+        scaling = None
+    elif scaling is not None and not isinstance(scaling, Scaling):
+        raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
+    if scaling is not None:
+        X = scaling.transform_X(X)
+        y = scaling.transform_y(y) if net.loss.task == "regression" else y
+    outputs = net.loss.output_names(y)
+    labels = ()
+    if net.loss.task in ("binary", "classes", "ordinal"):
+        labels = tuple(str(c) for c in class_names) if class_names is not None else tuple(map(str, range(y.max() + 1)))
+        outputs = labels if net.loss.task == "classes" else outputs
+    elif target_names is not None and len(target_names) == len(outputs):
+        outputs = target_names
+    names = names or tuple(f"x{i + 1}" for i in range(X.shape[1]))
+    return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
+
+
+def _dims(net):
+    extra = {"noise": (), "cutpoints": ("cutpoint",)}
+    return {**net.dims(), **extra, **{f"scale{layer}": () for layer in range(1, net.n_layers + 1)}}
+
+
+def to_dataset(params, problem, batch):
+    """Give the arrays of a parameter dictionary their names of dimensions and coordinates.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        Parameters with leading batch dimensions.
+    problem : Problem
+        What was fitted.
+    batch : dict of str to array
+        Names and coordinates of the batch dimensions, such as ``{"chain": [0], "draw": [0]}``.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable a parameter.
+    """
+    import xarray as xr
+
+    dims = _dims(problem.net)
+    used = {d for name in params for d in dims[name]}
+    coords = {**batch, **{d: c for d, c in problem.coords.items() if d in used}}
+    if "cutpoint" in used:
+        coords["cutpoint"] = np.arange(1, np.shape(params["cutpoints"])[-1] + 1)
+    return xr.Dataset({k: ((*batch, *dims[k]), np.asarray(v)) for k, v in params.items()}, coords=coords)
+
+
+def make_tree(kind, problem, posterior, *, groups=None, attrs=None):
+    """Assemble the tree of a fit.
+
+    Parameters
+    ----------
+    kind : {"mle", "map", "posterior"}
+        Which of the three answers it is.
+    problem : Problem
+        What was fitted.
+    posterior : xarray.Dataset
+        Parameters with dimensions ``chain`` and ``draw`` (1 x 1 for a point).
+    groups : dict of str to xarray.Dataset, optional
+        Further groups.
+    attrs : dict, optional
+        Further attributes of the root: str, int or float.
+
+    Returns
+    -------
+    xarray.DataTree
+        With ``observed_data`` and ``constant_data`` in the units the model works in.
+    """
+    import xarray as xr
+
+    obs = np.arange(problem.X.shape[0])
+    y_dims = ("obs",) if problem.y.ndim == 1 else ("obs", "output")
+    observed = xr.Dataset({"y": (y_dims, problem.y)}, coords={"obs": obs})
+    constant = xr.Dataset(
+        {"X": (("obs", "feature"), problem.X)}, coords={"obs": obs, "feature": list(problem.feature_names)}
+    )
+    tree = xr.DataTree.from_dict(
+        {"posterior": posterior, **(groups or {}), "observed_data": observed, "constant_data": constant}
+    )
+    tree.attrs.update(
+        {
+            "bayesnn_version": bayesnn.__version__,
+            "bayesnn_kind": kind,
+            "bayesnn_network": problem.net.to_json(),
+            "bayesnn_scaling": problem.scaling.to_json() if problem.scaling is not None else "",
+            "bayesnn_names": json.dumps(
+                {"feature": problem.feature_names, "output": problem.output_names, "class": problem.class_names}
+            ),
+            **(attrs or {}),
+        }
+    )
+    return tree
+
+
+def kind_of(tree):
+    """Which of the three answers a tree holds.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    {"mle", "map", "posterior"}
+        As its attribute ``bayesnn_kind`` says.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+    """
+    attrs = getattr(tree, "attrs", {})
+    if attrs.get("bayesnn_kind") not in KINDS:
+        raise FitError(
+            f"Got {type(tree).__name__} without bayesnn's attributes; a fit is a DataTree from fit_mle, fit_map or "
+            "fit_posterior, or one read with xarray.open_datatree. Pass the whole tree, not one of its groups."
+        )
+    return attrs["bayesnn_kind"]
+
+
+def problem_of(tree):
+    """Network, data, scaling and names of a fit, read from the tree alone.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    Problem
+        Equal to the one that was fitted.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+    """
+    kind_of(tree)
+    names = json.loads(tree.attrs["bayesnn_names"])
+    scaling = tree.attrs["bayesnn_scaling"]
+    return Problem(
+        net=MLP.from_json(tree.attrs["bayesnn_network"]),
+        X=tree["constant_data"]["X"].to_numpy(),
+        y=tree["observed_data"]["y"].to_numpy(),
+        scaling=Scaling.from_json(scaling) if scaling else None,
+        feature_names=tuple(names["feature"]),
+        output_names=tuple(names["output"]),
+        class_names=tuple(names["class"]),
+    )
+
+
+def params_of(tree, *, group="posterior", batch=("chain", "draw")):
+    """Parameters of a fit as NumPy arrays with leading batch dimensions.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+    group : str
+        The group to read.
+    batch : tuple of str
+        Dimensions to put first.
+
+    Returns
+    -------
+    dict of str to array
+        As `MLP.forward` takes them.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit, or no such group.
+    """
+    net = problem_of(tree).net
+    if group not in tree:
+        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}.")
+    known = _dims(net)
+    return {
+        str(name): var.transpose(*batch, ...).to_numpy()
+        for name, var in tree[group].data_vars.items()
+        if name in known
+    }
+
+
+def new_inputs(problem, X):
+    """Check inputs for a prediction and bring them into the units the model works in.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    X : array (n, p), DataFrame or Dataset
+        Inputs in the user's units; a DataFrame with the fit's column names may have them in any order.
+
+    Returns
+    -------
+    array (n, p)
+        Inputs for `MLP.forward`.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule, or another number of columns.
+    """
+    X = X.X if isinstance(X, Dataset) else X
+    names = _names(X)
+    if names is not None and set(problem.feature_names) <= set(names):
+        X = X[list(problem.feature_names)]
+    p = len(problem.feature_names)
+    X = check_X(X, n_features=p, allow_empty_features=p == 0)
+    return problem.scaling.transform_X(X) if problem.scaling is not None else X
+
+
+def new_targets(problem, y):
+    """Check targets to score against and bring them into the units the model works in.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    y : array (n,) or (n, K)
+        Targets in the user's units.
+
+    Returns
+    -------
+    array (n,) or (n, K)
+        Targets for `MLP.log_likelihood`.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule, or labels that the fit has not seen.
+    """
+    loss = problem.net.loss
+    if loss.task in ("binary", "classes", "ordinal"):
+        values = as_array(y, "y", ndim=(1,))
+        top = len(problem.class_names) - 1
+        bad = ~np.isin(values, np.arange(top + 1))
+        if bad.any():
+            raise DataError(
+                f"Got label {values[bad][0]:g}; the fit knows the classes 0 to {top}. Encode labels as in the fit's data."
+            )
+        return values.astype(np.int64)
+    y = loss.check_target(y)
+    if problem.scaling is not None and loss.task == "regression":
+        y = problem.scaling.transform_y(y)
+    return y

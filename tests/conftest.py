@@ -1,0 +1,75 @@
+"""Fits that many tests look at, made once a session: compiling and sampling is what costs."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import bayesnn as bnn
+
+mpl.use("agg")
+
+X5 = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+Y5 = np.array([-1.1, -0.7, 0.1, 0.8, 1.0])
+X_NODE = np.array([-2.0, -1.0, 0.5, 1.0, 2.0])
+Y_NODE = np.array([0, 1, 0, 1, 1])
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def sine():
+    return bnn.load_data("sine_gap", random_seed=1)
+
+
+@pytest.fixture(scope="session")
+def sine_net():
+    return bnn.MLP(hidden=(2,), activation="tanh", loss="squared_error", noise=0.2, prior=bnn.Normal(1.0))
+
+
+@pytest.fixture(scope="session")
+def sine_mle(sine, sine_net):
+    return bnn.fit_mle(sine_net, sine.X, sine.y, restarts=20, random_seed=1, progressbar=False)
+
+
+@pytest.fixture(scope="session")
+def sine_map(sine, sine_net):
+    return bnn.fit_map(sine_net, sine.X, sine.y, restarts=20, random_seed=1, progressbar=False)
+
+
+@pytest.fixture(scope="session")
+def sine_post(sine, sine_net):
+    return bnn.fit_posterior(sine_net, sine.X, sine.y, chains=4, random_seed=1, target_accept=0.95, progressbar=False)
+
+
+@pytest.fixture(scope="session")
+def node():
+    return bnn.MLP(hidden=(), loss="binary_cross_entropy", bias=False, prior=bnn.Normal(1.0))
+
+
+@pytest.fixture(scope="session")
+def node_post(node):
+    return bnn.fit_posterior(node, X_NODE, Y_NODE, draws=2000, random_seed=1, progressbar=False)
+
+
+@pytest.fixture(scope="session")
+def two_weights():
+    return bnn.MLP(hidden=(1,), bias=False, noise=0.3, prior=bnn.Normal(1.0))
+
+
+@pytest.fixture(scope="session")
+def two_weights_post(two_weights):
+    return bnn.fit_posterior(
+        two_weights, X5, Y5, draws=4000, target_accept=0.97, random_seed=1, progressbar=False
+    )
+
+
+@pytest.fixture(scope="session")
+def line_post():
+    line = bnn.MLP(hidden=(), noise=0.3, prior=bnn.Normal(1.0))
+    return bnn.fit_posterior(line, X5, Y5, draws=2000, random_seed=1, progressbar=False)
