@@ -24,7 +24,11 @@ _LOSS_OF_TASK = {
     "count": "poisson",
     "ordinal": "ordinal",
 }
-_PICTURES = {"fits.png": "the three answers", "traces.png": "what the chains say", "optima.png": "where the starts ended"}
+_PICTURES = {
+    "fits.png": "the three answers",
+    "traces.png": "what the chains say",
+    "optima.png": "where the starts ended",
+}
 
 
 class Kind(StrEnum):
@@ -235,7 +239,9 @@ def predict(
             wide[name] = var.to_numpy()
         else:
             many = var.shape[1] > 1
-            wide |= {f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)}
+            wide |= {
+                f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)
+            }
     pd.DataFrame(wide).to_csv(out, index=False)
     _console().print(f"wrote {len(frame)} predictions to {out}")
 

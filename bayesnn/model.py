@@ -3,6 +3,7 @@
 import numpy as np
 
 from bayesnn.network import CUTPOINT_SD
+from bayesnn.priors import Normal
 from bayesnn.tree import prepare
 
 
@@ -47,7 +48,7 @@ def build_model(net, X, y=None, *, scaling=None, fused=True):
     return model_of(prepare(net, X, y, scaling=scaling), fused=fused)
 
 
-def model_of(problem, *, fused=True):
+def model_of(problem, *, fused=True, collapse=False):
     """Write a checked problem as a PyMC model.
 
     Parameters
@@ -56,6 +57,9 @@ def model_of(problem, *, fused=True):
         What is to be fitted.
     fused : bool
         As for `build_model`.
+    collapse : bool
+        Integrate the output layer out: the model then has the hidden layers and the noise alone, and the marginal
+        density of the targets in place of the observed node.
 
     Returns
     -------
@@ -63,17 +67,19 @@ def model_of(problem, *, fused=True):
         The model.
     """
     import pymc as pm
+    import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
+    from bayesnn.ops.collapsed import CollapsedNormal
+    from bayesnn.ops.mlp import MLPForward, spell_out
 
-    net = problem.net
-    dims = net.dims()
+    net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
         X = pm.Data("X", problem.X, dims=("obs", "feature"))
         y_dims = ("obs",) if problem.y.ndim == 1 else ("obs", "output")
         y = pm.Data("y_data", problem.y, dims=y_dims)
         weights, biases = [], []
-        for layer in range(1, net.n_layers + 1):
+        for layer in range(1, net.n_layers + (not collapse)):
             fan_in = problem.shapes[f"W{layer}"][0]
             scale = net.prior.layer_scale(layer)
             W, b = f"W{layer}", f"b{layer}"
@@ -83,15 +89,67 @@ def model_of(problem, *, fused=True):
             )
         args = {}
         if net.loss.has_noise:
-            # np.float64: PyTensor would make float32 of a Python float that fits, such as 0.5, and take its logarithm there.
+            # np.float64: PyTensor would make float32 of a Python float that fits, such as 0.5, and lose digits.
             known = net.noise_prior is None
             args["noise"] = np.float64(net.noise) if known else net.noise_prior.rv("noise")
+        if collapse:
+            # An output layer that is the identity hands on the activations of the last hidden layer.
+            width = pt.eye(weights[-1].shape[1]) if weights else None
+            features = mlp_forward(X, [*weights, width], [*biases, None], net.activation) if weights else X
+            targets = y if y.ndim == 2 else y[:, None]
+            density, *_ = CollapsedNormal(net.has_bias(net.n_layers))(
+                features, targets, output_scales(problem), args["noise"]
+            )
+            pm.Potential("y", density)
+            return model
         if net.loss.task == "ordinal":
             args["cutpoints"] = _cutpoints(problem)
-        f = mlp_forward(X, weights, biases, net.activation) if fused else _unfused(X, weights, biases, net.activation)
+        if fused:
+            f = mlp_forward(X, weights, biases, net.activation)
+        else:
+            given = [b for b in biases if b is not None]
+            op = MLPForward(net.activation, [b is not None for b in biases])
+            f = spell_out(op, X, *weights, *given)
         f = pm.Deterministic("f", f, dims=("obs", "output"))
         net.loss.observe(f, y, dims=y_dims, **args)
     return model
+
+
+def collapsible(net):
+    """Say whether the output layer can be integrated out exactly.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    bool
+        True for squared error with normal priors of fixed scale on the output layer.
+    """
+    normal = type(net.prior) is Normal and (net.prior.bias is None or type(net.prior.bias) is Normal)
+    return net.loss.name == "squared_error" and normal
+
+
+def output_scales(problem):
+    """Prior standard deviations of the output weights of one target, and of its bias.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted; `collapsible`.
+
+    Returns
+    -------
+    array (k,)
+        One for each unit of the last hidden layer (or feature), then one for the bias where there is one.
+    """
+    net, last = problem.net, problem.net.n_layers
+    fan_in = problem.shapes[f"W{last}"][0]
+    sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)
+    bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []
+    return np.concatenate([np.full(fan_in, sd), bias])
 
 
 def _cutpoints(problem):
@@ -104,28 +162,3 @@ def _cutpoints(problem):
     if problem.net.prior.proper:
         return pm.Normal("cutpoints", 0.0, np.float64(CUTPOINT_SD), **args)
     return pm.Flat("cutpoints", **args)
-
-
-def _unfused(X, weights, biases, activation):
-    """Spell out the network in PyTensor's own operations: the reference for the fused one."""
-    import pytensor.tensor as pt
-
-    phi = {
-        "tanh": pt.tanh,
-        "sigmoid": pt.sigmoid,
-        "relu": lambda x: pt.maximum(x, 0.0),
-        "identity": lambda x: x,
-        "gelu": lambda x: 0.5 * x * pt.erfc(-x / 2**0.5),
-        "silu": lambda x: x * pt.sigmoid(x),
-        "softplus": pt.softplus,
-        "erf": pt.erf,
-        "sin": pt.sin,
-    }[activation]
-    h = X
-    for layer, (W, b) in enumerate(zip(weights, biases, strict=True), start=1):
-        h = h @ W
-        if b is not None:
-            h = h + b
-        if layer < len(weights):
-            h = phi(h)
-    return h

@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import special
@@ -107,7 +108,7 @@ class MLP:
         try:
             widths = tuple(hidden)
             valid = all(int(h) == h and h > 0 and not isinstance(h, bool) for h in widths)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             valid = False
         if not valid:
             raise SpecError(
@@ -115,7 +116,7 @@ class MLP:
                 "Write hidden=(8,) for one layer of 8 units, hidden=() for none."
             )
         object.__setattr__(self, "hidden", tuple(int(h) for h in widths))
-        if self.activation not in ACTIVATIONS:
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
             raise UnknownNameError("activation", self.activation, ACTIVATIONS)
         object.__setattr__(self, "loss", as_loss(self.loss))
         if not isinstance(self.prior, Prior):
@@ -213,7 +214,7 @@ class MLP:
         """
         sizes = self.sizes(n_features, n_outputs)
         out = {}
-        for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             out[f"W{layer}"] = (fan_in, fan_out)
             if self.has_bias(layer):
                 out[f"b{layer}"] = (fan_out,)
@@ -257,14 +258,32 @@ class MLP:
         array([[0.924234],
                [1.523188]])
         """
+        last = self.n_layers
+        f = self.features(params, X) @ np.asarray(params[f"W{last}"])
+        return f + np.asarray(params[f"b{last}"])[..., None, :] if self.has_bias(last) else f
+
+    def features(self, params, X):
+        """Activations of the last hidden layer: what the linear output layer sees.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            As for `forward`; the output layer may be missing.
+        X : array (n, p)
+            Inputs, in the units the model works in.
+
+        Returns
+        -------
+        array (..., n, h)
+            The inputs themselves for a network without hidden layers.
+        """
         phi = ACTIVATIONS[self.activation].function
         h = np.asarray(X, dtype=float)
-        for layer in range(1, self.n_layers + 1):
+        for layer in range(1, self.n_layers):
             h = h @ np.asarray(params[f"W{layer}"])
             if self.has_bias(layer):
                 h = h + np.asarray(params[f"b{layer}"])[..., None, :]
-            if layer < self.n_layers:
-                h = phi(h)
+            h = phi(h)
         return h
 
     def likelihood_args(self, params):
@@ -280,7 +299,9 @@ class MLP:
         dict
             Keyword arguments for the methods of the loss: ``noise`` and, for ordinal targets, ``cutpoints``.
         """
-        args = {"noise": self.noise if isinstance(self.noise, float) else params["noise"]} if self.loss.has_noise else {}
+        args = (
+            {"noise": self.noise if isinstance(self.noise, float) else params["noise"]} if self.loss.has_noise else {}
+        )
         if "cutpoints" in params:
             args["cutpoints"] = params["cutpoints"]
         return args
@@ -370,12 +391,16 @@ class MLP:
             spec = json.loads(text)
             known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
             if set(spec) != known:
-                raise SpecError(f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json().")
+                raise SpecError(
+                    f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json()."
+                )
         except (json.JSONDecodeError, TypeError) as error:
-            raise SpecError(f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json().") from error
+            raise SpecError(
+                f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json()."
+            ) from error
         noise = spec["noise"]
         return cls(
-            hidden=tuple(spec["hidden"]),
+            hidden=spec["hidden"],
             activation=spec["activation"],
             loss=loss_from_json(spec["loss"]),
             noise=prior_from_json(noise) if isinstance(noise, dict) else noise,
@@ -400,6 +425,11 @@ class MLP:
         str
             A ``graph LR``: inputs on the left, hidden units, outputs on the right.
 
+        Raises
+        ------
+        SpecError
+            `max_units` below 2.
+
         Examples
         --------
         >>> import bayesnn as bnn
@@ -417,6 +447,10 @@ class MLP:
           l0_1 --> l1_1
           l1_1 --> l2_1
         """
+        if max_units < 2:
+            raise SpecError(
+                f"Got max_units={max_units!r}; a shortened layer shows its last unit and an ellipsis. Use 2 or more."
+            )
         labels = {0: list(feature_names) if feature_names is not None else [f"x{i + 1}" for i in range(n_features)]}
         for layer, width in enumerate(self.hidden, start=1):
             labels[layer] = [f"h{i + 1}" for i in range(width)]
@@ -436,7 +470,7 @@ class MLP:
             nodes[layer] = [f"l{layer}_{i}" for i, _ in shown]
             lines.append(f"  subgraph {titles[layer]}")
             lines += [
-                f'    {node}(("{str(label).replace(chr(34), chr(39))}"))'
+                f'    {node}(("{" ".join(str(label).split()).replace(chr(34), chr(39))}"))'
                 for node, (_, label) in zip(nodes[layer], shown, strict=True)
             ]
             lines.append("  end")
@@ -444,7 +478,7 @@ class MLP:
         return "\n".join(lines)
 
     def _rows(self):
-        """The specification in words, one row a part."""
+        """Put the specification into words, one row a part."""
         if self.noise_prior is not None:
             noise = f"learned, prior {self.noise_prior!r}"
         else:

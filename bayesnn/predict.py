@@ -175,7 +175,7 @@ def log_mean_exp(log_density):
 
 def _flat(params):
     """Chains and draws as one axis."""
-    return {k: v.reshape(-1, *v.shape[2:]) for k, v in params.items()}
+    return {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in params.items()}
 
 
 def _rows(params, X):
@@ -196,7 +196,13 @@ def _numbers(problem, params, X, prob):
     tails = [(1 - prob) / 2, (1 + prob) / 2]
     lower, upper = (_quantile(loss, f, args, p, mean, epistemic + aleatoric) for p in tails)
     mean_lower, mean_upper = np.quantile(mean, tails, axis=0)
-    out = {"mean": mean.mean(axis=0), "lower": lower, "upper": upper, "mean_lower": mean_lower, "mean_upper": mean_upper}
+    out = {
+        "mean": mean.mean(axis=0),
+        "lower": lower,
+        "upper": upper,
+        "mean_lower": mean_lower,
+        "mean_upper": mean_upper,
+    }
     variances = {
         "variance_total": epistemic + aleatoric,
         "variance_epistemic": epistemic,

@@ -96,11 +96,15 @@ def prepare(net, X, y=None, *, scaling=None):
         A network or scaling that is not one.
     """
     if not isinstance(net, MLP):
-        raise SpecError(f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. Write bnn.MLP(hidden=(3,)).")
+        raise SpecError(
+            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
+        )
     class_names = target_names = None
     if isinstance(X, Dataset):
         if y is not None:
-            raise SpecError("Got a Dataset and y; a Dataset brings its own targets. Leave y out, or pass data.X, data.y.")
+            raise SpecError(
+                "Got a Dataset and y; a Dataset brings its own targets. Leave y out, or pass data.X, data.y."
+            )
         data = X
         X, y, names = data.X, data.y, tuple(data.feature_names)
         class_names, target_names = data.class_names, data.target_names
@@ -297,9 +301,7 @@ def params_of(tree, *, group="posterior", batch=("chain", "draw")):
         raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}.")
     known = _dims(net)
     return {
-        str(name): var.transpose(*batch, ...).to_numpy()
-        for name, var in tree[group].data_vars.items()
-        if name in known
+        str(name): var.transpose(*batch, ...).to_numpy() for name, var in tree[group].data_vars.items() if name in known
     }
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import bayesnn as bnn
+from bayesnn.tree import make_tree, prepare, to_dataset
 
 mpl.use("agg")
 
@@ -12,6 +13,28 @@ X5 = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 Y5 = np.array([-1.1, -0.7, 0.1, 0.8, 1.0])
 X_NODE = np.array([-2.0, -1.0, 0.5, 1.0, 2.0])
 Y_NODE = np.array([0, 1, 0, 1, 1])
+
+
+def random_params(problem, batch, *, seed, scale=0.8):
+    """Parameters of every kind that a network has, with leading dimensions `batch`."""
+    rng = np.random.default_rng(seed)
+    net = problem.net
+    params = {k: scale * rng.normal(size=(*batch, *s)) for k, s in problem.shapes.items()}
+    if net.noise_prior is not None:
+        params["noise"] = rng.uniform(0.3, 1.2, size=batch)
+    if net.loss.task == "ordinal":
+        params["cutpoints"] = np.sort(2 * rng.normal(size=(*batch, int(problem.y.max()))), axis=-1)
+    if isinstance(net.prior, bnn.Hierarchical):
+        params |= {f"scale{k}": rng.uniform(0.4, 1.5, size=batch) for k in range(1, net.n_layers + 1)}
+    return params
+
+
+def tree_of(net, X, y, params, *, scaling=None, kind="posterior"):
+    """A fit whose draws (chain, draw, ...) are given and not sampled."""
+    problem = prepare(net, X, y, scaling=scaling)
+    chains, draws = next(iter(params.values())).shape[:2]
+    batch = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return make_tree(kind, problem, to_dataset(params, problem, batch))
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +87,7 @@ def two_weights():
 
 @pytest.fixture(scope="session")
 def two_weights_post(two_weights):
-    return bnn.fit_posterior(
-        two_weights, X5, Y5, draws=4000, target_accept=0.97, random_seed=1, progressbar=False
-    )
+    return bnn.fit_posterior(two_weights, X5, Y5, draws=4000, target_accept=0.97, random_seed=1, progressbar=False)
 
 
 @pytest.fixture(scope="session")

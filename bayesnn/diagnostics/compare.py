@@ -63,8 +63,12 @@ def compare(*fits, data=None, X=None, y=None):
     first = problem_of(fits[0])
     for fit in fits[1:]:
         other = problem_of(fit)
-        if other.X.shape != first.X.shape or not (np.array_equal(other.y, first.y) and np.array_equal(other.X, first.X)):
-            raise SpecError("Got fits of different data; their log-likelihoods can't be compared. Fit the same X and y.")
+        if other.X.shape != first.X.shape or not (
+            np.array_equal(other.y, first.y) and np.array_equal(other.X, first.X)
+        ):
+            raise SpecError(
+                "Got fits of different data; their log-likelihoods can't be compared. Fit the same X and y."
+            )
     if data is not None:
         X, y = data.X_test, data.y_test
     columns = {}

@@ -138,7 +138,11 @@ def _recession(problem, design):
     scale = max(1.0, float(np.abs(rise).max()))
     if not (margins > 1e-9 * scale).any():
         return Existence(True, "no direction of weights raises the likelihood for ever", {})
-    numbers = {"direction": found.x, "smallest_margin": float(margins.min()), "rising": int((margins > 1e-9 * scale).sum())}
+    numbers = {
+        "direction": found.x,
+        "smallest_margin": float(margins.min()),
+        "rising": int((margins > 1e-9 * scale).sum()),
+    }
     if problem.net.loss.task == "count":
         reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
     elif _strict(rise):

@@ -14,7 +14,7 @@ from bayesnn.model import model_of
 from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
 
-SIGNATURES = ("minimum", "flat", "saddle")
+SIGNATURES = ("minimum", "flat", "saddle", "kink")
 
 
 def fit_mle(
@@ -186,13 +186,19 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     rng = np.random.default_rng(random_seed)
     first = starts(free, objective, int(restarts), rng)
     ends = np.empty_like(first)
-    iterations = np.zeros(len(first), dtype=int)
+    iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     kinks = _kinks(free, objective)
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
-            ends[i], iterations[i] = climb(objective, start, kinks=kinks, maxiter=maxiter)
+            ends[i], iterations[i], settled[i] = climb(
+                objective, start, kinks=kinks, smooth=free.net.loss.smooth, maxiter=maxiter
+            )
             step()
     values, audit = audit_ends(objective, ends, kinks=kinks)
+    if not free.net.loss.smooth:
+        # The gradient does not vanish where the loss has a kink; that the search can't improve is all there is to know.
+        audit["converged"] = settled
+        audit["signature"][:] = "kink"
     if not np.isfinite(values).any():
         raise FitError(
             f"Got no finite log density at any of {restarts} starts; the data or the scales are too extreme for the "
@@ -210,10 +216,10 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     groups = {}
     if existence.exists is not False:
         ends[best], groups = _finish(model, objective, ends[best], kinks)
-        _, audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
-        for name, value in audit_best.items():
-            audit[name][best] = value[0]
-    message = _verdict(kind, existence, values, audit, iterations, maxiter)
+        (values[best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
+        for name in audit if free.net.loss.smooth else ("gradient_norm",):
+            audit[name][best] = audit_best[name][0]
+    message = _verdict(kind, existence, values, audit, iterations, maxiter, np.linalg.norm(ends[best]))
     params = objective.unpack(ends)
     point = {name: value[best][None, None] for name, value in params.items()}
     optima = to_dataset(params, problem, {"start": np.arange(len(ends))})
@@ -250,12 +256,12 @@ def _missing(kind, existence):
     )
 
 
-def _verdict(kind, existence, values, audit, iterations, maxiter):
+def _verdict(kind, existence, values, audit, iterations, maxiter, norm):
     """Say in words what the audit found, and warn where the estimate is not to be trusted."""
     good = values <= values.min() + 1e-6 * max(1.0, abs(values.min()))
     converged = audit["converged"]
     limited = int((iterations >= maxiter).sum())
-    counts = ", ".join(f"{int((audit['signature'] == s).sum())} {s}" for s in SIGNATURES)
+    counts = ", ".join(f"{k} {s}" for s in SIGNATURES if (k := int((audit["signature"] == s).sum())))
     message = f"{int(converged.sum())} of {len(values)} starts converged ({counts}); {int(good.sum())} reached the best value."
     trouble = ""
     if existence.exists is False:
@@ -263,8 +269,8 @@ def _verdict(kind, existence, values, audit, iterations, maxiter):
     elif not converged[good].any():
         trouble = (
             f"The best of {len(values)} starts has not converged (gradient norm {audit['gradient_norm'][good].min():.2g}; "
-            f"{limited} starts hit the limit of {maxiter} iterations). Its weights may still be growing: an infimum "
-            "that is only approached at infinity. Raise maxiter, or use a prior (fit_map)."
+            f"parameter norm {norm:.4g}; {limited} starts hit the limit of {maxiter} iterations). Large and growing weights "
+            "mean a supremum that is only approached at infinity. Raise maxiter, or use a prior (fit_map)."
         )
     elif converged.sum() * 2 < len(values):
         trouble = f"Only {message} Raise maxiter."
@@ -340,11 +346,12 @@ def _kinks(problem, objective):
     return kinks
 
 
-def climb(objective, start, *, kinks, maxiter):
+def climb(objective, start, *, kinks, smooth, maxiter):
     """Minimise from one start by L-BFGS, then by Newton steps while they help.
 
     Under an L1 penalty each weight is written as the difference of two bounded ones, which makes the function
-    smooth and finds weights that are exactly zero.
+    smooth and finds weights that are exactly zero. Where the loss itself has kinks, the search is restarted until
+    it no longer improves, and a small problem is finished by Nelder and Mead's simplex, which needs no gradient.
 
     Parameters
     ----------
@@ -354,6 +361,8 @@ def climb(objective, start, *, kinks, maxiter):
         Where to begin.
     kinks : array (size,)
         Slope of the penalty at zero.
+    smooth : bool
+        Whether the loss has a gradient everywhere.
     maxiter : int
         Iterations of L-BFGS.
 
@@ -363,13 +372,15 @@ def climb(objective, start, *, kinks, maxiter):
         The end point.
     int
         Iterations used.
+    bool
+        Whether the search ended by itself, and not at a limit.
     """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
     size = objective.size
     if size == 0:
-        return start, 0
+        return start, 0, True
     options = {"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7}
     sharp = np.flatnonzero(kinks)
 
@@ -386,14 +397,34 @@ def climb(objective, start, *, kinks, maxiter):
     with threadpool_limits(1), np.errstate(all="ignore"):
         if not len(sharp):
             result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-            return _newton(objective, result.x, kinks), result.nit
+            if not smooth:
+                return _restart(objective, result, options)
+            return _newton(objective, result.x, kinks), result.nit, result.success
         bounds = [(0.0, None) if kinks[j] else (None, None) for j in range(size)] + [(0.0, None)] * len(sharp)
         z = np.concatenate([start, np.maximum(-start[sharp], 0.0)])
         z[sharp] = np.maximum(start[sharp], 0.0)
         result = minimize(split, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         x = result.x[:size].copy()
         x[sharp] -= result.x[size:]
-        return _newton(objective, x, kinks), result.nit
+        return _newton(objective, x, kinks), result.nit, result.success
+
+
+def _restart(objective, result, options):
+    """Search on from a kink, where L-BFGS stops early, until a restart brings nothing."""
+    from scipy.optimize import minimize
+
+    iterations, settled = result.nit, False
+    for _ in range(20):
+        again = minimize(objective, result.x, jac=True, method="L-BFGS-B", options=options)
+        if objective.size <= 12:
+            simplex = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
+            again = minimize(lambda x: objective(x)[0], again.x, method="Nelder-Mead", options=simplex)
+        settled = again.fun >= result.fun - 1e-10 * max(1.0, abs(result.fun))
+        iterations += again.nit
+        result = again if again.fun <= result.fun else result
+        if settled:
+            break
+    return result.x, iterations, settled
 
 
 def _free(x, kinks):
@@ -412,7 +443,7 @@ def _newton(objective, x, kinks, *, steps=8):
     value, gradient = objective(x)
     for _ in range(steps):
         free = _free(x, kinks)
-        if not np.isfinite(value) or not free.any() or np.abs(gradient[free]).max() < 1e-11:
+        if not np.isfinite(value) or not free.any() or np.abs(gradient[free]).max() < 1e-13:
             break
         hessian = objective.hessian(x)[np.ix_(free, free)]
         if not np.isfinite(hessian).all():
@@ -450,7 +481,7 @@ def audit_ends(objective, ends, *, kinks):
         Negative log densities.
     dict of str to array (n,)
         ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
-        saddle: some negative), ``n_negative`` and ``n_zero`` eigenvalues.
+        saddle: some negative; kink: the loss has no second derivatives), ``n_negative`` and ``n_zero`` eigenvalues.
     """
     n = len(ends)
     values = np.full(n, np.inf)
@@ -467,7 +498,6 @@ def audit_ends(objective, ends, *, kinks):
         if not np.isfinite(values[i]):
             continue
         audit["gradient_norm"][i] = norm
-        audit["converged"][i] = norm <= 1e-5 * max(1.0, abs(values[i])) ** 0.5
         free = _free(x, kinks)
         hessian = objective.hessian(x)[np.ix_(free, free)]
         if np.isfinite(hessian).all():
@@ -476,6 +506,8 @@ def audit_ends(objective, ends, *, kinks):
             audit["n_negative"][i] = int((eigenvalues < -zero).sum())
             audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())
             audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
+            small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5
+            audit["converged"][i] = small and audit["n_negative"][i] == 0
     return values, audit
 
 
@@ -503,7 +535,7 @@ def _standard_errors(problem, objective, x, kinks):
     covariance = np.full((objective.size, objective.size), np.nan)
     hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
     definite = False
-    if objective.size and _free(x, kinks).all() and np.isfinite(hessian).all():
+    if objective.size and problem.net.loss.smooth and _free(x, kinks).all() and np.isfinite(hessian).all():
         eigenvalues = np.linalg.eigvalsh(hessian)
         definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
     if definite:

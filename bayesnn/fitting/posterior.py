@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
+from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.progress import announce
-from bayesnn.model import model_of
+from bayesnn.model import collapsible, model_of
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
@@ -26,6 +27,7 @@ def fit_posterior(
     random_seed=None,
     target_accept=0.8,
     scaling=None,
+    collapse=None,
     log_likelihood=False,
     log_prior=False,
     progressbar=True,
@@ -59,6 +61,11 @@ def fit_posterior(
         Mean acceptance probability that the step size is tuned to.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
+    collapse : bool, optional
+        Integrate the output layer out, sample the rest, and draw the output layer from its exact normal
+        distribution given the rest: the same posterior, from far fewer gradients. It is exact for squared error
+        under normal priors of fixed scale, where None chooses it. The attribute ``bayesnn_collapsed`` says what was
+        done; ``lp`` and ``energy`` are then those of the marginal density.
     log_likelihood : bool
         Keep each observation's log-likelihood, for `arviz.loo`.
     log_prior : bool
@@ -96,54 +103,82 @@ def fit_posterior(
     >>> dict(post.posterior["W1"].sizes)
     {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
     """
+    import xarray as xr
+
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
     for name, value, least in (("draws", draws, 1), ("tune", tune, 0), ("chains", chains, 1)):
         if isinstance(value, bool) or int(value) != value or value < least:
             raise SpecError(f"Got {name}={value!r}; it must be an integer of at least {least}.")
     if not 0 < target_accept < 1:
-        raise SpecError(f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Try 0.9 where there are divergences.")
+        raise SpecError(
+            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Try 0.9 where there are divergences."
+        )
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
         raise ImproperPriorError(
             f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, and "
             "the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
         )
+    if collapse is None:
+        collapse = collapsible(net)
+    elif collapse and not collapsible(net):
+        raise SpecError(
+            f"Got collapse=True with loss {net.loss.name!r} and prior {net.prior!r}; the output layer can be integrated out "
+            "for squared error under Normal priors only. Leave collapse out."
+        )
     began = time.perf_counter()
     announce("Compiling the posterior; the first time on a machine this takes up to a minute.", show=progressbar)
-    seed = int(np.random.default_rng(random_seed).integers(2**31))
+    rng = np.random.default_rng(random_seed)
+    seed = int(rng.integers(2**31))
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "target_accept": target_accept}
-    run = _nutpie if sampler == "nutpie" else _pymc
-    found = run(model_of(problem), sampler, seed, progressbar, options)
-
-    posterior = found["posterior"].to_dataset()
-    complete = ~np.isnan(posterior[next(iter(posterior.data_vars))].to_numpy()).reshape(
-        posterior.sizes["chain"], posterior.sizes["draw"], -1
-    ).any(axis=(0, 2))
-    if complete.sum() < draws:
-        warnings.warn(
-            f"Sampling was interrupted: {int(complete.sum())} of {draws} draws of each chain are kept.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    keep = {"draw": np.flatnonzero(complete)}
-    params = {str(k): v.transpose("chain", "draw", ...).isel(keep).to_numpy() for k, v in posterior.data_vars.items()}
-    batch = {"chain": np.arange(posterior.sizes["chain"]), "draw": np.arange(int(complete.sum()))}
-    stats = _statistics(found["sample_stats"].to_dataset().isel(keep), batch)
+    model = model_of(problem, collapse=collapse)
+    if model.free_RVs:
+        run = _nutpie if sampler == "nutpie" else _pymc
+        found = run(model, sampler, seed, progressbar, options)
+        params, stats = _complete(found, draws)
+    else:
+        # Nothing is left to sample: the exact draws below are independent.
+        params, stats = {}, xr.Dataset()
+    kept = next(iter(params.values())).shape[1] if params else draws
+    batch = {"chain": np.arange(chains), "draw": np.arange(kept)}
+    if collapse:
+        params = draw_output_layer(problem, params, (chains, kept), rng)
     tree = make_tree(
         "posterior",
         problem,
         to_dataset({name: params[name] for name in _order(params)}, problem, batch),
-        groups={"sample_stats": stats},
-        attrs={"bayesnn_sampler": sampler, "bayesnn_tune": int(tune), "sampling_time": time.perf_counter() - began},
+        groups={"sample_stats": stats.assign_coords(batch)},
+        attrs={
+            "bayesnn_sampler": sampler,
+            "bayesnn_collapsed": int(collapse),
+            "bayesnn_tune": int(tune),
+            "sampling_time": time.perf_counter() - began,
+        },
     )
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     _warn(tree, problem)
     return tree
 
 
-def _statistics(stats, batch):
-    """The statistics that every sampler has, under one name each."""
+def _complete(found, draws):
+    """Parameters and statistics of the draws that every chain has: an interrupted sampler leaves others empty."""
+    posterior = found["posterior"].to_dataset()
+    first = posterior[next(iter(posterior.data_vars))].transpose("chain", "draw", ...).to_numpy()
+    complete = ~np.isnan(first).any(axis=(0, *range(2, first.ndim)))
+    if complete.sum() < draws:
+        warnings.warn(
+            f"Sampling was interrupted: {int(complete.sum())} of {draws} draws of each chain are kept.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    keep = {"draw": np.flatnonzero(complete)}
+    params = {str(k): v.transpose("chain", "draw", ...).isel(keep).to_numpy() for k, v in posterior.data_vars.items()}
+    return params, _statistics(found["sample_stats"].to_dataset().isel(keep))
+
+
+def _statistics(stats):
+    """Pick the statistics that every sampler has, under one name each."""
     import xarray as xr
 
     names = {
@@ -158,8 +193,7 @@ def _statistics(stats, batch):
     }
     found = {name: next((stats[k] for k in known if k in stats), None) for name, known in names.items()}
     return xr.Dataset(
-        {k: (("chain", "draw"), v.transpose("chain", "draw").to_numpy()) for k, v in found.items() if v is not None},
-        coords=batch,
+        {k: (("chain", "draw"), v.transpose("chain", "draw").to_numpy()) for k, v in found.items() if v is not None}
     )
 
 

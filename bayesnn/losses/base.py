@@ -100,6 +100,8 @@ class Loss:
         Whether one scale `noise`, in units of y, belongs to the likelihood.
     output_bias : bool
         Whether the network's output layer has a bias (only ordinal has none: its cutpoints do that job).
+    smooth : bool
+        Whether the loss has a gradient everywhere.
     """
 
     name: ClassVar[str]
@@ -107,6 +109,7 @@ class Loss:
     task: ClassVar[str]
     has_noise: ClassVar[bool] = False
     output_bias: ClassVar[bool] = True
+    smooth: ClassVar[bool] = True
     _table: ClassVar[tuple[str, str, str, str]]
 
     def n_outputs(self, y) -> int:

@@ -170,6 +170,7 @@ class AbsoluteError(_Location):
     """
 
     name = "absolute_error"
+    smooth = False
     likelihood = "Laplace"
     _table = ("|y - f|", "1/s", "log(2s)", "mean |y - f|")
 
@@ -357,6 +358,7 @@ class Quantile(_Location):
     q: float = 0.5
 
     name: ClassVar[str] = "quantile"
+    smooth: ClassVar[bool] = False
     likelihood: ClassVar[str] = "AsymmetricLaplace"
     _table = ("max(q r, (q - 1) r), r = y - f", "1/s", "log(s) - log(q (1 - q))", "mean loss")
 

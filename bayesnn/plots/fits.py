@@ -91,7 +91,9 @@ def _curve(ax, fit, problem, data, prob):
     percent = f"{100 * prob:.0f}%"
     for k in range(p.sizes["output"]):
         lower, upper, middle = (p[v].to_numpy()[:, k] for v in ("lower", "upper", "mean"))
-        ax.fill_between(grid, lower, upper, color=colour, alpha=0.18, lw=0, label=f"{percent} of new y" if not k else None)
+        ax.fill_between(
+            grid, lower, upper, color=colour, alpha=0.18, lw=0, label=f"{percent} of new y" if not k else None
+        )
         if kind_of(fit) == "posterior":
             inner = (p[v].to_numpy()[:, k] for v in ("mean_lower", "mean_upper"))
             label = f"{percent} of the function" if not k else None
@@ -159,8 +161,19 @@ def _against_observed(ax, fit, problem, data, prob):
     colour = COLOURS[kind_of(fit)]
     for k in range(y.shape[1]):
         mean, lower, upper = (p[v].to_numpy()[:, k] for v in ("mean", "lower", "upper"))
-        ax.vlines(mean, lower, upper, color=colour, alpha=0.25, lw=1.2, label=f"{100 * prob:.0f}% interval" if not k else None)
-        ax.plot(mean, y[:, k], MARKERS[k], color=colour, ms=3.5, mec="white", mew=0.3, label=f"{which} row" if not k else None)
+        ax.vlines(
+            mean, lower, upper, color=colour, alpha=0.25, lw=1.2, label=f"{100 * prob:.0f}% interval" if not k else None
+        )
+        ax.plot(
+            mean,
+            y[:, k],
+            MARKERS[k],
+            color=colour,
+            ms=3.5,
+            mec="white",
+            mew=0.3,
+            label=f"{which} row" if not k else None,
+        )
     ends = [y.min(), y.max()]
     ax.plot(ends, ends, color=INK, lw=1, ls=(0, (4, 2)), label="observed = predicted")
     rmse = np.sqrt(np.mean((p["mean"].to_numpy() - y) ** 2))
@@ -179,8 +192,16 @@ def _sorted_labels(ax, fit, problem, data, prob):
     ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (4, 2)))
     for k, name in enumerate(problem.class_names):
         rows = y[order] == k
-        ax.plot(rank[rows], own[order][rows], MARKERS[k % len(MARKERS)], ms=4, alpha=0.8, ls="", label=str(name),
-                color=(COLOURS["map"], "#E69F00", COLOURS["posterior"], "#CC79A7")[k % 4])
+        ax.plot(
+            rank[rows],
+            own[order][rows],
+            MARKERS[k % len(MARKERS)],
+            ms=4,
+            alpha=0.8,
+            ls="",
+            label=str(name),
+            color=(COLOURS["map"], "#E69F00", COLOURS["posterior"], "#CC79A7")[k % 4],
+        )
     accuracy = np.mean(p["label"].to_numpy() == y)
     ax.annotate(f"accuracy {accuracy:.3f}", (0.98, 0.06), xycoords="axes fraction", fontsize=8, ha="right")
     ax.set_ylim(-0.03, 1.03)

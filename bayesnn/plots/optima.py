@@ -6,7 +6,12 @@ from bayesnn.errors import SpecError
 from bayesnn.plots.style import COLOURS, GREY, INK, new_axes
 from bayesnn.tree import kind_of, params_of, problem_of
 
-_LOOK = {"minimum": ("o", "maximum of the density"), "flat": ("s", "flat in some direction"), "saddle": ("X", "saddle")}
+_LOOK = {
+    "minimum": ("o", "maximum of the density"),
+    "flat": ("s", "flat in some direction"),
+    "saddle": ("X", "saddle"),
+    "kink": ("D", "kink of the loss"),
+}
 
 
 def plot_optima(fit):

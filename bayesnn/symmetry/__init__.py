@@ -1,4 +1,4 @@
-"""What permuting hidden units and flipping their signs does to MLE, MAP and posterior, and how to undo it in the draws."""
+"""What permuting hidden units and flipping their signs does to MLE, MAP and posterior, and how to undo it."""
 
 from bayesnn.symmetry.align import align, alignment_element, canonical_element, canonicalize, element_of, symmetrize
 from bayesnn.symmetry.group import (

@@ -13,6 +13,8 @@ from bayesnn.tree import params_of, problem_of
 
 ENUMERATED = 100
 """Most elements of every other layer that are tried one by one; beyond it, several layers are matched in turn."""
+SETTLED = 2e-4
+"""Relative decrease of the sum of squares about the reference below which the reference is kept."""
 
 
 def canonical_element(params, net, *, keep="posterior"):
@@ -52,7 +54,7 @@ def canonical_element(params, net, *, keep="posterior"):
 
 
 def _sorting_keys(params, layer, net, signed):
-    """What units are sorted by, after flipping; the signs; and where nothing that enters a unit decides on its sign.
+    """Give what units are sorted by, after flipping; the signs; and where nothing that enters decides on the sign.
 
     A unit is known by what enters it, and in the last hidden layer also by what leaves it: the outputs stay in place.
     In earlier layers what leaves it counts only up to the order and signs of the next layer's units.
@@ -82,7 +84,7 @@ def _smallest(params, layer, net, signed):
     if layer == net.n_layers - 1:
         arrangements = [[(j, 1) for j in order]]
     else:
-        per_block = [list(_arrangements([(j, tuple(out[j])) for j in block], unclear)) for block in blocks]
+        per_block = [list(_arrangements([(j, tuple(sign[j] * out[j])) for j in block], unclear)) for block in blocks]
         arrangements = (list(itertools.chain(*parts)) for parts in itertools.product(*per_block))
     for arrangement in arrangements:
         p, s = np.array(arrangement).T
@@ -94,7 +96,7 @@ def _smallest(params, layer, net, signed):
 
 
 def _arrangements(members, unclear):
-    """Orders (and signs, where unclear) of tied units, each pattern of outgoing weights once: twins may take any place."""
+    """List orders (and signs, where unclear) of tied units, each pattern of outgoing weights once."""
     if not members:
         yield []
         return
@@ -137,8 +139,8 @@ def alignment_element(params, net, *, reference=None, iterations=50, log_density
         for name, value in flat.items():
             if np.shape(reference.get(name)) != value.shape[1:]:
                 raise SpecError(
-                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight vector of the "
-                    f"same network, with {name} of shape {value.shape[1:]}."
+                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight vector of "
+                    f"the same network, with {name} of shape {value.shape[1:]}."
                 )
         return _reshape(_match(flat, reference, net, identity, layers), batch), reference
     some = _spread(len(flat["W1"]), 300)
@@ -146,9 +148,9 @@ def alignment_element(params, net, *, reference=None, iterations=50, log_density
     few = {k: v[some] for k, v in flat.items()}
     found = []
     for start in dict.fromkeys([best, *some[:: max(1, len(some) // 3)]]):
-        _, mean, spread = _iterate(few, {k: v[start] for k, v in flat.items()}, net, iterations, 1e-3)
+        _, mean, spread = _iterate(few, {k: v[start] for k, v in flat.items()}, net, iterations)
         found.append((spread, mean))
-    element, reference, _ = _iterate(flat, min(found, key=lambda x: x[0])[1], net, iterations, 1e-5)
+    element, reference, _ = _iterate(flat, min(found, key=lambda x: x[0])[1], net, iterations)
     last = canonical_element(reference, net)
     return _reshape(last @ element, batch), apply_symmetry(reference, last, net)
 
@@ -158,7 +160,7 @@ def _spread(n, most):
     return np.unique(np.linspace(0, n - 1, most).astype(int))
 
 
-def _iterate(params, reference, net, iterations, settled):
+def _iterate(params, reference, net, iterations):
     """Match to the reference, take the mean, and again: each step shortens the sum of squares about the mean."""
     element, layers = GroupElement.identity(net, (len(params["W1"]),)), list(range(1, net.n_layers))
     total = sum(float((v**2).sum()) for v in params.values()) / len(params["W1"])
@@ -170,7 +172,7 @@ def _iterate(params, reference, net, iterations, settled):
         reference = {k: v.mean(axis=0) for k, v in moved.items()}
         # Lengths never change, so the spread about the mean is what the mean's length leaves of the total.
         before, spread = spread, total - sum(float((v**2).sum()) for v in reference.values())
-        still = before - spread <= settled * abs(before) if before < math.inf else False
+        still = before - spread <= SETTLED * abs(before) if before < math.inf else False
         if still and (thorough or len(layers) == 1):
             break
         thorough = still
@@ -178,7 +180,7 @@ def _iterate(params, reference, net, iterations, settled):
 
 
 def _match(params, reference, net, element, layers):
-    """Best elements for a fixed reference: exact if every other layer can be enumerated, else the best of several starts."""
+    """Find the best elements for a fixed reference: exactly if every other layer can be enumerated."""
     n, orders = len(params["W1"]), layer_orders(net)
     sides = [[i for i in layers if i % 2 == parity] for parity in (0, 1)]
     tried = min(sides, key=lambda side: math.prod(orders[i - 1] for i in side))
@@ -191,7 +193,8 @@ def _match(params, reference, net, element, layers):
         candidates = (_sweep(params, reference, net, _with(identity, tried, c), free) for c in choices)
     else:
         rng = np.random.default_rng(0)
-        starts = [element, identity, *(random_symmetry(net, rng, batch=(n,)) for _ in range(4))]
+        starts = [element, *(_greedy(params, reference, net, order) for order in (layers, layers[::-1]))]
+        starts += [random_symmetry(net, rng, batch=(n,)) for _ in range(2)]
         candidates = (_cycle(params, reference, net, start, layers) for start in starts)
     best, top = None, np.full(n, -np.inf)
     for candidate in candidates:
@@ -204,7 +207,8 @@ def _match(params, reference, net, element, layers):
 
 def _cycle(params, reference, net, element, layers):
     """Match layer after layer, going on with the draws that still move."""
-    arrays, active, depth = [a.copy() for a in element.permutations + element.signs], np.arange(len(params["W1"])), len(layers)
+    arrays, depth = [a.copy() for a in element.permutations + element.signs], len(layers)
+    active = np.arange(len(params["W1"]))
     for _ in range(50):
         now = GroupElement(tuple(a[active] for a in arrays[:depth]), tuple(a[active] for a in arrays[depth:]))
         new = _sweep({k: v[active] for k, v in params.items()}, reference, net, now, layers)
@@ -220,6 +224,7 @@ def _cycle(params, reference, net, element, layers):
 
 def _where(mask, a, b):
     """Elements of `a` where the mask is true, else of `b`."""
+
     def choose(x, y):
         return tuple(np.where(mask[..., None], u, v) for u, v in zip(x, y, strict=True))
 
@@ -235,7 +240,7 @@ def _elements(net, layer):
 
 
 def _with(element, layers, choices):
-    """The element with other permutations and signs in some layers, the same for all draws."""
+    """Set the permutations and signs of some layers, the same for all draws."""
     permutations, signs = list(element.permutations), list(element.signs)
     for layer, (p, s) in zip(layers, choices, strict=True):
         shape = permutations[layer - 1].shape
@@ -248,10 +253,33 @@ def _sweep(params, reference, net, element, layers):
     permutations, signs = list(element.permutations), list(element.signs)
     for layer in layers:
         inner = units(reference, layer).T @ units(params, layer, permutations, signs)
-        signed = flips(net)[layer - 1]
-        permutations[layer - 1] = p = assign(np.abs(inner) if signed else inner)
-        taken = np.take_along_axis(inner, p[..., None], -1)[..., 0]
-        signs[layer - 1] = np.where((taken < 0) & signed, -1, 1)
+        permutations[layer - 1], signs[layer - 1] = _take(inner, 0.0, flips(net)[layer - 1])
+    return GroupElement(tuple(permutations), tuple(signs))
+
+
+def _take(inner, extra, signed):
+    """Assign units by inner products (by their size, where signs may flip) plus a further score."""
+    p = assign((np.abs(inner) if signed else inner) + extra)
+    taken = np.take_along_axis(inner, p[..., None], -1)[..., 0]
+    return p, np.where((taken < 0) & signed, -1, 1)
+
+
+def _greedy(params, reference, net, layers):
+    """Match layer after layer by what the layers before have settled, and by the sizes of what they have not."""
+    element, signed = GroupElement.identity(net, (len(params["W1"]),)), flips(net)
+    permutations, signs = list(element.permutations), list(element.signs)
+
+    def split(arrays, layer, *moved):
+        columns, n_in = units(arrays, layer, *moved), arrays[f"W{layer}"].shape[-2]
+        forward, n_out = layers[0] == 1, arrays[f"W{layer + 1}"].shape[-1]
+        settled = columns[..., :-n_out, :] if forward else columns[..., n_in:, :]
+        rest = columns[..., -n_out:, :] if forward else columns[..., :n_in, :]
+        return settled, np.sort(np.abs(rest) if any(signed) else rest, axis=-2)
+
+    for layer in layers:
+        (mine, shape), (theirs, other) = split(params, layer, permutations, signs), split(reference, layer)
+        choice = _take(theirs.T @ mine, other.T @ shape, signed[layer - 1])
+        permutations[layer - 1], signs[layer - 1] = choice
     return GroupElement(tuple(permutations), tuple(signs))
 
 
@@ -344,7 +372,8 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
         A fit.
     reference : DataTree or dict of str to array, optional
         What to match: one weight vector, or a fit, whose mean is taken. None starts from the draw of highest log
-        density (and a few others) and replaces it by the mean of the aligned draws until nothing moves.
+        density (and a few others) and replaces it by the mean of the aligned draws until the sum of squares about it
+        falls by less than 2 in 10,000; the last one is brought into canonical form.
     iterations : int
         Most times that the reference is replaced; not used with a given reference.
     group : str
@@ -374,7 +403,7 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
     :math:`\sum_i |\langle r_i, u_{p_i}\rangle|`, a linear assignment; without sign flips,
     :math:`\sum_i \langle r_i, u_{p_i}\rangle`. This is exact for one hidden layer. For several it is exact if every
     other layer together has at most 100 elements, which are tried one by one while those between are assigned;
-    otherwise layers take turns from six starts until none moves, which finds a local optimum.
+    otherwise layers take turns from five starts until none moves, which finds a local optimum.
 
     References
     ----------
@@ -384,7 +413,7 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
     --------
     >>> import bayesnn as bnn
     >>> data = bnn.load_data("sine_gap", random_seed=1)
-    >>> map_ = bnn.fit_map(bnn.MLP(hidden=(2,), noise=0.2), data.X, data.y, restarts=5, random_seed=1, progressbar=False)
+    >>> map_ = bnn.fit_map(bnn.MLP((2,), noise=0.2), data.X, data.y, restarts=5, random_seed=1, progressbar=False)
     >>> list(bnn.symmetry.align(map_)["symmetry"].data_vars)
     ['permutation_1', 'sign_1']
     """
@@ -430,7 +459,7 @@ def symmetrize(post, *, random_seed=None, group="posterior"):
     --------
     >>> import bayesnn as bnn
     >>> data = bnn.load_data("sine_gap", random_seed=1)
-    >>> map_ = bnn.fit_map(bnn.MLP(hidden=(2,), noise=0.2), data.X, data.y, restarts=5, random_seed=1, progressbar=False)
+    >>> map_ = bnn.fit_map(bnn.MLP((2,), noise=0.2), data.X, data.y, restarts=5, random_seed=1, progressbar=False)
     >>> bnn.symmetry.symmetrize(map_, random_seed=1).attrs["bayesnn_symmetry"]
     'symmetrized'
     """
@@ -461,11 +490,14 @@ def element_of(tree, *, group="posterior"):
     """
     name = _symmetry_group_name(group)
     if name not in tree:
-        raise FitError(f"Got a fit without the group {name!r}; it is written by bnn.align, bnn.canonicalize and bnn.symmetrize.")
+        raise FitError(
+            f"Got a fit without the group {name!r}, which align, canonicalize and symmetrize write. Call one first."
+        )
     layers = range(1, problem_of(tree).net.n_layers)
     found = tree[name].to_dataset()
     return GroupElement(
-        tuple(found[f"permutation_{i}"].to_numpy() - 1 for i in layers), tuple(found[f"sign_{i}"].to_numpy() for i in layers)
+        tuple(found[f"permutation_{i}"].to_numpy() - 1 for i in layers),
+        tuple(found[f"sign_{i}"].to_numpy() for i in layers),
     )
 
 
@@ -481,28 +513,34 @@ def _params(tree, group):
     return params_of(tree, group=group, batch=_batch(group))
 
 
-def _transformed(tree, element, group, how):
-    """A copy of the tree with an element applied to each draw, what was sampled beside it, and the density checked."""
+def _transformed(tree, step, group, how):
+    """Copy the tree, apply an element to each draw, keep what was sampled beside it, and check the density."""
     import xarray as xr
 
     problem, before = problem_of(tree), _params(tree, group)
     net, batch = problem.net, _batch(group)
-    after = apply_symmetry(before, element, net)
+    after = apply_symmetry(before, step, net)
     _require_same(before, after, problem)
     new, name = tree.copy(), _symmetry_group_name(group)
-    if name in tree:
-        element = element @ element_of(tree, group=group)
-    else:
+    element = step @ element_of(tree, group=group) if name in tree else step
+    if name not in tree:
         new[f"{group}_raw"] = xr.DataTree(tree[group].to_dataset())
     dims = net.dims()
     dataset = tree[group].to_dataset()
     new[group] = xr.DataTree(dataset.assign({k: ((*batch, *dims[k]), v) for k, v in after.items() if k in dims}))
-    coords = {d: dataset[d] for d in batch} | {f"hidden_{i}": np.arange(1, m + 1) for i, m in enumerate(net.hidden, start=1)}
+    coords = {d: dataset[d] for d in batch} | {k: v for k, v in problem.coords.items() if k.startswith("hidden")}
     variables = {}
     for layer, (p, s) in enumerate(zip(element.permutations, element.signs, strict=True), start=1):
         variables[f"permutation_{layer}"] = ((*batch, f"hidden_{layer}"), p + 1)
         variables[f"sign_{layer}"] = ((*batch, f"hidden_{layer}"), s)
     new[name] = xr.DataTree(xr.Dataset(variables, coords=coords))
+    if group == "posterior" and "standard_error" in tree:
+        errors = {str(k): v.to_numpy() for k, v in tree["standard_error"].data_vars.items() if k in dims}
+        unsigned = GroupElement(step.permutations, tuple(np.ones_like(s) for s in step.signs))[(0,) * len(batch)]
+        moved = apply_symmetry(errors, unsigned, net)
+        new["standard_error"] = xr.DataTree(
+            tree["standard_error"].to_dataset().assign({k: (dims[k], v) for k, v in moved.items()})
+        )
     new.attrs["bayesnn_symmetry"] = how
     return new
 

@@ -41,15 +41,16 @@ class GroupElement:
         for name in ("permutations", "signs"):
             object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
         for p, s in zip(self.permutations, self.signs, strict=True):
-            if p.shape[-1:] != s.shape[-1:] or (np.sort(p, axis=-1) != np.arange(p.shape[-1])).any() or (s**2 != 1).any():
+            valid = p.ndim and p.shape[-1:] == s.shape[-1:] and (np.sort(p, axis=-1) == np.arange(p.shape[-1])).all()
+            if not valid or (s**2 != 1).any():
                 raise SpecError(
-                    f"Got permutation {p} with signs {s}; a permutation of m units holds 0 to m - 1 once each, and the m "
-                    "signs are +1 or -1. Start from bayesnn.symmetry.random_symmetry."
+                    f"Got permutation {p} with signs {s}; a permutation of m units holds 0 to m - 1 once each, and the "
+                    "m signs are +1 or -1. Start from bnn.symmetry.random_symmetry."
                 )
 
     @classmethod
     def identity(cls, net, batch=()):
-        """The element that changes nothing, for batch dimensions of shape `batch`."""
+        """Build the element that changes nothing, for batch dimensions of shape `batch`."""
         shapes = [(*batch, m) for m in net.hidden]
         return cls(tuple(np.broadcast_to(np.arange(s[-1]), s) for s in shapes), tuple(np.ones(s, int) for s in shapes))
 
@@ -63,7 +64,7 @@ class GroupElement:
         )
 
     def inverse(self):
-        """The element that undoes this one."""
+        """Build the element that undoes this one."""
         back = tuple(np.argsort(p, axis=-1) for p in self.permutations)
         return GroupElement(back, tuple(np.take_along_axis(s, p, -1) for s, p in zip(self.signs, back, strict=True)))
 
@@ -82,14 +83,14 @@ class GroupElement:
         """One signed number a unit, counted from 1; layers are separated by bars."""
         if any(p.ndim > 1 for p in self.permutations):
             return f"GroupElement(batch {self.permutations[0].shape[:-1]})"
-        layers = zip(self.permutations, self.signs, strict=True)
-        return f"GroupElement({' | '.join(' '.join(f'{s * (p + 1):+d}' for p, s in zip(*x, strict=True)) for x in layers)})"
+        layers = [s * (p + 1) for p, s in zip(self.permutations, self.signs, strict=True)]
+        return f"GroupElement({' | '.join(' '.join(f'{unit:+d}' for unit in layer) for layer in layers)})"
 
 
 def flips(net, keep="posterior"):
-    """For each hidden layer, whether units may flip their sign: odd activations, and sigmoids with a next bias to shift."""
+    """Say for each hidden layer whether its units may flip: odd ones, and sigmoids with a next bias to shift."""
     if keep not in KEEPS:
-        raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what the elements leave unchanged.")
+        raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
     symmetry = ACTIVATIONS[net.activation].symmetry
     layers = range(1, net.n_layers)
     if symmetry in ("odd", "identity"):
@@ -103,8 +104,8 @@ def _absorbs(net, layer):
 
 
 def layer_orders(net, keep="posterior"):
-    """Number of permutations times number of sign patterns, for each hidden layer."""
-    return tuple(math.factorial(m) * (2**m if flip else 1) for m, flip in zip(net.hidden, flips(net, keep), strict=True))
+    """Count permutations times sign patterns, for each hidden layer."""
+    return tuple(math.factorial(m) * 2 ** (m * flip) for m, flip in zip(net.hidden, flips(net, keep), strict=True))
 
 
 def pick(a, permutation, axis):
@@ -179,7 +180,9 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     """
     widths = tuple(p.shape[-1] for p in element.permutations)
     if widths != net.hidden:
-        raise SpecError(f"Got an element for layers of {widths} units; the network has {net.hidden}. Build it for this network.")
+        raise SpecError(
+            f"Got an element for layers of {widths} units; the network has {net.hidden}. Build it for this network."
+        )
     for layer, (sign, allowed) in enumerate(zip(element.signs, flips(net, keep), strict=True), start=1):
         if not allowed and (sign < 0).any():
             raise SpecError(
@@ -191,8 +194,18 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
 
 def _apply(params, element, net):
     for layer, (permutation, sign) in enumerate(zip(element.permutations, element.signs, strict=True), start=1):
+        if layer == 1 and permutation.ndim > 1:
+            params = _spread_over(params, permutation.shape[:-1])
         params = act(params, layer, permutation, sign, net)
     return params
+
+
+def _spread_over(params, shape):
+    """Broadcast all parameters against further batch dimensions."""
+    params = {k: np.asarray(v) for k, v in params.items()}
+    old = params["W1"].shape[:-2]
+    batch = np.broadcast_shapes(old, shape)
+    return params if batch == old else {k: np.broadcast_to(v, batch + v.shape[len(old) :]) for k, v in params.items()}
 
 
 def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
@@ -218,7 +231,7 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     --------
     >>> import bayesnn as bnn
     >>> bnn.symmetry.random_symmetry(bnn.MLP(hidden=(3,)), random_seed=2)
-    GroupElement(+1 +3 -2)
+    GroupElement(-3 -1 -2)
     """
     rng = np.random.default_rng(random_seed)
     start = GroupElement.identity(net, batch)
@@ -297,10 +310,11 @@ class SymmetryGroup:
         )
 
     def __repr__(self):
-        """The order, then a line a family."""
+        """Show the order, then a line a family."""
         count = {1: "no two equivalent weight vectors", math.inf: "a continuum of equivalent weight vectors"}
         head = count.get(self.order, f"{self.order} equivalent weight vectors")
-        lines = [f"  layer {s.layer}: {s.words}{'' if s.keeps_prior else ' (the prior breaks it)'}" for s in self.symmetries]
+        broken = {True: "", False: " (the prior breaks it)"}
+        lines = [f"  layer {s.layer}: {s.words}{broken[s.keeps_prior]}" for s in self.symmetries]
         return "\n".join([f"SymmetryGroup: {head} in the posterior, of {self.n_weights} weights", *lines])
 
     def _repr_html_(self):
@@ -355,6 +369,7 @@ def symmetry_group(net, n_features=1, n_outputs=1):
     >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
     2
     """
+    gaussians = Flat | Normal | Hierarchical
     flat_weights = isinstance(net.prior, Flat)
     flat_biases = isinstance(net.prior.bias or net.prior, Flat)
     rows, activation = [], ACTIVATIONS[net.activation]
@@ -377,10 +392,11 @@ def symmetry_group(net, n_features=1, n_outputs=1):
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
         if activation.symmetry == "identity":
-            gaussian = all(isinstance(p, Flat | Normal | Hierarchical) for p in (net.prior, net.prior.bias or net.prior))
+            gaussian = isinstance(net.prior, gaussians) and isinstance(net.prior.bias or net.prior, gaussians)
             if m > 1:
                 rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, gaussian))
-            rows.append(("linear map", layer, f"mix the {m} units by any invertible matrix: GL({m})", math.inf, flat_layer))
+            words = f"mix the {m} units by any invertible matrix: GL({m})"
+            rows.append(("linear map", layer, words, math.inf, flat_layer))
             if biased and absorbs:
                 words = "add a constant to a unit's bias and take its effect from the next bias"
                 rows.append(("shift", layer, words, math.inf, flat_biases and flat_next))
@@ -445,13 +461,16 @@ class SymmetryCheck:
         """The rows as a pandas DataFrame."""
         import pandas as pd
 
-        columns = ["symmetry", "keeps prior", "log-likelihood changes by", "log-prior changes by", "f changes by", "as claimed"]
-        return pd.DataFrame(list(self.rows), columns=columns)
+        changes = [f"{what} changes by" for what in ("log-likelihood", "log-prior", "f")]
+        return pd.DataFrame(list(self.rows), columns=["symmetry", "keeps prior", *changes, "as claimed"])
 
     def __repr__(self):
-        """The verdict, then a line a family."""
-        lines = [f"  {n}: log-likelihood {a:.1e}, log-prior {b:.1e}, f {c:.1e}: {'as claimed' if ok else 'NOT as claimed'}"
-                 for n, _, a, b, c, ok in self.rows]  # fmt: skip
+        """Show the verdict, then a line a family."""
+        words = {True: "as claimed", False: "NOT as claimed"}
+        lines = [
+            f"  {name}: log-likelihood {loglik:.1e}, log-prior {logprior:.1e}, f {f:.1e}: {words[ok]}"
+            for name, _, loglik, logprior, f, ok in self.rows
+        ]
         return "\n".join([f"SymmetryCheck: {'all as claimed' if self.ok else 'NOT ALL AS CLAIMED'}", *lines])
 
     def _repr_html_(self):
@@ -499,18 +518,11 @@ def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None,
     >>> check.ok, len(check.rows)
     (True, 2)
     """
-    import pymc as pm
-    from pymc.model.transform.conditioning import remove_value_transforms
-
     from bayesnn.model import model_of
 
     problem = prepare(net, X, y)
-    model = remove_value_transforms(model_of(problem) if model is None else model)
-    outputs = [model.logp(vars=rvs, jacobian=False) for rvs in (model.observed_RVs, model.free_RVs)]
-    values = [rv.name for rv in model.free_RVs]
-    outputs += model.replace_rvs_by_values([model["f"]])
-    compiled = pm.compile([model.rvs_to_values[rv] for rv in model.free_RVs], outputs, on_unused_input="ignore")
-    shapes = {name: np.shape(value) for name, value in model.initial_point().items()}
+    names, compiled = _compile(model_of(problem) if model is None else model)
+    shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}
     rng = np.random.default_rng(random_seed)
     group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
     families = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
@@ -523,17 +535,36 @@ def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None,
 
     changes = {name: [] for name, *_ in families}
     for _ in range(n_points):
-        point = {name: _random_value(name, shape, rng) for name, shape in shapes.items()}
-        before = compiled(*(point[name] for name in values))
+        point = {name: _random_value(name, shapes.get(name, ()), rng) for name in names}
+        before = compiled(*(point[name] for name in names))
         for name, _, what in families:
             moved = move(what, point)
-            after = compiled(*(np.asarray(moved[name], dtype=float) for name in values))
-            changes[name].append([np.max(np.abs(a - b)) / (1 + np.max(np.abs(b))) for a, b in zip(after, before, strict=True)])
+            after = compiled(*(np.asarray(moved[name], dtype=float) for name in names))
+            pairs = zip(after, before, strict=True)
+            changes[name].append([np.max(np.abs(a - b)) / (1 + np.max(np.abs(b))) for a, b in pairs])
     rows = []
     for name, keeps_prior, _ in families:
         largest = [float(v) for v in np.max(changes[name], axis=0)]
         rows.append((name, keeps_prior, *largest, bool(largest[0] < 1e-8 and (largest[1] < 1e-8) == keeps_prior)))
     return SymmetryCheck(tuple(rows))
+
+
+def _compile(model):
+    """Names of a model's parameters, and its log-likelihood, log-prior and function of their values, untransformed."""
+    import pymc as pm
+    from pytensor.graph.replace import graph_replace
+
+    outputs = [model.logp(vars=rvs, jacobian=False) for rvs in (model.observed_RVs, model.free_RVs)]
+    outputs += model.replace_rvs_by_values([model["f"]])
+    inputs, values = [rv.type(rv.name) for rv in model.free_RVs], {}
+    for rv, x in zip(model.free_RVs, inputs, strict=True):
+        transform = model.rvs_to_transforms[rv]
+        values[model.rvs_to_values[rv]] = x if transform is None else transform.forward(x, *rv.owner.inputs)
+    # A handful of evaluations is not worth the time that full compilation takes.
+    compiled = pm.compile(
+        inputs, graph_replace(outputs, values, strict=False), mode="FAST_COMPILE", on_unused_input="ignore"
+    )
+    return [rv.name for rv in model.free_RVs], compiled
 
 
 def _random_value(name, shape, rng):

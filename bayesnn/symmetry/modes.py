@@ -1,6 +1,7 @@
 """Count what is left when symmetry is taken away: distinct optima of a fit, clusters of a posterior."""
 
 import html
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -24,9 +25,9 @@ class Modes:
     dataset : xarray.Dataset
         Of optima (dimension ``optimum``, best first): ``starts`` and ``frequency`` of its basin, ``log_likelihood``,
         ``log_prior``, ``log_density``, ``stabiliser``, ``copies`` (distinct symmetric copies), ``function`` (label of
-        the function on the training inputs), ``signature`` of the Hessian, ``start`` (the best one); and
-        ``label`` (dimension ``start``, -1 for starts that did not converge). Of a posterior: ``function_label`` and ``weight_label``
-        of each draw (-1 between clusters) and their ``function_occupancy`` and ``weight_occupancy`` for each chain.
+        the function), ``signature`` of the Hessian, ``best_start``; and of starts, ``label`` and ``function_label``
+        (-1 for those that did not converge). Of a posterior: ``function_label`` and ``weight_label`` of each draw
+        and their ``function_occupancy`` and ``weight_occupancy`` for each chain.
     n_modes : int
         Distinct optima modulo symmetry, or clusters of aligned draws.
     n_functions : int
@@ -49,12 +50,12 @@ class Modes:
         return self.dataset.drop_dims("start").to_dataframe()
 
     def __repr__(self):
-        """The counts in words."""
+        """Show the counts in words."""
         if self.kind == "posterior":
             sizes = self.dataset["function_label"].sizes
             return (
-                f"{sizes['chain']} chains of {sizes['draw']} draws: {_count(self.n_functions, 'mode')} in function space, "
-                f"{_count(self.n_modes, 'cluster')} of aligned weights; times {_copies(self.order)} of each"
+                f"{sizes['chain']} chains of {sizes['draw']} draws: {_count(self.n_functions, 'mode')} in function "
+                f"space, {_count(self.n_modes, 'cluster')} of aligned weights, with {_copies(self.order)}"
             )
         if not self.n_modes:
             return "0 distinct optima: no start converged"
@@ -78,7 +79,9 @@ def _count(n, noun):
 
 
 def _copies(n):
-    return "a continuum of equivalent copies" if math.isinf(n) else _count(int(n), "symmetric cop") .replace("cops", "copies").replace("cop ", "copy ")
+    if math.isinf(n):
+        return "a continuum of equivalent copies"
+    return "1 symmetric copy" if n == 1 else f"{int(n)} symmetric copies"
 
 
 def count_modes(fit, *, X=None, tolerance=1e-3):
@@ -111,8 +114,9 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     flips of sigmoid units, shifts by pi and shifts of logits are taken away before weights are compared. Layers of
     identity units, which may be mixed by any matrix, are compared by their functions alone.
 
-    The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of the
-    aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each.
+    The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of
+    the aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each. Two clusters are one unless the
+    density on the line between their centres falls to half of its lower peak.
 
     References
     ----------
@@ -123,7 +127,7 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     --------
     >>> import bayesnn as bnn
     >>> data = bnn.load_data("sine_gap", random_seed=1)
-    >>> map_ = bnn.fit_map(bnn.MLP(hidden=(1,), noise=0.2), data.X, data.y, restarts=8, random_seed=1, progressbar=False)
+    >>> map_ = bnn.fit_map(bnn.MLP((1,), noise=0.2), data.X, data.y, restarts=8, random_seed=1, progressbar=False)
     >>> bnn.symmetry.count_modes(map_).order
     2
     """
@@ -132,7 +136,9 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     if kind == "posterior":
         return _of_draws(fit, problem, inputs)
     if "optima" not in fit:
-        raise FitError("Got a point without the group 'optima', the end of each start; it is written by bnn.fit_mle and bnn.fit_map.")
+        raise FitError(
+            "Got a point without the group 'optima', the end of each start. Pass the tree of a fit as it is."
+        )
     return _of_optima(fit, kind, problem, inputs, tolerance)
 
 
@@ -175,7 +181,10 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     index = np.array(first, dtype=int)
     starts = np.array([(label == k).sum() for k in range(len(first))], dtype=int)
     size = [tolerance * (1 + np.linalg.norm(vectors[i])) for i in first]
-    stabiliser = [stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=t) for i, t in zip(first, size, strict=True)]
+    stabiliser = [
+        stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=t)
+        for i, t in zip(first, size, strict=True)
+    ]
     columns = {
         "starts": starts,
         "frequency": starts / n,
@@ -188,7 +197,11 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         "best_start": optima["start"].to_numpy()[index],
     }
     dataset = xr.Dataset(
-        {**{k: ("optimum", v) for k, v in columns.items()}, "label": ("start", label), "function_label": ("start", function)},
+        {
+            **{k: ("optimum", v) for k, v in columns.items()},
+            "label": ("start", label),
+            "function_label": ("start", function),
+        },
         coords={"optimum": np.arange(len(first)), "start": optima["start"].to_numpy()},
     )
     return Modes(kind, dataset, len(first), len(known), order)
@@ -200,7 +213,7 @@ def _vectors(params):
 
 
 def _fold(params, net, symmetries, keep):
-    """Take away what is not a permutation or an odd unit's sign, so that equal optima differ by a group element only."""
+    """Take away what is no permutation or odd unit's sign, so that equal optima differ by a group element only."""
     out = dict(params)
     for s in symmetries:
         W, b, V = f"W{s.layer}", f"b{s.layer}", f"W{s.layer + 1}"
@@ -247,15 +260,35 @@ def _of_draws(post, problem, inputs):
 
 
 def _clusters(vectors):
-    """Labels of clusters, the largest first; -1 between them. One cluster where nothing stands apart."""
+    """Labels of clusters, the largest first. One cluster where nothing stands apart."""
     from sklearn.cluster import HDBSCAN
     from sklearn.decomposition import PCA
 
     n = len(vectors)
-    if n < 40 or vectors.shape[1] == 0:
+    if n < 40 or np.ptp(vectors, axis=0).max(initial=0.0) == 0:
         return np.zeros(n, dtype=int)
     reduced = PCA(min(5, *vectors.shape)).fit_transform(vectors)
-    label = HDBSCAN(min_cluster_size=max(10, n // 20), allow_single_cluster=True, copy=True).fit_predict(reduced)
-    sizes = np.bincount(label[label >= 0], minlength=1)
-    rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
-    return np.where(label >= 0, rank[label], -1)
+    label = HDBSCAN(min_cluster_size=max(10, n // 20), min_samples=max(5, n // 40), copy=True).fit_predict(reduced)
+    if label.max() < 1:
+        return np.zeros(n, dtype=int)
+    while True:
+        names = np.unique(label[label >= 0])
+        centres = np.array([reduced[label == k].mean(axis=0) for k in names])
+        label = names[((reduced[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)]
+        pairs = itertools.combinations(range(len(names)), 2)
+        joined = [(names[i], names[j]) for i, j in pairs if not _valley(reduced, label, names[[i, j]], centres[[i, j]])]
+        if not joined:
+            break
+        label = np.where(label == joined[0][1], joined[0][0], label)
+    _, rank, sizes = np.unique(label, return_inverse=True, return_counts=True)
+    return np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")[rank]
+
+
+def _valley(points, label, pair, centres):
+    """Whether the density of two clusters, along the line through their centres, falls to half its lower peak between."""
+    from scipy.stats import gaussian_kde
+
+    axis = centres[1] - centres[0]
+    along = (points[np.isin(label, pair)] - centres[0]) @ axis / (axis @ axis)
+    density = gaussian_kde(along)(np.linspace(-0.25, 1.25, 61))
+    return density[20:41].min() < 0.5 * min(density[:31].max(), density[30:].max())

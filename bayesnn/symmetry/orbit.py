@@ -79,7 +79,7 @@ class Orbit(Sequence):
         return self.order // stabiliser_order(self.params, self.net, keep=self.keep)
 
     def __len__(self):
-        """Number of weight vectors; Python's limit is 2**63 (``order`` has none)."""
+        """Count the weight vectors; Python's limit is 2**63 (``order`` has none)."""
         return len(self.indices)
 
     def __getitem__(self, k):
@@ -144,7 +144,7 @@ class Orbit(Sequence):
     def _stacked(self):
         batch = (len(self),)
         moved = apply_symmetry(self.params, self._elements(self.indices), self.net)
-        return {k: v if v.ndim > np.ndim(self.params[k]) else np.broadcast_to(v, batch + v.shape) for k, v in moved.items()}
+        return {k: np.broadcast_to(v, batch + np.shape(self.params[k])) for k, v in moved.items()}
 
     def to_dataset(self):
         """Gather all weight vectors.
@@ -173,7 +173,7 @@ class Orbit(Sequence):
         return xr.Dataset(out, coords={"copy": list(self.indices), **coords})
 
     def __repr__(self):
-        """The sizes in words."""
+        """Show the sizes in words."""
         copies = f"{self.n_distinct} distinct of {self.order} weight vectors"
         shown = f", {len(self.indices)} of them here" if isinstance(self.indices, tuple) else ""
         return f"Orbit: {copies} with the same {self.keep}{shown}"
@@ -225,13 +225,15 @@ def point_of(point, net, X=None, y=None):
     if not isinstance(point, dict):
         problem, params = problem_of(point), params_of(point)
         if any(v.shape[:2] != (1, 1) for v in params.values()):
-            raise FitError("Got a fit of many draws; one weight vector is needed. Pass an MLE or MAP fit, or one draw's parameters.")
+            raise FitError(
+                "Got many draws; one weight vector is needed. Pass an MLE or MAP fit, or one draw's parameters."
+            )
         return {k: v[0, 0] for k, v in params.items()}, problem.net, problem.X, problem.y
     if net is None:
         raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
     params = {k: np.asarray(v, dtype=float) for k, v in point.items()}
     if any(v.ndim != {"W": 2, "b": 1}[k[0]] for k, v in params.items() if k in net.dims()):
-        raise SpecError("Got parameters with batch dimensions; one weight vector is needed. Pick one, such as v[0] of each array.")
+        raise SpecError("Got a batch of parameters; one weight vector is needed. Pick one, such as v[0] of each array.")
     return params, net, X, y
 
 

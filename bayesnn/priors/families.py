@@ -1,4 +1,4 @@
-"""Priors of the weights, and the table that says which penalty each of them is."""
+"""The families of priors of weights, biases and noise."""
 
 import dataclasses
 import math
@@ -6,13 +6,13 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy import special
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.losses import as_loss
+from bayesnn.priors.terms import Term
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -368,7 +368,9 @@ class Prior(ABC):
         >>> decay.parameters, decay.formulas
         ({'weight_decay': 0.0025}, {'weight_decay': '1 / (n * sd**2)'})
         """
-        target = _Target(library, loss, noise, n, reduction, n_outputs)
+        from bayesnn.priors.penalties import Target
+
+        target = Target(library, loss, noise, n, reduction, n_outputs)
         formulas, parameters = target.parameters_of(self)
         return Penalty(
             library=library,
@@ -413,7 +415,9 @@ class Prior(ABC):
         >>> bnn.Normal.from_penalty(library="torch", value=0.01, loss="binary_cross_entropy", n=25)
         Normal(sd=2.0)
         """
-        target = _Target(library, loss, noise, n, reduction, n_outputs)
+        from bayesnn.priors.penalties import Target
+
+        target = Target(library, loss, noise, n, reduction, n_outputs)
         return cls._from_rates(*target.rates_of(cls, value), bias=None if target.spec.penalises_biases else Flat())
 
 
@@ -450,7 +454,7 @@ class Flat(Prior):
         return pm.Flat(name, dims=dims)
 
     def _rates(self):
-        return (_Term(0), _Term(0), _Term(0)), {}
+        return (Term(0), Term(0), Term(0)), {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -497,7 +501,7 @@ class Normal(Prior):
         return pm.Normal(name, 0.0, np.float64(self.sd * factor), dims=dims)
 
     def _rates(self):
-        return (_Term(0), _Term(Fraction(1, 2), sd=-2), _Term(sd=-2)), {"sd": self.sd}
+        return (Term(0), Term(Fraction(1, 2), sd=-2), Term(sd=-2)), {"sd": self.sd}
 
     @classmethod
     def _from_rates(cls, l1, l2, bias):
@@ -555,7 +559,7 @@ class Laplace(Prior):
         return pm.Laplace(name, 0.0, np.float64(self.scale * factor), dims=dims)
 
     def _rates(self):
-        return (_Term(scale=-1), _Term(0), _Term(scale=-1)), {"scale": self.scale}
+        return (Term(scale=-1), Term(0), Term(scale=-1)), {"scale": self.scale}
 
     @classmethod
     def _from_rates(cls, l1, l2, bias):
@@ -635,7 +639,7 @@ class ElasticNet(Prior):
     def _rates(self):
         strength = "(l1 + 2 * l2)"
         numbers = {"l1": self.l1, "l2": self.l2, strength: self.l1 + 2.0 * self.l2}
-        return (_Term(l1=1), _Term(l2=1), _Term(**{strength: 1})), numbers
+        return (Term(l1=1), Term(l2=1), Term(**{strength: 1})), numbers
 
     @classmethod
     def _from_rates(cls, l1, l2, bias):
@@ -905,6 +909,16 @@ class HalfFlat:
         return pm.HalfFlat(name)
 
 
+def _require_rates(cls, valid, l1, l2):
+    """Refuse rates that belong to another prior."""
+    if not valid or not math.isfinite(l1 + l2):
+        right = "ElasticNet" if l1 and l2 else "Laplace" if l1 else "Normal" if l2 else "Flat()"
+        raise SpecError(
+            f"Got a penalty with rates l1={l1:g}, l2={l2:g} for {cls.__name__}; that penalty is the prior {right}. "
+            f"Use {right}{'.from_penalty' if l1 or l2 else ', which is no penalty'}."
+        )
+
+
 PRIORS = {cls.__name__: cls for cls in (Flat, Normal, Laplace, ElasticNet, StudentT, Hierarchical)}
 NOISE_PRIORS = {cls.__name__: cls for cls in (HalfNormal, HalfFlat)}
 
@@ -942,391 +956,3 @@ def as_prior(prior):
     else:
         remedy = f"Make one, such as Normal(1.0); there are {', '.join(PRIORS)}."
     raise SpecError(f"Got {prior!r} as a prior; it must be a Prior. {remedy}")
-
-
-def prior_to_json(prior):
-    """Write a prior as a dictionary that JSON can hold.
-
-    Parameters
-    ----------
-    prior : Prior, HalfNormal or HalfFlat
-        A prior of weights or of the noise.
-
-    Returns
-    -------
-    dict
-        ``family`` and the parameters.
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> bnn.priors.prior_to_json(bnn.HalfNormal(0.5))
-    {'family': 'HalfNormal', 'sd': 0.5}
-    """
-    if not isinstance(prior, HalfNormal | HalfFlat):
-        as_prior(prior)
-    values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
-    if values.get("bias") is not None:
-        values["bias"] = prior_to_json(values["bias"])
-    return {"family": type(prior).__name__, **values}
-
-
-def prior_from_json(spec):
-    """Read a prior that `prior_to_json` wrote.
-
-    Parameters
-    ----------
-    spec : dict
-        ``family`` and the parameters.
-
-    Returns
-    -------
-    Prior, HalfNormal or HalfFlat
-        Equal to the prior that was written.
-
-    Raises
-    ------
-    SpecError
-        Something else than a dictionary, or parameters that are missing or that the family does not have.
-    UnknownNameError
-        A family that does not exist.
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> bnn.priors.prior_from_json({"family": "HalfNormal", "sd": 0.5})
-    HalfNormal(sd=0.5)
-    """
-    if not isinstance(spec, dict) or "family" not in spec:
-        raise SpecError(f"Got {spec!r}; a prior is a dictionary with a family. Write it with prior_to_json.")
-    families = PRIORS | NOISE_PRIORS
-    if spec["family"] not in families:
-        raise UnknownNameError("prior family", spec["family"], families)
-    cls = families[spec["family"]]
-    values = {k: v for k, v in spec.items() if k != "family"}
-    known = {f.name for f in dataclasses.fields(cls)}
-    if set(values) != known:
-        raise SpecError(
-            f"Got {spec['family']} with {sorted(values)}; it has exactly {sorted(known)}. Write it with prior_to_json."
-        )
-    if values.get("bias") is not None:
-        values["bias"] = prior_from_json(values["bias"])
-    return cls(**values)
-
-
-class _Term:
-    """A product of powers, such as noise**2 / (n * sd**2): one source for the formula and for its number."""
-
-    def __init__(self, coefficient=1, **powers):
-        self.coefficient = Fraction(coefficient)
-        self.powers = {k: p for k, p in powers.items() if p} if coefficient else {}
-
-    def __mul__(self, other):
-        powers = {k: self.powers.get(k, 0) + other.powers.get(k, 0) for k in self.powers | other.powers}
-        return _Term(self.coefficient * other.coefficient, **powers)
-
-    def __pow__(self, power):
-        if not self:
-            return _Term(inf=1)
-        return _Term(self.coefficient**power, **{k: p * power for k, p in self.powers.items()})
-
-    def __bool__(self):
-        return self.coefficient != 0
-
-    def __str__(self):
-        def side(number, powers):
-            factors = [str(number)] * (number != 1) + [k if p == 1 else f"{k}**{p}" for k, p in powers]
-            return factors or ["1"]
-
-        ordered = sorted(self.powers.items())
-        top = side(self.coefficient.numerator, [(k, p) for k, p in ordered if p > 0])
-        bottom = side(self.coefficient.denominator, [(k, -p) for k, p in ordered if p < 0])
-        if not self:
-            return "0"
-        below = bottom[0] if len(bottom) == 1 else f"({' * '.join(bottom)})"
-        return " * ".join(top) + (f" / {below}" if bottom != ["1"] else "")
-
-    def value(self, numbers):
-        """Evaluate with a number for each name."""
-        return float(self.coefficient) * math.prod(
-            ({"inf": math.inf} | numbers)[k] ** p for k, p in self.powers.items()
-        )
-
-
-# One over the factor a of -log p = a * loss + b, for the losses of the table.
-_INVERSE_A = {
-    "squared_error": _Term(2, noise=2),
-    "absolute_error": _Term(1, noise=1),
-    "binary_cross_entropy": _Term(),
-    "cross_entropy": _Term(),
-    "poisson": _Term(),
-}
-_CLASS_LOSSES = ("binary_cross_entropy", "cross_entropy")
-_MEAN, _HALF_MEAN = _Term(n=-1), _Term(Fraction(1, 2), n=-1)
-
-
-@dataclass(frozen=True)
-class _Library:
-    """What a library minimises: share * sum(loss) + strength * (ratio |w|_1 + (1 - ratio) / 2 |w|^2)."""
-
-    parameter: str
-    penalty: str
-    shares: dict[str, _Term | None]  # by loss; None where the reduction decides
-    kinds: tuple[str, ...] = ("l2",)  # the penalties it knows
-    unit: _Term = field(default_factory=_Term)  # the strength when the parameter is 1
-    inverse: bool = False
-    linear: bool = True
-    penalises_biases: bool = False
-
-
-_BOTH = ("l1", "l2", "both")
-_L1_RATIO = "(l1_ratio * |w|_1 + (1 - l1_ratio) / 2 * |w|^2)"
-_LIBRARIES = {
-    "sklearn.Ridge": _Library("alpha", "alpha * |w|^2", {"squared_error": _Term()}, unit=_Term(2)),
-    "sklearn.Lasso": _Library("alpha", "alpha * |w|_1", {"squared_error": _HALF_MEAN}, ("l1",)),
-    "sklearn.ElasticNet": _Library("alpha", f"alpha * {_L1_RATIO}", {"squared_error": _HALF_MEAN}, _BOTH),
-    "sklearn.LogisticRegression": _Library(
-        "C", f"1 / C * {_L1_RATIO}", dict.fromkeys(_CLASS_LOSSES, _Term()), _BOTH, inverse=True
-    ),
-    "sklearn.PoissonRegressor": _Library("alpha", "alpha / 2 * |w|^2", {"poisson": _MEAN}),
-    "sklearn.MLPRegressor": _Library(
-        "alpha", "alpha / (2 * n) * |w|^2", {"squared_error": _HALF_MEAN, "poisson": _MEAN}, unit=_MEAN, linear=False
-    ),
-    "sklearn.MLPClassifier": _Library(
-        "alpha", "alpha / (2 * n) * |w|^2", dict.fromkeys(_CLASS_LOSSES, _MEAN), unit=_MEAN, linear=False
-    ),
-    "torch": _Library(
-        "weight_decay",
-        "weight_decay / 2 * |w|^2",
-        dict.fromkeys(_INVERSE_A),
-        linear=False,
-        penalises_biases=True,
-    ),
-    "keras": _Library("", "l1 * |w|_1 + l2 * |w|^2", dict.fromkeys(_INVERSE_A), _BOTH, linear=False),
-}
-
-
-class _Target:
-    """A library with a loss and a data size: turns rates of penalties into its parameters and back."""
-
-    def __init__(self, library, loss, noise, n, reduction, n_outputs):
-        if library not in _LIBRARIES:
-            raise UnknownNameError("library", library, _LIBRARIES)
-        self.library, self.spec = library, _LIBRARIES[library]
-        chosen = library in ("torch", "keras")
-        if loss is None and chosen:
-            raise SpecError(f"Got no loss; {library} leaves it open. Write for example loss='squared_error'.")
-        self.loss = next(iter(self.spec.shares)) if loss is None else as_loss(loss).name
-        if self.loss not in self.spec.shares:
-            raise SpecError(
-                f"Got loss {self.loss!r} with {library}, for which there is a translation of "
-                f"{', '.join(map(repr, self.spec.shares))} only. Take one of these, or another library."
-            )
-        if not chosen and reduction is not None:
-            raise SpecError(f"Got reduction={reduction!r}; {library} has its own. Leave reduction out.")
-        self.reduction = (reduction or "mean") if chosen else None
-        if self.reduction not in (None, "mean", "sum"):
-            raise UnknownNameError("reduction", reduction, ("mean", "sum"))
-        self.numbers = self._checked(noise, n, n_outputs)
-        share = self.spec.shares[self.loss]
-        if share is None:
-            over_outputs = self.loss not in _CLASS_LOSSES and (self.reduction == "mean" or library == "keras")
-            share = _Term(n=-(self.reduction == "mean"), n_outputs=-over_outputs)
-        self.share = share
-        # Penalties in the library are those of the prior times this: c / a in the notation of to_penalty.
-        self.factor = share * _INVERSE_A[self.loss]
-
-    def _checked(self, noise, n, n_outputs):
-        """Validate the numbers that were given; a missing one matters only when a formula needs it."""
-        if noise is not None:
-            if "noise" not in _INVERSE_A[self.loss].powers:
-                raise SpecError(f"Got noise={noise!r}; the likelihood of {self.loss!r} has no scale. Leave noise out.")
-            if isinstance(noise, bool | np.bool_) or not isinstance(noise, Real) or not 0 < noise < math.inf:
-                raise SpecError(
-                    f"Got noise={noise!r}; the translation needs a known positive scale. "
-                    "Give a number, for example the noise of a fit."
-                )
-            noise = float(noise)
-        for name, value in (("n", n), ("n_outputs", n_outputs)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-                raise SpecError(f"Got {name}={value!r}; it must be a positive integer. For data X, y: n=len(X).")
-        if self.loss in _CLASS_LOSSES and n_outputs != 1:
-            raise SpecError(
-                f"Got n_outputs={n_outputs!r} with {self.loss!r}; it counts target columns, not classes. Leave it out."
-            )
-        if self.library == "sklearn.MLPRegressor" and self.loss == "squared_error" and n_outputs != 1:
-            raise SpecError(
-                f"Got n_outputs={n_outputs!r}; MLPRegressor averages its squared error over the outputs but not the "
-                "gradient, so its minimum is not defined. Fit each output by itself, or use torch or keras."
-            )
-        return {"noise": noise, "n": n, "n_outputs": n_outputs}
-
-    @property
-    def objective(self):
-        """Text of the function that is minimised."""
-        share = "" if str(self.share) == "1" else f"{self.share} * "
-        return f"{share}sum(loss) + {self.spec.penalty}"
-
-    def _evaluate(self, term, numbers=()):
-        """Value of a term, or an error that names the number that is missing."""
-        for name in term.powers:
-            if name in self.numbers and self.numbers[name] is None:
-                what = "a known scale, such as noise=0.2" if name == "noise" else "the number of observations, n=len(X)"
-                raise SpecError(
-                    f"Got no {name}; the penalty of {self.library} with {self.loss!r} needs it. Give {what}."
-                )
-        return term.value(self.numbers | dict(numbers))
-
-    def terms_of(self, prior):
-        """Formulas of the library's parameters as terms, and the numbers of the prior in them."""
-        if prior.fan_in:
-            raise SpecError(
-                f"Got {prior!r}; with fan_in every layer has a penalty of its own. Translate each layer by itself, "
-                "with fan_in=False and the scale divided by sqrt(fan-in): in torch as a parameter group, in keras as a "
-                "regularizer."
-            )
-        (l1, l2, strength), numbers = prior._rates()
-        kind = "both" if l1 and l2 else "l1" if l1 else "l2"
-        if kind not in self.spec.kinds:
-            raise SpecError(
-                f"Got {prior!r} with {self.library}, which minimises {self.objective}. "
-                f"Use {'Normal' if 'l2' in self.spec.kinds else 'Laplace'}, or another library."
-            )
-        if not self.spec.parameter:
-            rates = {"l1": l1 * self.factor, "l2": l2 * self.factor}
-            return {name: rates[name] for name in (("l1", "l2") if kind == "both" else (kind,))}, numbers
-        value = strength * self.factor * self.spec.unit**-1
-        terms = {self.spec.parameter: value**-1 if self.spec.inverse else value}
-        if "both" in self.spec.kinds:
-            terms["l1_ratio"] = l1 * strength**-1 if l1 else _Term(0)
-        return terms, numbers
-
-    def parameters_of(self, prior):
-        """Formulas and values of the library's parameters."""
-        terms, numbers = self.terms_of(prior)
-        values = {name: self._evaluate(term, numbers) for name, term in terms.items()}
-        return {name: str(term) for name, term in terms.items()}, values
-
-    def rates_of(self, cls, value):
-        """Rates l1, l2 of a prior of class `cls`, from the parameters of the library."""
-        separate = not self.spec.parameter
-        main = self.spec.parameter or ("l1" if cls is Laplace else "l2")
-        both = "both" in self.spec.kinds
-        known = {"l1", "l2"} if separate else {main, "l1_ratio"} if both else {main}
-        given = dict(value) if isinstance(value, dict) else {main: value}
-        needed = known if cls is ElasticNet else {main}
-        if not needed <= set(given) <= known:
-            raise SpecError(
-                f"Got value={value!r} for {cls.__name__}.from_penalty; {self.library} has {', '.join(sorted(known))}, "
-                f"of which it needs {', '.join(sorted(needed))}. Give a dict, or a number where one is enough."
-            )
-        for name, number in given.items():
-            valid = isinstance(number, Real) and not isinstance(number, bool | np.bool_) and number >= 0
-            if not valid or (name == "l1_ratio" and number > 1) or (self.spec.inverse and name == main and number == 0):
-                raise SpecError(
-                    f"Got {name}={number!r}; a penalty is a number that is not negative, C is positive, and l1_ratio "
-                    "is from 0 (all L2) to 1 (all L1). Give the number that the library was fitted with."
-                )
-        if separate:
-            factor = self._evaluate(self.factor)
-            return given.get("l1", 0.0) / factor, given.get("l2", 0.0) / factor
-        l1_ratio = given.get("l1_ratio", float(cls is Laplace if both else self.spec.kinds == ("l1",)))
-        number = 1.0 / given[main] if self.spec.inverse else given[main]
-        strength = number * self._evaluate(self.spec.unit * self.factor**-1)
-        return l1_ratio * strength, 0.5 * (1.0 - l1_ratio) * strength
-
-    def note_on_biases(self, prior):
-        """Say what is left to do so that the biases are treated as the prior says."""
-        weights = dataclasses.replace(prior, bias=None)
-        biases = prior.bias or weights
-        if biases == (weights if self.spec.penalises_biases else Flat()):
-            return ""
-        if self.library.startswith("sklearn"):
-            return f"{self.library} leaves the biases unpenalised: exact with bias=Flat() in the prior."
-        try:
-            self.terms_of(biases)
-        except SpecError:
-            return f"No argument of {self.library} gives the biases the prior {biases!r}."
-        values = ", ".join(f"{name}={number!r}" for name, number in self.parameters_of(biases)[1].items())
-        if self.library == "torch":
-            return f"Put the biases in a parameter group of their own, with {values}."
-        return f"Give bias_regularizer too, with {values}."
-
-
-def _require_rates(cls, valid, l1, l2):
-    """Refuse rates that belong to another prior."""
-    if not valid or not math.isfinite(l1 + l2):
-        right = "ElasticNet" if l1 and l2 else "Laplace" if l1 else "Normal" if l2 else "Flat()"
-        raise SpecError(
-            f"Got a penalty with rates l1={l1:g}, l2={l2:g} for {cls.__name__}; that penalty is the prior {right}. "
-            f"Use {right}{'.from_penalty' if l1 or l2 else ', which is no penalty'}."
-        )
-
-
-def penalty_table(net, *, n, n_outputs=1):
-    """Tabulate the penalties that give the MAP of a network in other libraries.
-
-    Parameters
-    ----------
-    net : MLP
-        The network; its prior, loss and noise are translated. Linear estimators are listed only without hidden layers.
-    n : int
-        Number of observations.
-    n_outputs : int
-        Number of target columns; 1 for classes.
-
-    Returns
-    -------
-    DataFrame
-        One row for each library, reduction and parameter; columns ``library, reduction, parameter, value, formula,
-        objective, penalises_biases, note``; the reduction is empty where the library has its own. With a learned
-        noise the values are NaN, and the note says so.
-
-    Raises
-    ------
-    SpecError
-        A loss or prior for which no library has a penalty.
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> net = bnn.MLP(hidden=(), noise=0.5, prior=bnn.Normal(1.0, bias=bnn.Flat()))
-    >>> bnn.penalty_table(net, n=10)[["library", "reduction", "parameter", "value"]].round(6).head(2)
-                  library reduction parameter  value
-    0       sklearn.Ridge               alpha  0.250
-    1  sklearn.ElasticNet               alpha  0.025
-    """
-    import pandas as pd
-
-    prior, loss = as_prior(net.prior), as_loss(net.loss)
-    noise = net.noise if isinstance(net.noise, Real) else None
-    # keras knows every penalty and loss of the table: what it refuses has no translation at all.
-    _Target("keras", loss, noise, n, None, n_outputs).terms_of(prior)
-    rows = []
-    for library, spec in _LIBRARIES.items():
-        if loss.name not in spec.shares or (spec.linear and net.hidden):
-            continue
-        for reduction in ("mean", "sum") if library in ("torch", "keras") else (None,):
-            row = {"library": library, "reduction": reduction or ""}
-            try:
-                target = _Target(library, loss, noise, n, reduction, n_outputs)
-                terms, numbers = target.terms_of(prior)
-            except SpecError:
-                continue
-            known = noise is not None or not loss.has_noise
-            note = (
-                (target.note_on_biases(prior) if net.bias else "") if known else "Needs a known noise: MLP(noise=...)."
-            )
-            rows += [
-                {
-                    **row,
-                    "parameter": name,
-                    "value": target._evaluate(term, numbers) if known else math.nan,
-                    "formula": str(term),
-                    "objective": target.objective,
-                    "penalises_biases": spec.penalises_biases,
-                    "note": note,
-                }
-                for name, term in terms.items()
-            ]
-    return pd.DataFrame(rows)

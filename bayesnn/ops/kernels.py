@@ -1,0 +1,331 @@
+"""The network's forward and backward pass in numba: matrix products held in vector registers, block by block.
+
+Arrays are units-major: a layer is one contiguous run of rows, one row for each unit, observations along it. The
+observations are worked through in blocks that stay in the first-level cache. In the buffer that the forward pass
+leaves for the backward pass, a block of `nb` observations holds, one after the other,
+
+    the inputs (p rows), ones (1 row), and for each hidden layer: activations (h rows), ones (1 row), and, unless the
+    derivative follows from the activation, derivatives (h rows)
+
+so that a bias is one more weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_out) for each
+layer. Observations are padded to a multiple of 8, with zero gradient, so that no loop has a tail.
+"""
+
+from contextlib import contextmanager
+from functools import cache
+from inspect import Parameter, Signature, signature
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from pytensor.link.numba.dispatch.basic import numba_njit
+
+from bayesnn.ops.simd import ACTIVATIONS, DOUBLE, INT, INTS, LANES, MASK, SLOPES, VECTOR, Vec, declare
+
+TILE = (4, 2, 1)
+"""Numbers of rows that a register tile may have."""
+ZERO = ir.Constant(VECTOR, [0.0] * LANES)
+LANE = ir.VectorType(ir.IntType(32), LANES)
+"""Type of the lane numbers in a shuffle."""
+
+
+class _Code:
+    """What emitting a kernel needs: addresses, loads and stores, loops."""
+
+    def __init__(self, builder):
+        self.builder = builder
+
+    def at(self, pointer, *terms):
+        """Address of the double at the sum of the terms; a term is a number or a pair of factors."""
+        builder, total = self.builder, INT(0)
+        for term in terms:
+            factors = [INT(v) if isinstance(v, int) else v for v in (term if isinstance(term, tuple) else (term,))]
+            total = builder.add(total, builder.mul(*factors) if len(factors) == 2 else factors[0])
+        return builder.gep(pointer, [total], source_etype=DOUBLE)
+
+    def load(self, pointer):
+        """Load a vector."""
+        return Vec(self.builder, self.builder.load(pointer, align=8, typ=VECTOR))
+
+    def store(self, vec, pointer):
+        """Store a vector."""
+        self.builder.store(vec.value, self.builder.bitcast(pointer, VECTOR.as_pointer()), align=8)
+
+    def broadcast(self, scalar, kind):
+        """Fill a vector type with a scalar."""
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.IntType(32)(0))
+        return self.builder.shuffle_vector(one, one, ir.Constant(LANE, [0] * LANES))
+
+    @contextmanager
+    def loop(self, stop, step=1):
+        """Loop over range(0, stop, step)."""
+        with cgutils.for_range_slice(self.builder, INT(0), stop, INT(step), inc=True) as (index, _):
+            yield index
+
+    @contextmanager
+    def sums(self, n, stop, step=1):
+        """Loop with n running sums in registers: the body replaces elements of a list, which keeps the totals."""
+        builder, sums = self.builder, []
+        slots = [cgutils.alloca_once(builder, VECTOR) for _ in range(n)]
+        for slot in slots:
+            builder.store(ZERO, slot)
+        with self.loop(stop, step) as index:
+            sums[:] = [self.load(slot) for slot in slots]
+            yield index, sums
+            for slot, vec in zip(slots, sums, strict=True):
+                self.store(vec, slot)
+        sums[:] = [self.load(slot) for slot in slots]
+
+    def tiles(self, count, sizes, body):
+        """Cover range(count) by tiles: body(start, size), with as many of the largest size as fit."""
+        builder = self.builder
+        start = builder.and_(count, INT(-sizes[0]))
+        with self.loop(start, sizes[0]) as index:
+            body(index, sizes[0])
+        for size in sizes[1:]:
+            some = builder.and_(count, INT(size))
+            with builder.if_then(builder.icmp_signed("!=", some, INT(0))):
+                body(start, size)
+            start = builder.add(start, some)
+
+
+def kernel(emit):
+    """Turn a function that emits code, emit(code, *arguments), into a function for numba; arrays become pointers."""
+
+    def typed(typingctx, *arguments):
+        def generate(context, builder, signature, values):
+            emit(
+                _Code(builder),
+                *(
+                    context.make_array(kind)(context, builder, value).data
+                    if isinstance(kind, types.Array)
+                    else kind.literal_value
+                    if isinstance(kind, types.StringLiteral)
+                    else value
+                    for kind, value in zip(signature.args, values, strict=True)
+                ),
+            )
+            return context.get_dummy_value()
+
+        return types.void(*arguments), generate
+
+    names = ["typingctx", *list(signature(emit).parameters)[1:]]
+    typed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    typed.__name__ = typed.__qualname__ = emit.__name__
+    return intrinsic(prefer_literal=True)(typed)
+
+
+@kernel
+def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+    """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb.
+
+    With the name of an activation, times its derivative: w then is the saved buffer, and slopes_at where the rows start
+    from which the derivative follows. The name "" is for none.
+    """
+    builder = code.builder
+    slopes, out, x, w = code.at(w, slopes_at), code.at(out, out_at), code.at(x, x_at), code.at(w, w_at)
+
+    def units(j, n_units):
+        def columns(k, n_vectors):
+            grid = [(u, v) for u in range(n_units) for v in range(n_vectors)]
+            with code.sums(len(grid), n_in) as (i, sums):
+                row = [code.load(code.at(x, (i, nb), (k, LANES), v * LANES)) for v in range(n_vectors)]
+                places = [code.at(w, (i, w_in), (j, w_out), (u, w_out)) for u in range(n_units)]
+                weight = [Vec(builder, code.broadcast(builder.load(at, typ=DOUBLE), VECTOR)) for at in places]
+                sums[:] = [row[v].fma(weight[u], vec) for (u, v), vec in zip(grid, sums, strict=True)]
+            for (u, v), vec in zip(grid, sums, strict=True):
+                place = (j, nb), (u, nb), (k, LANES), v * LANES
+                if name:
+                    kept = code.load(code.at(slopes, *place))
+                    vec = vec * (SLOPES[name](kept) if name in SLOPES else kept)
+                code.store(vec, code.at(out, *place))
+
+        # Eight sums in flight hide the latency of a multiply-add.
+        code.tiles(builder.sdiv(nb, INT(LANES)), [s for s in (8, 4, 2, 1) if s * n_units <= 8], columns)
+
+    code.tiles(n_out, TILE, units)
+
+
+@kernel
+def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
+    """Add the sum over k of x[i, k] delta[j, k] to grad[i, j]; rows have length nb."""
+    builder = code.builder
+    grad, x, delta = code.at(grad, grad_at), code.at(x, x_at), code.at(delta, delta_at)
+    total_of = declare(builder.module, f"llvm.vector.reduce.fadd.v{LANES}f64", DOUBLE, [DOUBLE, VECTOR])
+
+    def rows(i, n_rows):
+        def units(j, n_units):
+            grid = [(r, u) for r in range(n_rows) for u in range(n_units)]
+            with code.sums(len(grid), nb, LANES) as (k, sums):
+                xs = [code.load(code.at(x, (i, nb), (r, nb), k)) for r in range(n_rows)]
+                ds = [code.load(code.at(delta, (j, nb), (u, nb), k)) for u in range(n_units)]
+                sums[:] = [xs[r].fma(ds[u], vec) for (r, u), vec in zip(grid, sums, strict=True)]
+            for (r, u), vec in zip(grid, sums, strict=True):
+                place = code.at(grad, (i, n_out), (r, n_out), j, u)
+                total = builder.call(total_of, [DOUBLE(0.0), vec.value], fastmath=["reassoc"])
+                builder.store(builder.fadd(builder.load(place, typ=DOUBLE), total), place)
+
+        code.tiles(n_out, TILE, units)
+
+    # Sixteen sums do not fit the sixteen registers of machines with vectors of four.
+    code.tiles(n_in, TILE[1:] if LANES == 4 else TILE, rows)
+
+
+@kernel
+def activate(code, name, a, a_at, slope_at, size):
+    """Replace z by its activation in a[a_at:], and write the derivative to a[slope_at:] if it has to be kept."""
+    with code.loop(size, LANES) as k:
+        value, slope = ACTIVATIONS[name](code.load(code.at(a, a_at, k)))
+        code.store(value, code.at(a, a_at, k))
+        if slope is not None:
+            code.store(slope, code.at(a, slope_at, k))
+
+
+@kernel
+def transpose(code, out, out_at, out_step, x, x_at, x_step, rows, columns, width):
+    """Write out[c, r] = x[r, c] for r < rows, c < columns, and zeros for rows <= r < width; steps are row lengths."""
+    builder, pointer, i32 = code.builder, ir.PointerType(), ir.IntType(32)
+    out, x = code.at(out, out_at), code.at(x, x_at)
+    load = declare(builder.module, f"llvm.masked.load.v{LANES}f64.p0", VECTOR, [pointer, i32, MASK, VECTOR])
+    store = declare(builder.module, f"llvm.masked.store.v{LANES}f64.p0", ir.VoidType(), [VECTOR, pointer, i32, MASK])
+    lanes = ir.Constant(INTS, list(range(LANES)))
+
+    def mask(line, n_lines, n):
+        """Lanes before n, or none if the line is outside."""
+        n = builder.select(builder.icmp_signed("<", line, n_lines), n, INT(0))
+        return builder.icmp_signed("<", lanes, code.broadcast(n, INTS))
+
+    with code.either(builder.icmp_signed("==", builder.mul(columns, x_step), INT(1))) as (column, matrix):
+        with column, code.loop(width, LANES) as r:
+            inside = mask(r, rows, builder.sub(rows, r))
+            vec = builder.call(load, [code.at(x, r), i32(8), inside, ZERO])
+            builder.call(store, [vec, code.at(out, r), i32(8), mask(r, width, builder.sub(width, r))])
+        with matrix:
+            
+    with code.loop(width, LANES) as r, code.loop(columns, LANES) as c:
+        tile = []
+        for lane in range(LANES):
+            row = builder.add(r, INT(lane))
+            inside = mask(row, rows, builder.sub(columns, c))
+            tile.append(builder.call(load, [code.at(x, (row, x_step), c), i32(8), inside, ZERO]))
+        half = LANES // 2
+        while half:
+            # Exchange the off-diagonal quarters of each square of side 2 half.
+            pick = [i if not i & half else i - half + LANES for i in range(LANES)]
+            other = [i + half if not i & half else i + LANES for i in range(LANES)]
+            for i in (i for i in range(LANES) if not i & half):
+                pair = tile[i], tile[i + half]
+                tile[i] = builder.shuffle_vector(*pair, ir.Constant(LANE, pick))
+                tile[i + half] = builder.shuffle_vector(*pair, ir.Constant(LANE, other))
+            half //= 2
+        for lane in range(LANES):
+            column = builder.add(c, INT(lane))
+            inside = mask(column, columns, builder.sub(width, r))
+            builder.call(store, [tile[lane], code.at(out, (column, out_step), r), i32(8), inside])
+
+
+@intrinsic
+def _to_cache_line(typingctx, x):
+    """Number of doubles from the start of x to the next 64-byte boundary."""
+
+    def generate(context, builder, signature, arguments):
+        address = builder.ptrtoint(context.make_array(signature.args[0])(context, builder, arguments[0]).data, INT)
+        return builder.lshr(builder.and_(builder.neg(address), INT(63)), INT(3))
+
+    return types.intp(x), generate
+
+
+@numba_njit(fastmath=False)
+def _buffer(size):
+    """Allocate a vector that starts at a cache line."""
+    x = np.empty(size + 8)
+    start = _to_cache_line(x)
+    return x[start : start + size]
+
+
+@numba_njit(fastmath=False)
+def _block(widths):
+    """Observations in a block: those of the two widest neighbouring layers fill half of a first-level cache."""
+    widest = 0
+    for i in range(len(widths) - 1):
+        widest = max(widest, widths[i] + widths[i + 1])
+    return max(64, min(512, 4096 // widest // 64 * 64))
+
+
+@cache
+def passes(activation):
+    """Compile-ready forward and backward pass of networks with one activation, for any widths.
+
+    ``forward(X, theta, widths)`` gives the output (n, m) and the buffer for the backward pass;
+    ``backward(g, saved, theta, widths)`` the gradient of ``sum(g * f)`` with respect to the packed parameters.
+    """
+    planes = 1 if activation in SLOPES else 2
+
+    @numba_njit(fastmath=False)
+    def slab(widths, i):
+        """Rows that layer i takes in the buffer."""
+        return widths[i] + 1 + (widths[i] * (planes - 1) if i > 0 else 0)
+
+    @numba_njit(fastmath=False)
+    def n_rows(widths):
+        """Rows of the buffer."""
+        total = 0
+        for i in range(len(widths) - 1):
+            total += slab(widths, i)
+        return total
+
+    @numba_njit(fastmath=False)
+    def forward(X, theta, widths):
+        X = np.ascontiguousarray(X)
+        n, depth, m = X.shape[0], len(widths) - 1, widths[-1]
+        padded = (n + 7) // 8 * 8
+        rows, block = n_rows(widths), _block(widths)
+        saved = _buffer(rows * padded)
+        out = _buffer(padded * m)
+        f = out[:n].reshape(n, 1) if m == 1 else np.empty((n, m))
+        for start in range(0, n, block):
+            nb, real = min(block, padded - start), min(block, n - start)
+            x_at, w_at = rows * start, 0
+            transpose(saved, x_at, nb, X, start * widths[0], widths[0], real, widths[0], nb)
+            for i in range(depth):
+                q, h = widths[i], widths[i + 1]
+                saved[x_at + q * nb : x_at + (q + 1) * nb] = 1.0
+                if i < depth - 1:
+                    z_at = x_at + slab(widths, i) * nb
+                    product(saved, z_at, saved, x_at, theta, w_at, h, 1, q + 1, h, nb)
+                    activate(activation, saved, z_at, z_at + (h + 1) * nb, h * nb)
+                    x_at = z_at
+                else:
+                    product(out, start * m, saved, x_at, theta, w_at, h, 1, q + 1, h, nb)
+                w_at += (q + 1) * h
+            if m > 1:
+                transpose(f, start * m, m, out, start * m, nb, m, real, m)
+        return f, saved
+
+    @numba_njit(fastmath=False)
+    def backward(g, saved, theta, widths):
+        g = np.ascontiguousarray(g)
+        n, depth, m = g.shape[0], len(widths) - 1, widths[-1]
+        padded = (n + 7) // 8 * 8
+        rows, block = n_rows(widths), _block(widths)
+        room = max(widths[1:]) * min(block, padded)
+        work = _buffer(2 * room)
+        grad = np.zeros(len(theta))
+        for start in range(0, n, block):
+            nb, real = min(block, padded - start), min(block, n - start)
+            d_at, w_at, x_at = 0, len(theta), rows * (start + nb)
+            transpose(work, d_at, nb, g, start * m, m, real, m, nb)
+            for i in range(depth - 1, -1, -1):
+                q, h = widths[i], widths[i + 1]
+                w_at -= (q + 1) * h
+                x_at -= slab(widths, i) * nb
+                outer(grad, w_at, saved, x_at, work, d_at, q + 1, h, nb)
+                if i > 0:
+                    product(work, room - d_at, work, d_at, theta, w_at, 1, h, h, q, nb)
+                    d_at = room - d_at
+                    chain(activation, work, d_at, saved, x_at, x_at + (q + 1) * nb, q * nb)
+        return grad
+
+    return forward, backward

@@ -1,0 +1,76 @@
+"""Priors as JSON."""
+
+import dataclasses
+
+from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.priors.families import NOISE_PRIORS, PRIORS, HalfFlat, HalfNormal, as_prior
+
+
+def prior_to_json(prior):
+    """Write a prior as a dictionary that JSON can hold.
+
+    Parameters
+    ----------
+    prior : Prior, HalfNormal or HalfFlat
+        A prior of weights or of the noise.
+
+    Returns
+    -------
+    dict
+        ``family`` and the parameters.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.priors.prior_to_json(bnn.HalfNormal(0.5))
+    {'family': 'HalfNormal', 'sd': 0.5}
+    """
+    if not isinstance(prior, HalfNormal | HalfFlat):
+        as_prior(prior)
+    values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
+    if values.get("bias") is not None:
+        values["bias"] = prior_to_json(values["bias"])
+    return {"family": type(prior).__name__, **values}
+
+
+def prior_from_json(spec):
+    """Read a prior that `prior_to_json` wrote.
+
+    Parameters
+    ----------
+    spec : dict
+        ``family`` and the parameters.
+
+    Returns
+    -------
+    Prior, HalfNormal or HalfFlat
+        Equal to the prior that was written.
+
+    Raises
+    ------
+    SpecError
+        Something else than a dictionary, or parameters that are missing or that the family does not have.
+    UnknownNameError
+        A family that does not exist.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> bnn.priors.prior_from_json({"family": "HalfNormal", "sd": 0.5})
+    HalfNormal(sd=0.5)
+    """
+    if not isinstance(spec, dict) or "family" not in spec:
+        raise SpecError(f"Got {spec!r}; a prior is a dictionary with a family. Write it with prior_to_json.")
+    families = PRIORS | NOISE_PRIORS
+    if spec["family"] not in families:
+        raise UnknownNameError("prior family", spec["family"], families)
+    cls = families[spec["family"]]
+    values = {k: v for k, v in spec.items() if k != "family"}
+    known = {f.name for f in dataclasses.fields(cls)}
+    if set(values) != known:
+        raise SpecError(
+            f"Got {spec['family']} with {sorted(values)}; it has exactly {sorted(known)}. Write it with prior_to_json."
+        )
+    if values.get("bias") is not None:
+        values["bias"] = prior_from_json(values["bias"])
+    return cls(**values)
