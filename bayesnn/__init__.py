@@ -27,8 +27,33 @@ _HOMES = {
     "model": ("build_model",),
     "fitting": ("fit_map", "fit_mle", "fit_posterior", "mle_exists"),
     "predict": ("predict", "score"),
+    "symmetry": (
+        "align",
+        "apply_symmetry",
+        "canonicalize",
+        "check_symmetry",
+        "count_modes",
+        "orbit",
+        "random_symmetry",
+        "symmetrize",
+        "symmetry_group",
+    ),
+    "diagnostics": ("compare", "diagnose"),
+    "plots": ("plot_fits", "plot_optima", "plot_traces"),
 }
-_MODULES = ("data", "diagnostics", "errors", "fitting", "losses", "model", "network", "plots", "priors", "symmetry", "tree")
+_MODULES = (
+    "data",
+    "diagnostics",
+    "errors",
+    "fitting",
+    "losses",
+    "model",
+    "network",
+    "plots",
+    "priors",
+    "symmetry",
+    "tree",
+)
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]

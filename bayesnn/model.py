@@ -67,6 +67,7 @@ def model_of(problem, *, fused=True, collapse=False):
         The model.
     """
     import pymc as pm
+    import pytensor
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
@@ -89,17 +90,17 @@ def model_of(problem, *, fused=True, collapse=False):
             )
         args = {}
         if net.loss.has_noise:
-            # np.float64: PyTensor would make float32 of a Python float that fits, such as 0.5, and lose digits.
+            # As data and not as a constant: compiled code then serves every other noise too.
             known = net.noise_prior is None
-            args["noise"] = np.float64(net.noise) if known else net.noise_prior.rv("noise")
+            args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
         if collapse:
             # An output layer that is the identity hands on the activations of the last hidden layer.
             width = pt.eye(weights[-1].shape[1]) if weights else None
             features = mlp_forward(X, [*weights, width], [*biases, None], net.activation) if weights else X
             targets = y if y.ndim == 2 else y[:, None]
-            density, *_ = CollapsedNormal(net.has_bias(net.n_layers))(
-                features, targets, output_scales(problem), args["noise"]
-            )
+            scales = pytensor.shared(output_scales(problem), name="output_scales")
+            collapsed = CollapsedNormal(net.has_bias(net.n_layers))
+            density, *_ = collapsed(features, targets, scales, args["noise"])
             pm.Potential("y", density)
             return model
         if net.loss.task == "ordinal":

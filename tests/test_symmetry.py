@@ -275,8 +275,14 @@ def test_random_elements_are_uniform():
 
 @pytest.mark.parametrize(
     ("activation", "hidden", "keep"),
-    [("tanh", (), "posterior"), ("tanh", (3,), "posterior"), ("relu", (3,), "posterior"), ("tanh", (2, 2), "posterior")]
-    + [("sigmoid", (2,), "posterior"), ("sigmoid", (2, 2), "likelihood")],
+    [
+        ("tanh", (), "posterior"),
+        ("tanh", (3,), "posterior"),
+        ("relu", (3,), "posterior"),
+        ("tanh", (2, 2), "posterior"),
+        ("sigmoid", (2,), "posterior"),
+        ("sigmoid", (2, 2), "likelihood"),
+    ],
 )
 def test_orbit_is_what_enumeration_gives(activation, hidden, keep):
     rng = np.random.default_rng(7)
@@ -287,10 +293,6 @@ def test_orbit_is_what_enumeration_gives(activation, hidden, keep):
     copies = orbit(params, net, X, Y, keep=keep)
     assert len(copies) == copies.order == copies.n_distinct == len(by_hand)
     ours = np.array([flat(c.params) for c in copies])
-    for mine, theirs in zip(
-        np.sort(ours.round(10), axis=0).T, np.sort(np.array(by_hand).round(10), axis=0).T, strict=True
-    ):
-        np.testing.assert_allclose(mine, theirs, atol=1e-9)
     assert len({tuple(row) for row in ours.round(10)} & {tuple(row) for row in np.round(by_hand, 10)}) == len(by_hand)
     first = copies[0]
     np.testing.assert_array_equal(flat(first.params), flat(params))

@@ -26,6 +26,7 @@ from bayesnn.symmetry import (
     symmetrize,
 )
 from bayesnn.symmetry.align import _require_same, assign
+from bayesnn.symmetry.group import numbered_elements
 from bayesnn.symmetry.modes import _clusters
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
@@ -147,9 +148,25 @@ def test_canonical_form_needs_flips_that_are_symmetries():
 
 @pytest.mark.parametrize(
     ("hidden", "activation"),
-    [((1,), "tanh"), ((2,), "erf"), ((3,), "tanh"), ((4,), "tanh"), ((5,), "tanh"), ((5,), "relu"), ((7,), "gelu")]
-    + [((2, 2), "tanh"), ((3, 2), "tanh"), ((2, 3), "sin"), ((3, 3), "tanh"), ((4, 3), "relu"), ((5, 4), "relu")]
-    + [((2, 2, 2), "tanh"), ((2, 3, 2), "relu"), ((3, 2, 3), "sigmoid"), ((2, 2, 2, 2), "tanh")],
+    [
+        ((1,), "tanh"),
+        ((2,), "erf"),
+        ((3,), "tanh"),
+        ((4,), "tanh"),
+        ((5,), "tanh"),
+        ((5,), "relu"),
+        ((7,), "gelu"),
+        ((2, 2), "tanh"),
+        ((3, 2), "tanh"),
+        ((2, 3), "sin"),
+        ((3, 3), "tanh"),
+        ((4, 3), "relu"),
+        ((5, 4), "relu"),
+        ((2, 2, 2), "tanh"),
+        ((2, 3, 2), "relu"),
+        ((3, 2, 3), "sigmoid"),
+        ((2, 2, 2, 2), "tanh"),
+    ],
 )
 def test_alignment_is_the_nearest_member_of_the_orbit(hidden, activation):
     rng = np.random.default_rng(11)
@@ -161,7 +178,7 @@ def test_alignment_is_the_nearest_member_of_the_orbit(hidden, activation):
         one = {k: v[i] for k, v in draws.items()}
         everything = orbit(one, net)
         assert len(everything) <= 10_000
-        moved = flat(apply_symmetry(one, everything._elements(range(len(everything))), net), batch=1)
+        moved = flat(apply_symmetry(one, numbered_elements(net, range(len(everything))), net), batch=1)
         nearest = ((moved - flat(reference)) ** 2).sum(axis=1).min()
         assert found[i] == pytest.approx(nearest, rel=1e-10)
 
@@ -413,6 +430,23 @@ def test_twins_and_dead_units_have_fewer_copies():
         assert modes.table["copies"].tolist() == [copies]
 
 
+def test_points_of_a_ridge_are_one_optimum():
+    rng = np.random.default_rng(9)
+    net = bnn.MLP((2,), "identity", noise=1.0, bias=False)
+    base = random_params(net, rng)
+    q = np.linalg.qr(rng.normal(size=(6, 2, 2)))[0]
+    turned = {"W1": base["W1"] @ q, "W2": np.swapaxes(q, 1, 2) @ base["W2"]}
+    modes = count_modes(fit_tree("map", net, turned))
+    assert (modes.n_modes, modes.order) == (1, math.inf)
+    wide = bnn.MLP((2,), noise=1.0, bias=False)
+    scale = 40 + np.arange(6.0)[:, None, None]  # saturated on every row: the function no longer moves
+    steep = {"W1": scale * np.array([[1.0, 2.0]]), "W2": np.broadcast_to([[1.0], [0.5]], (6, 2, 1))}
+    fit = fit_tree("mle", wide, steep)
+    assert count_modes(fit).n_modes == 6
+    fit["optima"]["signature"][:] = "flat"
+    assert count_modes(fit).n_modes == 1
+
+
 def test_an_mle_is_counted_modulo_the_symmetries_of_the_likelihood():
     rng = np.random.default_rng(4)
     net = bnn.MLP((2,), "sigmoid", noise=1.0)
@@ -459,9 +493,9 @@ def test_no_hidden_layer_and_no_convergence():
     assert repr(modes) == "1 distinct optimum, 1 symmetric copy; 1 function; 4 of 4 starts reached it"
     none = count_modes(fit_tree("mle", net, params, converged=np.zeros(4, dtype=bool)))
     assert repr(none) == "0 distinct optima: no start converged"
+    tree = fit_tree("mle", net, params)
+    del tree["optima"]
     with pytest.raises(FitError, match="optima"):
-        tree = fit_tree("mle", net, params)
-        del tree["optima"]
         count_modes(tree)
 
 
@@ -483,8 +517,8 @@ def test_functional_modes_of_a_posterior_and_who_visits_them():
     one = count_modes(posterior(net, {k: v[:2] for k, v in params.items()}), X=[[0.0], [0.5]])
     assert (one.n_functions, one.n_modes) == (1, 1)
     assert (
-        repr(one)
-        == "2 chains of 300 draws: 1 mode in function space, 1 cluster of aligned weights, with 48 symmetric copies"
+        repr(one) == "2 chains, 300 draws of each: 1 mode in function space, 1 cluster of aligned weights, "
+        "with 48 symmetric copies"
     )
 
 

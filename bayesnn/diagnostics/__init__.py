@@ -1,5 +1,6 @@
 """What the fits say about each other, and what the chains of a posterior say about themselves."""
 
 from bayesnn.diagnostics.compare import compare
+from bayesnn.diagnostics.diagnose import Diagnosis, diagnose
 
-__all__ = ["compare"]
+__all__ = ["Diagnosis", "compare", "diagnose"]

@@ -1,9 +1,10 @@
 """Does the maximum of the likelihood exist? Exact answers where there are any, and evidence otherwise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesnn.priors import Flat
 from bayesnn.tree import prepare
 
 
@@ -75,11 +76,12 @@ def mle_exists(net, X, y=None, *, scaling=None):
     >>> print(bnn.mle_exists(node, [-2, -1, 0.5, 1, 2], [0, 0, 1, 1, 1]).reason)
     the classes are completely separated: every observation's likelihood rises to 1 along one direction
     """
-    return existence_of(prepare(net, X, y, scaling=scaling))
+    problem = prepare(net, X, y, scaling=scaling)
+    return existence_of(replace(problem, net=problem.net.flat))
 
 
 def existence_of(problem):
-    """Decide for a checked problem.
+    """Decide for a checked problem; only parameters with flat priors can grow without bound.
 
     Parameters
     ----------
@@ -94,10 +96,11 @@ def existence_of(problem):
     net = problem.net
     if net.hidden:
         return Existence(None, "with hidden layers only the end of a fit can tell", {})
-    design = np.column_stack([problem.X, np.ones(len(problem.X))]) if net.has_bias(1) else problem.X
+    ones = np.ones((len(problem.X), int(net.has_bias(1))))
     if net.loss.task == "regression":
-        return _residuals(problem, design)
-    return _recession(problem, design)
+        return _residuals(problem, np.column_stack([problem.X, ones]))
+    blocks = ((net.prior, problem.X), (net.prior.bias or net.prior, ones))
+    return _recession(problem, np.column_stack([block for prior, block in blocks if isinstance(prior, Flat)]))
 
 
 def _residuals(problem, design):
@@ -114,6 +117,10 @@ def _residuals(problem, design):
             "the model fits every target exactly, so the density grows without bound as the noise shrinks",
             {"largest_residual": residual},
         )
+    if problem.net.loss.name == "student_t":
+        return Existence(
+            None, "a heavy-tailed scale may shrink onto some of the rows: only the end of a fit can tell", {}
+        )
     return Existence(True, "the targets are not fitted exactly", {"largest_residual": residual})
 
 
@@ -121,53 +128,46 @@ def _recession(problem, design):
     """Search a direction of recession: rows that may only rise, rows that must stay, by a linear programme."""
     from scipy.optimize import linprog
 
-    rise, stay = _rows(problem, design)
+    # Columns in units of their own size, so that the tolerances mean the same for all of them.
+    unit = np.abs(design).max(axis=0)
+    unit[unit == 0] = 1.0
+    rise, stay = _rows(problem, design / unit)
     n = rise.shape[1]
     if n == 0:
-        return Existence(True, "there are no weights", {})
-    found = linprog(
-        -rise.sum(axis=0),
-        A_ub=-rise,
-        b_ub=np.zeros(len(rise)),
-        A_eq=stay if len(stay) else None,
-        b_eq=np.zeros(len(stay)) if len(stay) else None,
-        bounds=[(-1.0, 1.0)] * n,
-        method="highs",
-    )
-    margins = rise @ found.x
-    scale = max(1.0, float(np.abs(rise).max()))
-    if not (margins > 1e-9 * scale).any():
+        return Existence(True, "there are no weights that could grow", {})
+    equal = {"A_eq": stay, "b_eq": np.zeros(len(stay))} if len(stay) else {}
+    options = {"b_ub": np.zeros(len(rise)), "method": "highs"}
+    found = linprog(-rise.sum(axis=0), A_ub=-rise, bounds=[(-1.0, 1.0)] * n, **equal, **options)
+    direction = found.x
+    rising = int((rise @ direction > 1e-9).sum())
+    if not rising:
         return Existence(True, "no direction of weights raises the likelihood for ever", {})
-    numbers = {
-        "direction": found.x,
-        "smallest_margin": float(margins.min()),
-        "rising": int((margins > 1e-9 * scale).sum()),
-    }
     if problem.net.loss.task == "count":
         reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
-    elif _strict(rise):
-        reason = "the classes are completely separated: every observation's likelihood rises to 1 along one direction"
     else:
-        reason = (
-            f"the classes are quasi-completely separated: along one direction {numbers['rising']} of {len(rise)} "
-            "comparisons rise for ever and none falls"
+        # The largest smallest margin: positive if one direction raises every row.
+        strict = linprog(
+            np.r_[np.zeros(n), -1.0],
+            A_ub=np.column_stack([-rise, np.ones(len(rise))]),
+            bounds=[(-1.0, 1.0)] * n + [(None, 1.0)],
+            **options,
         )
-    return Existence(False, reason, numbers)
-
-
-def _strict(rise):
-    """Whether one direction raises every row."""
-    from scipy.optimize import linprog
-
-    n = rise.shape[1]
-    found = linprog(
-        np.r_[np.zeros(n), -1.0],
-        A_ub=np.column_stack([-rise, np.ones(len(rise))]),
-        b_ub=np.zeros(len(rise)),
-        bounds=[(-1.0, 1.0)] * n + [(None, 1.0)],
-        method="highs",
+        if strict.x[-1] > 1e-9:
+            direction, rising = strict.x[:-1], len(rise)
+            reason = (
+                "the classes are completely separated: every observation's likelihood rises to 1 along one direction"
+            )
+        else:
+            reason = (
+                f"the classes are quasi-completely separated: along one direction {rising} of {len(rise)} comparisons "
+                "rise for ever and none falls"
+            )
+    margins = rise @ direction
+    copies = len(problem.output_names) if problem.net.loss.task == "classes" else 1
+    units = np.r_[np.tile(unit, copies), np.ones(n - copies * len(unit))]
+    return Existence(
+        False, reason, {"direction": direction / units, "smallest_margin": float(margins.min()), "rising": rising}
     )
-    return found.x[-1] > 1e-9 * max(1.0, float(np.abs(rise).max()))
 
 
 def _rows(problem, design):

@@ -1,20 +1,25 @@
-"""The negative log density of a PyMC model and its gradient, compiled once for a flat vector of parameters."""
+"""The log density of a PyMC model and its gradient, compiled once for a flat vector of parameters."""
 
 import numpy as np
 
 
-class Objective:
-    """Negative log density (without Jacobians) as a function of one flat vector, with its gradient.
+class FlatDensity:
+    """A model's log density as a function of one flat vector, with its gradient.
 
     The sizes of the layers enter as data, so that PyTensor's cache serves every width of the same architecture.
 
     Parameters
     ----------
     model : pymc.Model
-        A model of `bayesnn.model.build_model`.
+        A model of `bayesnn.model.model_of`.
+    sign : int
+        1 for the log density, -1 for its negative.
+    jacobian : bool
+        Whether to take the density of the transformed parameters, which a sampler needs, or of the parameters in
+        their own units, whose mode is the MAP.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, *, sign, jacobian):
         import pymc as pm
         import pytensor
         import pytensor.tensor as pt
@@ -25,7 +30,6 @@ class Objective:
         self.shapes = [np.shape(point[v.name]) for v in model.value_vars]
         self.offsets = np.concatenate([[0], np.cumsum([int(np.prod(s)) for s in self.shapes])]).astype("int64")
         self.size = int(self.offsets[-1])
-        self.evaluations = 0
 
         flat = pt.dvector("theta")
         offsets = pytensor.shared(self.offsets, name="offsets")
@@ -37,31 +41,8 @@ class Objective:
                 pieces[var] = piece.reshape([sizes[k] for k in range(len(shape))])
             else:
                 pieces[var] = piece[0]
-        value = graph_replace(-model.logp(jacobian=False), pieces)
-        self._fn = pm.compile([flat], [value, pytensor.grad(value, flat)], trust_input=True)
-
-    def __call__(self, x):
-        """Value and gradient at `x`; where the density underflows, a value that a line search backs away from."""
-        self.evaluations += 1
-        value, gradient = self._fn(np.asarray(x, dtype=float))
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            return np.inf, np.zeros(self.size)
-        return float(value), np.asarray(gradient)
-
-    def hessian(self, x):
-        """Matrix of second derivatives at `x` by fourth-order central differences of the exact gradient."""
-        # A step of 1e-3 balances the two errors, step^4 of the truncation and eps/step of the rounding, near 1e-12.
-        x = np.asarray(x, dtype=float)
-        columns = np.empty((self.size, self.size))
-        for j in range(self.size):
-            step = 1e-3 * max(1.0, abs(x[j]))
-            g = []
-            for k in (1, -1, 2, -2):
-                shifted = x.copy()
-                shifted[j] += k * step
-                g.append(self(shifted)[1])
-            columns[j] = (8 * (g[0] - g[1]) - (g[2] - g[3])) / (12 * step)
-        return (columns + columns.T) / 2
+        value = graph_replace(sign * model.logp(jacobian=jacobian), pieces)
+        self.function = pm.compile([flat], [value, pytensor.grad(value, flat)], trust_input=True)
 
     def unpack(self, x):
         """Parameters, in their own units, of one flat vector or a batch of them.
@@ -101,6 +82,43 @@ class Objective:
             value = _UNCONSTRAIN[_kind(name)](np.asarray(params[name], dtype=float))
             pieces.append(value.reshape(value.shape[: value.ndim - len(shape)] + (-1,)))
         return np.concatenate(pieces, axis=-1)
+
+
+class Objective(FlatDensity):
+    """Negative log density without Jacobians: what MLE and MAP minimise.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        A model of `bayesnn.model.model_of`.
+    """
+
+    def __init__(self, model):
+        super().__init__(model, sign=-1, jacobian=False)
+        self.evaluations = 0
+
+    def __call__(self, x):
+        """Value and gradient at `x`; where the density underflows, a value that a line search backs away from."""
+        self.evaluations += 1
+        value, gradient = self.function(np.asarray(x, dtype=float))
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return np.inf, np.zeros(self.size)
+        return float(value), np.asarray(gradient)
+
+    def hessian(self, x):
+        """Matrix of second derivatives at `x` by fourth-order central differences of the exact gradient."""
+        # A step of 1e-3 balances the two errors, step^4 of the truncation and eps/step of the rounding, near 1e-12.
+        x = np.asarray(x, dtype=float)
+        columns = np.empty((self.size, self.size))
+        for j in range(self.size):
+            step = 1e-3 * max(1.0, abs(x[j]))
+            g = []
+            for k in (1, -1, 2, -2):
+                shifted = x.copy()
+                shifted[j] += k * step
+                g.append(self(shifted)[1])
+            columns[j] = (8 * (g[0] - g[1]) - (g[2] - g[3])) / (12 * step)
+        return (columns + columns.T) / 2
 
     def slopes(self, x):
         """Diagonal of the derivative of `unpack` for parameters that are transformed one by one.

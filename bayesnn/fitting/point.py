@@ -11,7 +11,7 @@ from bayesnn.fitting.existence import evidence_of, existence_of
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar
 from bayesnn.model import model_of
-from bayesnn.priors import Hierarchical
+from bayesnn.priors import Flat, Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
 
 SIGNATURES = ("minimum", "flat", "saddle", "kink")
@@ -175,8 +175,8 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         raise SpecError(f"Got restarts={restarts!r}; it must be a positive integer. Twenty is a good start.")
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
-    unpenalised = not free.net.prior.proper
-    existence = existence_of(free) if unpenalised else None
+    unpenalised = isinstance(free.net.prior, Flat)
+    existence = existence_of(free) if not free.net.prior.proper else None
     if existence is not None and existence.exists is False and nonexistent == "raise":
         raise _missing(kind, existence)
 
@@ -230,7 +230,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         optima[name] = ("start", value)
     optima.attrs["best"] = best
     groups["optima"] = optima
-    groups["standard_error"] = _standard_errors(problem, objective, ends[best], kinks)
+    groups["standard_error"] = _standard_errors(problem, objective, ends[best], kinks, existence)
     return make_tree(
         kind,
         problem,
@@ -455,8 +455,10 @@ def _newton(objective, x, kinks, *, steps=8):
         new = x.copy()
         new[free] -= vectors[:, curved] @ ((vectors[:, curved].T @ gradient[free]) / eigenvalues[curved])
         new_value, new_gradient = objective(new)
-        lower = new_value <= value + 1e-12 * max(1.0, abs(value))
-        if not lower or np.abs(new_gradient[free]).max() >= np.abs(gradient[free]).max():
+        # Far from the minimum the value falls while the gradient may rise; near it only the gradient tells.
+        rounding = 1e-12 * max(1.0, abs(value))
+        flatter = np.abs(new_gradient[free]).max() < np.abs(gradient[free]).max()
+        if not (new_value < value - rounding or (flatter and new_value <= value + rounding)):
             break
         x, value, gradient = new, new_value, new_gradient
     return x
@@ -530,12 +532,13 @@ def _finish(model, objective, best, kinks):
     return better, {name: found[name].to_dataset() for name in ("fit", "optimizer_result")}
 
 
-def _standard_errors(problem, objective, x, kinks):
+def _standard_errors(problem, objective, x, kinks, existence):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
     covariance = np.full((objective.size, objective.size), np.nan)
     hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
     definite = False
-    if objective.size and problem.net.loss.smooth and _free(x, kinks).all() and np.isfinite(hessian).all():
+    at_optimum = objective.size and existence.exists is not False and _free(x, kinks).all()
+    if at_optimum and problem.net.loss.smooth and np.isfinite(hessian).all():
         eigenvalues = np.linalg.eigvalsh(hessian)
         definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
     if definite:

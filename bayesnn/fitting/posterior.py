@@ -135,8 +135,7 @@ def fit_posterior(
     model = model_of(problem, collapse=collapse)
     if model.free_RVs:
         run = _nutpie if sampler == "nutpie" else _pymc
-        found = run(model, sampler, seed, progressbar, options)
-        params, stats = _complete(found, draws)
+        params, stats = _complete(*run(model, sampler, seed, progressbar, options), draws)
     else:
         # Nothing is left to sample: the exact draws below are independent.
         params, stats = {}, xr.Dataset()
@@ -161,10 +160,9 @@ def fit_posterior(
     return tree
 
 
-def _complete(found, draws):
-    """Parameters and statistics of the draws that every chain has: an interrupted sampler leaves others empty."""
-    posterior = found["posterior"].to_dataset()
-    first = posterior[next(iter(posterior.data_vars))].transpose("chain", "draw", ...).to_numpy()
+def _complete(params, stats, draws):
+    """Keep the draws that every chain has: an interrupted sampler leaves others empty."""
+    first = next(iter(params.values()))
     complete = ~np.isnan(first).any(axis=(0, *range(2, first.ndim)))
     if complete.sum() < draws:
         warnings.warn(
@@ -172,9 +170,7 @@ def _complete(found, draws):
             ConvergenceWarning,
             stacklevel=3,
         )
-    keep = {"draw": np.flatnonzero(complete)}
-    params = {str(k): v.transpose("chain", "draw", ...).isel(keep).to_numpy() for k, v in posterior.data_vars.items()}
-    return params, _statistics(found["sample_stats"].to_dataset().isel(keep))
+    return {k: v[:, complete] for k, v in params.items()}, _statistics(stats.isel(draw=np.flatnonzero(complete)))
 
 
 def _statistics(stats):
@@ -205,20 +201,19 @@ def _order(params):
 def _nutpie(model, sampler, seed, progressbar, options):
     import nutpie
 
-    compiled = nutpie.compile_pymc_model(
-        model,
-        var_names=[rv.name for rv in model.free_RVs],
-        default_initialization_strategy="prior",
-        jitter_rvs=set(),
-    )
-    return nutpie.sample(compiled, seed=seed, save_warmup=False, progress_bar=progressbar, **options)
+    from bayesnn.fitting.nuts import compile_flat
+
+    compiled = compile_flat(model)
+    found = nutpie.sample(compiled, seed=seed, save_warmup=False, progress_bar=progressbar, **options)
+    theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
+    return compiled.density.unpack(theta), found["sample_stats"].to_dataset()
 
 
 def _pymc(model, sampler, seed, progressbar, options):
     import pymc as pm
 
     target_accept = options.pop("target_accept")
-    return pm.sample(
+    found = pm.sample(
         model=model,
         nuts_sampler=sampler,
         nuts={"target_accept": target_accept},
@@ -229,6 +224,9 @@ def _pymc(model, sampler, seed, progressbar, options):
         compute_convergence_checks=False,
         **options,
     )
+    posterior = found["posterior"].to_dataset()
+    params = {str(k): v.transpose("chain", "draw", ...).to_numpy() for k, v in posterior.data_vars.items()}
+    return params, found["sample_stats"].to_dataset()
 
 
 def _add_log_densities(tree, problem, *, log_likelihood, log_prior):

@@ -218,7 +218,7 @@ def _numba_collapsed(op, node, **kwargs):
         G = np.empty((h, n))
         slopes(P, R, weights, inverse, scales, G, n, h, k, m, variance)
         by_sigma = (squares / variance - m * (n - k + trace)) / s
-        return np.asarray(value), G.T, np.asarray(by_sigma)
+        return np.array(value), G.T, np.array(by_sigma)
 
     return collapsed
 

@@ -197,13 +197,6 @@ def transpose(code, out, out_at, out_step, x, x_at, x_step, rows, columns, width
         n = builder.select(builder.icmp_signed("<", line, n_lines), n, INT(0))
         return builder.icmp_signed("<", lanes, code.broadcast(n, INTS))
 
-    with code.either(builder.icmp_signed("==", builder.mul(columns, x_step), INT(1))) as (column, matrix):
-        with column, code.loop(width, LANES) as r:
-            inside = mask(r, rows, builder.sub(rows, r))
-            vec = builder.call(load, [code.at(x, r), i32(8), inside, ZERO])
-            builder.call(store, [vec, code.at(out, r), i32(8), mask(r, width, builder.sub(width, r))])
-        with matrix:
-            
     with code.loop(width, LANES) as r, code.loop(columns, LANES) as c:
         tile = []
         for lane in range(LANES):
@@ -246,20 +239,48 @@ def _buffer(size):
 
 
 @numba_njit(fastmath=False)
-def _block(widths):
-    """Observations in a block: those of the two widest neighbouring layers fill half of a first-level cache."""
+def _block(widths, left):
+    """Columns in the next block when `left` observations are left: an odd number of cache lines.
+
+    The two widest neighbouring layers fill half of a first-level cache. Rows an even number of lines apart would compete
+    for the same places in it.
+    """
     widest = 0
     for i in range(len(widths) - 1):
         widest = max(widest, widths[i] + widths[i + 1])
-    return max(64, min(512, 4096 // widest // 64 * 64))
+    lines = max(8, min(128, 1024 // widest))
+    return 8 * min(lines - 1 | 1, (left + 7) // 8 | 1)
+
+
+@numba_njit(fastmath=False)
+def _units_major(out, at, nb, x, start, real):
+    """Copy rows start:start+real of a matrix to out[at:] as columns of length nb, and pad them with zeros."""
+    m = x.shape[1]
+    if m == 1:
+        for k in range(real):
+            out[at + k] = x[start + k, 0]
+        for k in range(real, nb):
+            out[at + k] = 0.0
+    else:
+        transpose(out, at, nb, x, start * m, m, real, m, nb)
+
+
+@numba_njit(fastmath=False)
+def room(widths):
+    """Space for the parameters at the start of the saved buffer: a whole number of vectors."""
+    total = 0
+    for i in range(len(widths) - 1):
+        total += (widths[i] + 1) * widths[i + 1]
+    return (total + 7) // 8 * 8
 
 
 @cache
 def passes(activation):
-    """Compile-ready forward and backward pass of networks with one activation, for any widths.
+    """Compile-ready functions for networks with one activation, of any widths: start, forward, backward.
 
-    ``forward(X, theta, widths)`` gives the output (n, m) and the buffer for the backward pass;
-    ``backward(g, saved, theta, widths)`` the gradient of ``sum(g * f)`` with respect to the packed parameters.
+    ``start(X, widths)`` allocates the buffer, into whose beginning the caller packs the parameters;
+    ``forward(X, saved, widths)`` fills it and gives the output (n, m); ``backward(g, saved, widths)`` gives the gradient
+    of ``sum(g * f)`` with respect to the parameters, packed likewise.
     """
     planes = 1 if activation in SLOPES else 2
 
@@ -270,62 +291,66 @@ def passes(activation):
 
     @numba_njit(fastmath=False)
     def n_rows(widths):
-        """Rows of the buffer."""
         total = 0
         for i in range(len(widths) - 1):
             total += slab(widths, i)
         return total
 
     @numba_njit(fastmath=False)
-    def forward(X, theta, widths):
+    def start(X, widths):
+        return _buffer(room(widths) + n_rows(widths) * (X.shape[0] + 16))
+
+    @numba_njit(fastmath=False)
+    def forward(X, saved, widths):
         X = np.ascontiguousarray(X)
         n, depth, m = X.shape[0], len(widths) - 1, widths[-1]
-        padded = (n + 7) // 8 * 8
-        rows, block = n_rows(widths), _block(widths)
-        saved = _buffer(rows * padded)
-        out = _buffer(padded * m)
+        rows, block = n_rows(widths), _block(widths, n)
+        out = _buffer((n + 16) * m)
         f = out[:n].reshape(n, 1) if m == 1 else np.empty((n, m))
-        for start in range(0, n, block):
-            nb, real = min(block, padded - start), min(block, n - start)
-            x_at, w_at = rows * start, 0
-            transpose(saved, x_at, nb, X, start * widths[0], widths[0], real, widths[0], nb)
+        for first in range(0, n, block):
+            nb, real = _block(widths, n - first), min(block, n - first)
+            x_at, w_at = room(widths) + rows * first, 0
+            _units_major(saved, x_at, nb, X, first, real)
             for i in range(depth):
                 q, h = widths[i], widths[i + 1]
                 saved[x_at + q * nb : x_at + (q + 1) * nb] = 1.0
                 if i < depth - 1:
                     z_at = x_at + slab(widths, i) * nb
-                    product(saved, z_at, saved, x_at, theta, w_at, h, 1, q + 1, h, nb)
+                    product("", saved, z_at, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
                     activate(activation, saved, z_at, z_at + (h + 1) * nb, h * nb)
                     x_at = z_at
                 else:
-                    product(out, start * m, saved, x_at, theta, w_at, h, 1, q + 1, h, nb)
+                    product("", out, first * m, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
                 w_at += (q + 1) * h
             if m > 1:
-                transpose(f, start * m, m, out, start * m, nb, m, real, m)
-        return f, saved
+                transpose(f, first * m, m, out, first * m, nb, m, real, m)
+        return f
 
     @numba_njit(fastmath=False)
-    def backward(g, saved, theta, widths):
+    def backward(g, saved, widths):
         g = np.ascontiguousarray(g)
         n, depth, m = g.shape[0], len(widths) - 1, widths[-1]
-        padded = (n + 7) // 8 * 8
-        rows, block = n_rows(widths), _block(widths)
-        room = max(widths[1:]) * min(block, padded)
-        work = _buffer(2 * room)
-        grad = np.zeros(len(theta))
-        for start in range(0, n, block):
-            nb, real = min(block, padded - start), min(block, n - start)
-            d_at, w_at, x_at = 0, len(theta), rows * (start + nb)
-            transpose(work, d_at, nb, g, start * m, m, real, m, nb)
+        rows, block = n_rows(widths), _block(widths, n)
+        space = max(widths[1:]) * block
+        work = _buffer(2 * space)
+        grad = np.zeros(room(widths))
+        for first in range(0, n, block):
+            nb, real = _block(widths, n - first), min(block, n - first)
+            d_at, w_at, x_at = 0, 0, room(widths) + rows * (first + nb)
+            for i in range(depth):
+                w_at += (widths[i] + 1) * widths[i + 1]
+            _units_major(work, d_at, nb, g, first, real)
             for i in range(depth - 1, -1, -1):
                 q, h = widths[i], widths[i + 1]
                 w_at -= (q + 1) * h
                 x_at -= slab(widths, i) * nb
                 outer(grad, w_at, saved, x_at, work, d_at, q + 1, h, nb)
                 if i > 0:
-                    product(work, room - d_at, work, d_at, theta, w_at, 1, h, h, q, nb)
-                    d_at = room - d_at
-                    chain(activation, work, d_at, saved, x_at, x_at + (q + 1) * nb, q * nb)
+                    slopes_at = x_at + ((q + 1) * nb if planes == 2 else 0)
+                    product(
+                        activation, work, space - d_at, work, d_at, saved, w_at, 1, h, h, q, nb, slopes_at
+                    )
+                    d_at = space - d_at
         return grad
 
-    return forward, backward
+    return start, forward, backward

@@ -1,6 +1,5 @@
 """What PyTensor compiles for the operations on its numba backend: parameters packed, kernels called, gradients cut out."""
 
-import numpy as np
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
@@ -9,63 +8,47 @@ from bayesnn.ops.mlp import MLPBackward, MLPForward
 
 
 @numba_njit(fastmath=False)
-def _pack(theta, start, fan_in, W, b):
-    """Copy a layer's weights, and below them its biases (a vector or 0.0), to theta[start:]; return where they end."""
+def _pack(saved, at, fan_in, W, b):
+    """Copy a layer's weights, and below them its biases (a vector or 0.0), to saved[at:]; return where they end."""
     if W.shape[0] != fan_in:
         raise ValueError("The rows of a weight matrix are not as many as the units of the layer before.")
     h = W.shape[1]
     for i in range(fan_in):
         for j in range(h):
-            theta[start + i * h + j] = W[i, j]
-    start += fan_in * h
-    theta[start : start + h] = b
-    return start + h
+            saved[at + i * h + j] = W[i, j]
+    at += fan_in * h
+    saved[at : at + h] = b
+    return at + h
 
 
-@numba_njit(fastmath=False)
-def _n_parameters(widths):
-    """Length of the packed parameters."""
-    total = 0
-    for i in range(len(widths) - 1):
-        total += (widths[i] + 1) * widths[i + 1]
-    return total
-
-
-def _lines(op):
-    """Code that both functions share, for the number of layers and the biases of an operation."""
-    n = len(op.bias)
-    names = [f"W{i}" for i in range(n)] + [f"b{i}" for i in range(n) if op.bias[i]]
-    lines = [f"widths = (X.shape[1], {', '.join(f'W{i}.shape[1]' for i in range(n))})"]
-    lines += ["theta = np.empty(n_parameters(widths))", "end = 0"]
-    lines += [f"end = pack(theta, end, widths[{i}], W{i}, {f'b{i}' if op.bias[i] else '0.0'})" for i in range(n)]
-    return ", ".join(names), lines
-
-
-def _function(name, arguments, lines, **names):
-    """Compile-ready function from lines of source."""
-    source = "\n    ".join([f"def {name}({arguments}):", *lines])
-    env = {"np": np, "pack": _pack, "n_parameters": _n_parameters, **names}
-    return numba_njit(compile_numba_function_src(source, name, env), fastmath=False)
+def _function(op, name, extra, body, **names):
+    """Compile-ready function of (*extra, X, *parameters) from lines of source; `widths` is there for the body."""
+    parameters = [f"W{i}" for i in range(len(op.bias))] + [f"b{i}" for i, present in enumerate(op.bias) if present]
+    widths = ", ".join(["X.shape[1]", *(f"W{i}.shape[1]" for i in range(len(op.bias)))])
+    lines = [f"def {name}({', '.join([*extra, 'X', *parameters])}):", f"widths = ({widths})", *body]
+    source = "\n    ".join([*lines, ""])
+    return numba_njit(compile_numba_function_src(source, name, names), fastmath=False)
 
 
 @register_funcify_default_op_cache_key(MLPForward)
 def numba_forward(op, node=None, **kwargs):
     """Numba function of (X, *parameters)."""
-    names, lines = _lines(op)
-    run, _ = passes(op.activation)
-    return _function("mlp_forward", f"X, {names}", [*lines, "return run(X, theta, widths)"], run=run)
+    start, forward, _ = passes(op.activation)
+    body = ["saved, at = start(X, widths), 0"]
+    body += [f"at = pack(saved, at, widths[{i}], W{i}, {f'b{i}' if b else '0.0'})" for i, b in enumerate(op.bias)]
+    body += ["return forward(X, saved, widths), saved"]
+    return _function(op, "mlp_forward", [], body, start=start, forward=forward, pack=_pack)
 
 
 @register_funcify_default_op_cache_key(MLPBackward)
 def numba_backward(op, node=None, **kwargs):
     """Numba function of (g, saved, X, *parameters)."""
-    names, lines = _lines(op)
-    _, run = passes(op.activation)
-    lines += ["grad = run(g, saved, theta, widths)", "end = 0"]
-    for i, has_bias in enumerate(op.bias):
-        lines += [f"start, end = end, end + widths[{i}] * widths[{i + 1}]"]
-        lines += [f"gW{i} = grad[start:end].reshape(widths[{i}], widths[{i + 1}])"]
-        lines += [f"start, end = end, end + widths[{i + 1}]"]
-        lines += [f"gb{i} = grad[start:end]"] * has_bias
-    returned = ", ".join(f"g{name}" for name in names.split(", "))
-    return _function("mlp_backward", f"g, saved, X, {names}", [*lines, f"return {returned}"], run=run)
+    _, _, backward = passes(op.activation)
+    body = ["grad, at = backward(g, saved, widths), 0"]
+    for i in range(len(op.bias)):
+        body += [f"q, h = widths[{i}], widths[{i + 1}]"]
+        body += [f"gW{i} = grad[at : at + q * h].reshape(q, h)", f"gb{i} = grad[at + q * h : at + q * h + h]"]
+        body += ["at += (q + 1) * h"]
+    grads = [f"gW{i}" for i in range(len(op.bias))] + [f"gb{i}" for i, present in enumerate(op.bias) if present]
+    body += [f"return {', '.join(grads)}"]
+    return _function(op, "mlp_backward", ["g", "saved"], body, backward=backward)

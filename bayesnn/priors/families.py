@@ -17,6 +17,13 @@ from bayesnn.priors.terms import Term
 LOG_2PI = math.log(2.0 * math.pi)
 
 
+def _setting(name, value):
+    """Hand a number to a model as data and not as a constant: compiled code then serves every other value too."""
+    import pytensor
+
+    return pytensor.shared(np.float64(value), name=name)
+
+
 def _set_positive(spec, *names):
     """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
     for name in names:
@@ -498,7 +505,7 @@ class Normal(Prior):
     def _rv(self, name, factor, dims):
         import pymc as pm
 
-        return pm.Normal(name, 0.0, np.float64(self.sd * factor), dims=dims)
+        return pm.Normal(name, 0.0, _setting(f"{name}_sd", self.sd * factor), dims=dims)
 
     def _rates(self):
         return (Term(0), Term(Fraction(1, 2), sd=-2), Term(sd=-2)), {"sd": self.sd}
@@ -556,7 +563,7 @@ class Laplace(Prior):
     def _rv(self, name, factor, dims):
         import pymc as pm
 
-        return pm.Laplace(name, 0.0, np.float64(self.scale * factor), dims=dims)
+        return pm.Laplace(name, 0.0, _setting(f"{name}_scale", self.scale * factor), dims=dims)
 
     def _rates(self):
         return (Term(scale=-1), Term(0), Term(scale=-1)), {"scale": self.scale}
@@ -728,7 +735,9 @@ class StudentT(Prior):
     def _rv(self, name, factor, dims):
         import pymc as pm
 
-        return pm.StudentT(name, nu=np.float64(self.nu), mu=0.0, sigma=np.float64(self.scale * factor), dims=dims)
+        return pm.StudentT(
+            name, nu=np.float64(self.nu), mu=0.0, sigma=_setting(f"{name}_scale", self.scale * factor), dims=dims
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -800,7 +809,7 @@ class Hierarchical(Prior):
         """Build ``scale{layer}`` inside a PyMC model; see `Prior.layer_scale`."""
         import pymc as pm
 
-        return pm.HalfNormal(f"scale{layer}", sigma=np.float64(self.sd))
+        return pm.HalfNormal(f"scale{layer}", sigma=_setting(f"scale{layer}_sd", self.sd))
 
     def _rv(self, name, factor, dims):
         import pymc as pm
@@ -875,7 +884,7 @@ class HalfNormal:
         """
         import pymc as pm
 
-        return pm.HalfNormal(name, sigma=np.float64(self.sd))
+        return pm.HalfNormal(name, sigma=_setting(f"{name}_sd", self.sd))
 
 
 @dataclass(frozen=True)

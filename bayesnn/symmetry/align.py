@@ -7,8 +7,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesnn.errors import FitError, SpecError
-from bayesnn.symmetry.group import GroupElement, act, apply_symmetry, flips, layer_orders, log_prior, random_symmetry
-from bayesnn.symmetry.orbit import Orbit, units
+from bayesnn.symmetry.group import (
+    GroupElement,
+    act,
+    apply_symmetry,
+    flips,
+    layer_orders,
+    log_prior,
+    numbered_elements,
+    random_symmetry,
+)
+from bayesnn.symmetry.orbit import units
 from bayesnn.tree import params_of, problem_of
 
 ENUMERATED = 100
@@ -139,23 +148,23 @@ def alignment_element(params, net, *, reference=None, iterations=50, log_density
         for name, value in flat.items():
             if np.shape(reference.get(name)) != value.shape[1:]:
                 raise SpecError(
-                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight vector of "
-                    f"the same network, with {name} of shape {value.shape[1:]}."
+                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight "
+                    f"vector of the same network, with {name} of shape {value.shape[1:]}."
                 )
         return _reshape(_match(flat, reference, net, identity, layers), batch), reference
-    some = _spread(len(flat["W1"]), 300)
+    some = spread(len(flat["W1"]), 300)
     best = some[0] if log_density is None else int(np.nanargmax(np.ravel(log_density)))
     few = {k: v[some] for k, v in flat.items()}
     found = []
     for start in dict.fromkeys([best, *some[:: max(1, len(some) // 3)]]):
-        _, mean, spread = _iterate(few, {k: v[start] for k, v in flat.items()}, net, iterations)
-        found.append((spread, mean))
+        _, mean, squares = _iterate(few, {k: v[start] for k, v in flat.items()}, net, iterations)
+        found.append((squares, mean))
     element, reference, _ = _iterate(flat, min(found, key=lambda x: x[0])[1], net, iterations)
     last = canonical_element(reference, net)
     return _reshape(last @ element, batch), apply_symmetry(reference, last, net)
 
 
-def _spread(n, most):
+def spread(n, most):
     """Up to `most` of n draws, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, most).astype(int))
 
@@ -164,19 +173,19 @@ def _iterate(params, reference, net, iterations):
     """Match to the reference, take the mean, and again: each step shortens the sum of squares about the mean."""
     element, layers = GroupElement.identity(net, (len(params["W1"]),)), list(range(1, net.n_layers))
     total = sum(float((v**2).sum()) for v in params.values()) / len(params["W1"])
-    spread, thorough = math.inf, True
+    squares, thorough = math.inf, True
     for _ in range(max(1, iterations)):
         match = _match if thorough else _sweep
         element = match(params, reference, net, element, layers)
         moved = apply_symmetry(params, element, net)
         reference = {k: v.mean(axis=0) for k, v in moved.items()}
         # Lengths never change, so the spread about the mean is what the mean's length leaves of the total.
-        before, spread = spread, total - sum(float((v**2).sum()) for v in reference.values())
-        still = before - spread <= SETTLED * abs(before) if before < math.inf else False
+        before, squares = squares, total - sum(float((v**2).sum()) for v in reference.values())
+        still = before - squares <= SETTLED * abs(before) + 1e-12 * total if before < math.inf else False
         if still and (thorough or len(layers) == 1):
             break
         thorough = still
-    return element, reference, spread
+    return element, reference, squares
 
 
 def _match(params, reference, net, element, layers):
@@ -233,10 +242,9 @@ def _where(mask, a, b):
 
 def _elements(net, layer):
     """All permutations and signs of one layer."""
-    one = Orbit(net, {}, None, None, "posterior", range(0))
-    stride = math.prod(layer_orders(net)[: layer - 1])
-    all_of_it = one._elements([k * stride for k in range(layer_orders(net)[layer - 1])])
-    return list(zip(all_of_it.permutations[layer - 1], all_of_it.signs[layer - 1], strict=True))
+    orders = layer_orders(net)
+    every = numbered_elements(net, [k * math.prod(orders[: layer - 1]) for k in range(orders[layer - 1])])
+    return list(zip(every.permutations[layer - 1], every.signs[layer - 1], strict=True))
 
 
 def _with(element, layers, choices):
@@ -420,10 +428,7 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
     problem, params = problem_of(post), _params(post, group)
     net, density = problem.net, None
     if reference is None:
-        n = math.prod(params["W1"].shape[:-2])
-        few, rows = _some_draws(params, n)
-        density = np.full(n, -np.inf)
-        density[rows] = _log_density(few, net.forward(few, problem.X), problem)
+        density = density_of_some(params, problem)
     elif not isinstance(reference, dict):
         batch = ("chain", "draw")
         reference = {k: v.mean(axis=tuple(range(len(batch)))) for k, v in params_of(reference, batch=batch).items()}
@@ -545,10 +550,21 @@ def _transformed(tree, step, group, how):
     return new
 
 
-def _some_draws(params, n):
-    """Up to 1,000 of n draws, with one batch dimension, and which they are."""
-    rows, batch = _spread(n, 1000), params["W1"].ndim - 2
-    return {k: v.reshape(n, *v.shape[batch:])[rows] for k, v in params.items()}, rows
+def _some_draws(params, problem):
+    """Up to 1,000 draws, fewer for large data, with one batch dimension; which they are; and of how many."""
+    batch = params["W1"].shape[:-2]
+    widest = max(*problem.net.sizes(problem.X.shape[1], len(problem.output_names)), 1)
+    n, most = math.prod(batch), 20_000_000 // (len(problem.X) * widest)
+    rows = spread(n, min(1000, max(20, most)))
+    return {k: v.reshape(n, *v.shape[len(batch) :])[rows] for k, v in params.items()}, rows, n
+
+
+def density_of_some(params, problem):
+    """Log densities of evenly spaced draws, flattened; minus infinity for the others."""
+    few, rows, n = _some_draws(params, problem)
+    density = np.full(n, -np.inf)
+    density[rows] = _log_density(few, problem.net.forward(few, problem.X), problem)
+    return density
 
 
 def _log_density(params, f, problem):
@@ -559,8 +575,8 @@ def _log_density(params, f, problem):
 
 def _require_same(before, after, problem):
     """Raise unless function and log density are those from before, up to rounding, at up to 1,000 of the draws."""
-    net, n = problem.net, math.prod(before["W1"].shape[:-2])
-    few = [_some_draws(params, n)[0] for params in (before, after)]
+    net = problem.net
+    few = [_some_draws(params, problem)[0] for params in (before, after)]
     last = np.abs(few[0][f"W{net.n_layers}"]).sum(axis=(-2, -1))
     f, g = (net.forward(params, problem.X) for params in few)
     old, new = _log_density(few[0], f, problem), _log_density(few[1], g, problem)

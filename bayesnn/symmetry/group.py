@@ -186,8 +186,8 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     for layer, (sign, allowed) in enumerate(zip(element.signs, flips(net, keep), strict=True), start=1):
         if not allowed and (sign < 0).any():
             raise SpecError(
-                f"Got a sign flip in hidden layer {layer}; {net.activation} units of this network have none that keeps the "
-                f"{keep}. Set the signs to +1."
+                f"Got a sign flip in hidden layer {layer}; {net.activation} units of this network have none that keeps "
+                f"the {keep}. Set the signs to +1."
             )
     return _apply(params, element, net)
 
@@ -238,6 +238,23 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     permutations = tuple(rng.permuted(p, axis=-1) for p in start.permutations)
     signs = zip(start.signs, flips(net, keep), strict=True)
     return GroupElement(permutations, tuple(rng.choice([-1, 1], s.shape) if flip else s for s, flip in signs))
+
+
+def numbered_elements(net, indices, keep="posterior"):
+    """Build group elements by number: mixed radix over layers, then signs, then the factorial number system."""
+    permutations = [np.empty((len(indices), m), dtype=int) for m in net.hidden]
+    signs = [np.ones((len(indices), m), dtype=int) for m in net.hidden]
+    for row, index in enumerate(indices):
+        for layer, (m, flip) in enumerate(zip(net.hidden, flips(net, keep), strict=True)):
+            if flip:
+                index, pattern = divmod(index, 2**m)
+                signs[layer][row] = [-1 if pattern >> i & 1 else 1 for i in range(m)]
+            index, code = divmod(index, math.factorial(m))
+            left = list(range(m))
+            for i in range(m):
+                digit, code = divmod(code, math.factorial(m - 1 - i))
+                permutations[layer][row, i] = left.pop(digit)
+    return GroupElement(tuple(permutations), tuple(signs))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.symmetry.align import alignment_element, canonical_element
-from bayesnn.symmetry.group import apply_symmetry, layer_orders, log_prior, symmetry_group
+from bayesnn.symmetry.align import alignment_element, canonical_element, density_of_some, spread
+from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
 from bayesnn.symmetry.orbit import stabiliser_order
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
@@ -54,8 +54,8 @@ class Modes:
         if self.kind == "posterior":
             sizes = self.dataset["function_label"].sizes
             return (
-                f"{sizes['chain']} chains of {sizes['draw']} draws: {_count(self.n_functions, 'mode')} in function "
-                f"space, {_count(self.n_modes, 'cluster')} of aligned weights, with {_copies(self.order)}"
+                f"{sizes['chain']} chains, {sizes['draw']} draws of each: {_count(self.n_functions, 'mode')} in "
+                f"function space, {_count(self.n_modes, 'cluster')} of aligned weights, with {_copies(self.order)}"
             )
         if not self.n_modes:
             return "0 distinct optima: no start converged"
@@ -92,7 +92,7 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     fit : DataTree
         An MLE or MAP fit with its group ``optima``, or a posterior.
     X : array (n, p), optional
-        Inputs in the user's units at which functions are compared; None takes the training inputs.
+        Inputs in the user's units at which functions are compared; None takes up to 500 training inputs.
     tolerance : float
         Optima are the same if their log densities differ by less, and their aligned weights by less relative to their
         length.
@@ -111,8 +111,9 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     -----
     An optimum has order / stabiliser distinct copies (see `stabiliser_order`): twin and dead units have fewer. The
     group is that of the posterior for a MAP and that of the likelihood for an MLE, where rescaling of ReLU units,
-    flips of sigmoid units, shifts by pi and shifts of logits are taken away before weights are compared. Layers of
-    identity units, which may be mixed by any matrix, are compared by their functions alone.
+    flips of sigmoid units, shifts by pi and shifts of logits are taken away before weights are compared. Points of a
+    ridge (the Hessian's signature is flat, or units are identities, which any matrix may mix) are one optimum if their
+    functions agree.
 
     The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of
     the aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each. Two clusters are one unless the
@@ -132,7 +133,7 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     2
     """
     kind, problem = kind_of(fit), problem_of(fit)
-    inputs = problem.X if X is None else new_inputs(problem, X)
+    inputs = problem.X[spread(len(problem.X), 500)] if X is None else new_inputs(problem, X)
     if kind == "posterior":
         return _of_draws(fit, problem, inputs)
     if "optima" not in fit:
@@ -159,31 +160,30 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     f = net.forward(params, inputs).reshape(n, -1)
     folded = _fold(params, net, active, keep)
     vectors = _vectors(folded)
+    size = tolerance * (1 + np.linalg.norm(vectors, axis=1))
+    signature, mixed = optima["signature"].to_numpy(), bool(names & {"rotation", "linear map"})
     label, function, first = np.full(n, -1), np.full(n, -1), []
     known = []
     for i in np.flatnonzero(converged)[np.argsort(-density[converged], kind="stable")]:
-        same = [k for k, j in enumerate(known) if np.abs(f[i] - f[j]).max() <= tolerance * (1 + np.abs(f[j]).max())]
-        function[i] = same[0] if same else len(known)
-        known += [] if same else [i]
+        same = np.flatnonzero(_same_function(f[known], f[i], tolerance))
+        function[i] = same[0] if len(same) else len(known)
+        known += [] if len(same) else [i]
         if label[i] >= 0:
             continue
         label[i] = len(first)
         first.append(i)
         near = converged & (label < 0) & (np.abs(density - density[i]) <= tolerance)
-        if names & {"rotation", "linear map"}:
-            near &= np.abs(f - f[i]).max(axis=1, initial=0.0) <= tolerance * (1 + np.abs(f[i]).max(initial=0.0))
-        elif near.any():
+        if near.any():
             some = {k: v[near] for k, v in folded.items()}
             element, _ = alignment_element(some, net, reference={k: v[i] for k, v in folded.items()})
             distance = np.linalg.norm(_vectors(apply_symmetry(some, element, net)) - vectors[i], axis=1)
-            near[near] = distance <= tolerance * (1 + np.linalg.norm(vectors[i]))
+            ridge = mixed | ((signature[near] == "flat") & (signature[i] == "flat"))
+            near[near] = (distance <= size[i]) | (ridge & _same_function(f[near], f[i], tolerance))
         label[near] = label[i]
     index = np.array(first, dtype=int)
     starts = np.array([(label == k).sum() for k in range(len(first))], dtype=int)
-    size = [tolerance * (1 + np.linalg.norm(vectors[i])) for i in first]
     stabiliser = [
-        stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=t)
-        for i, t in zip(first, size, strict=True)
+        stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=size[i]) for i in first
     ]
     columns = {
         "starts": starts,
@@ -193,7 +193,7 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         "stabiliser": np.array(stabiliser, dtype=float),
         "copies": np.array([order if math.isinf(order) else float(order // s) for s in stabiliser], dtype=float),
         "function": function[index],
-        "signature": optima["signature"].to_numpy()[index],
+        "signature": signature[index],
         "best_start": optima["start"].to_numpy()[index],
     }
     dataset = xr.Dataset(
@@ -205,6 +205,11 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         coords={"optimum": np.arange(len(first)), "start": optima["start"].to_numpy()},
     )
     return Modes(kind, dataset, len(first), len(known), order)
+
+
+def _same_function(f, other, tolerance):
+    """Which of several functions equal another, relative to its size."""
+    return np.abs(f - other).max(axis=1, initial=0.0) <= tolerance * (1 + np.abs(other).max(initial=0.0))
 
 
 def _vectors(params):
@@ -239,12 +244,11 @@ def _of_draws(post, problem, inputs):
     chains, draws = params["W1"].shape[:2]
     step = max(1, math.ceil(chains * draws / 2000))
     few = {k: v[:, ::step].reshape(-1, *v.shape[2:]) for k, v in params.items()}
-    density = net.log_likelihood(few, problem.X, problem.y).sum(axis=-1) + log_prior(few, net)
-    element, _ = alignment_element(few, net, log_density=density)
+    element, _ = alignment_element(few, net, log_density=density_of_some(few, problem))
     aligned = apply_symmetry(few, element, net)
     kept = np.arange(0, draws, step)
     found = {
-        "function": _clusters(net.forward(few, inputs).reshape(len(density), -1)),
+        "function": _clusters(net.forward(few, inputs).reshape(len(few["W1"]), -1)),
         "weight": _clusters(_vectors({k: v for k, v in aligned.items() if k in net.dims()})),
     }
     variables, n = {}, {}
@@ -285,7 +289,7 @@ def _clusters(vectors):
 
 
 def _valley(points, label, pair, centres):
-    """Whether the density of two clusters, along the line through their centres, falls to half its lower peak between."""
+    """Whether the density of two clusters, along the line through their centres, falls to half between them."""
     from scipy.stats import gaussian_kde
 
     axis = centres[1] - centres[0]
