@@ -84,18 +84,22 @@ def _load(data, target, task, seed):
     return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
 
 
+def _widths(hidden):
+    try:
+        return tuple(int(h) for h in hidden.split(",") if h.strip() and int(h) != 0)
+    except ValueError:
+        raise SpecError(
+            f"Got --hidden {hidden!r}; it must be whole numbers separated by commas. Write --hidden 16,16, or 0 for "
+            "none."
+        ) from None
+
+
 def _network(data, loss, hidden, activation, prior_sd, noise):
     from bayesnn.network import MLP
     from bayesnn.priors import Normal
 
-    try:
-        widths = tuple(int(h) for h in hidden.split(",") if h.strip() and int(h) != 0)
-    except ValueError:
-        raise SpecError(
-            f"Got --hidden {hidden!r}; it must be whole numbers separated by commas. Write --hidden 16,16, or 0 for none."
-        ) from None
     name = loss or _LOSS_OF_TASK[data.task]
-    return MLP(hidden=widths, activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
+    return MLP(hidden=_widths(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
 
 
 def _save(tree, path, console):
@@ -276,6 +280,31 @@ def open_fit(path):
         raise FitError(f"Got {path}, which can't be read as netCDF ({error}). Write one with `bayesnn fit`.") from error
     kind_of(tree)
     return tree
+
+
+@app.command()
+def diagnose(run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")]):
+    """Say in words what the chains of a posterior agree and disagree about."""
+    from bayesnn.diagnostics import diagnose as diagnosis_of
+
+    _console().print(diagnosis_of(open_fit(run)))
+
+
+@app.command()
+def symmetry(
+    hidden: Hidden = "3",
+    activation: Activation = "tanh",
+    inputs: Annotated[int, typer.Option(help="Number of inputs.")] = 1,
+    outputs: Annotated[int, typer.Option(help="Number of outputs.")] = 1,
+):
+    """Show which rearrangements of a network leave its likelihood and its prior unchanged."""
+    from bayesnn.network import MLP
+    from bayesnn.symmetry import symmetry_group
+
+    group = symmetry_group(MLP(hidden=_widths(hidden), activation=activation), inputs, outputs)
+    console = _console()
+    console.print(repr(group), markup=False, highlight=False)
+    _print_frame(group.table, console, "what keeps the likelihood, and what the prior too")
 
 
 @app.command(name="data")

@@ -57,7 +57,7 @@ class NoOptimumError(BayesnnError):
 
 
 class NoMLEError(NoOptimumError):
-    """The maximum likelihood estimate does not exist (separated classes, or a fit without residuals and a free noise)."""
+    """The maximum likelihood estimate does not exist: separated classes, or a perfect fit with a free noise."""
 
 
 class NoMAPError(NoOptimumError):

@@ -59,7 +59,7 @@ class Problem:
 
     @property
     def log_y_sd(self):
-        """Sum over the targets of log standard deviations: log densities in scaled units exceed those in the user's by it."""
+        """Sum over the targets of log standard deviations, by which log densities are larger in scaled units."""
         return self.scaling.log_y_sd if self.scaling is not None else 0.0
 
 
@@ -97,7 +97,8 @@ def prepare(net, X, y=None, *, scaling=None):
     """
     if not isinstance(net, MLP):
         raise SpecError(
-            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
+            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. "
+            "Write bnn.MLP(hidden=(3,))."
         )
     class_names = target_names = None
     if isinstance(X, Dataset):
@@ -361,7 +362,7 @@ def new_targets(problem, y):
         bad = ~np.isin(values, np.arange(top + 1))
         if bad.any():
             raise DataError(
-                f"Got label {values[bad][0]:g}; the fit knows the classes 0 to {top}. Encode labels as in the fit's data."
+                f"Got label {values[bad][0]:g}; the fit knows the classes 0 to {top}. Encode labels as in its data."
             )
         return values.astype(np.int64)
     y = loss.check_target(y)

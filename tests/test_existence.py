@@ -1,4 +1,6 @@
-"""Whether a maximum exists: the linear programme against sorting, ridges and its own certificate; the fits' verdicts."""
+"""Whether a maximum exists: the linear programme against sorting, ridges and its own certificate; what fits say."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -165,7 +167,7 @@ def along(net, direction, t, X, y):
 def test_the_direction_certifies_that_there_is_no_maximum(net, X, y, supremum):
     direction = bnn.mle_exists(net, X, y).numbers["direction"]
     values = [along(net, direction, t, X, y) for t in (0.0, 1.0, 10.0, 100.0, 1000.0)]
-    assert all(b >= a - 1e-9 for a, b in zip(values, values[1:], strict=False))
+    assert all(b >= a - 1e-9 for a, b in pairwise(values))
     assert values[-1] == pytest.approx(supremum, abs=1e-6)
     wrong = -direction if net is not GRADES else np.r_[-direction[:1], direction[1:]]
     assert along(net, wrong, 100.0, X, y) < values[0] - 10

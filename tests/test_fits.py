@@ -243,7 +243,7 @@ def test_the_flat_vector_is_that_of_pymc(net, X, y):
 def test_the_hessian_of_a_line_is_exact():
     objective, _ = objective_of(LINE, X5, Y5)
     design = np.column_stack([X5, np.ones(5)])
-    assert_allclose(objective.hessian(np.array([0.3, -0.2])), design.T @ design / 0.09 + np.eye(2), rtol=1e-10)
+    assert_allclose(objective.hessian(np.array([0.3, -0.2])), design.T @ design / 0.09 + np.eye(2), atol=1e-9)
 
 
 def test_the_objective_is_infinite_where_the_density_underflows():
@@ -258,10 +258,9 @@ def test_the_compiled_graph_knows_no_sizes():
     objective, _ = objective_of(bnn.MLP(hidden=(37,), noise=0.3), X, X[:, 0])
     assert objective.size == 11 * 37 + 37 + 37 + 1
     sizes = {11, 37, 29, *objective.offsets[1:].tolist()}
-    function = getattr(objective, "function", None) or objective._fn
     constants = [
         v.data
-        for node in function.maker.fgraph.apply_nodes
+        for node in objective.function.maker.fgraph.apply_nodes
         for v in node.inputs
         if isinstance(v, pytensor.graph.basic.Constant) and isinstance(v.data, np.ndarray | np.number | int)
     ]
@@ -292,6 +291,8 @@ def test_a_hierarchical_prior_has_no_map_but_an_mle():
         fit(bnn.fit_map, net, X5, Y5)
     mle = fit(bnn.fit_mle, net, X5, Y5)
     assert mle.posterior.W1.item() == pytest.approx(np.polyfit(X5, Y5, 1)[0], abs=1e-9)
+    assert np.isnan(mle.optima.log_prior).all(), "the scales are no part of an MLE"
+    assert np.isnan(bnn.compare(mle).loc["log-prior"].item())
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_a_posterior_needs_a_proper_prior(spec):
         ({"sampler": "nutpi"}, UnknownNameError, "Did you mean 'nutpie'"),
         ({"draws": 0}, SpecError, "draws=0"),
         ({"draws": 10.5}, SpecError, "draws=10.5"),
-        ({"tune": -1}, SpecError, "tune=-1"),
+        ({"tune": 0}, SpecError, "tune=0"),
         ({"chains": True}, SpecError, "chains=True"),
         ({"target_accept": 1.0}, SpecError, "between 0 and 1"),
         ({"scaling": "minmax"}, SpecError, "'minmax'"),
@@ -387,7 +388,7 @@ def test_log_densities_on_request_serve_arviz():
     post = bnn.fit_posterior(net, x, y, **arguments)
     params = params_of(post)
     f = params["W1"][..., 0] * x + params["b1"]
-    assert_allclose(post.log_likelihood.y, stats.norm(f, 0.3).logpdf(y), rtol=1e-12)
+    assert_allclose(post.log_likelihood.y, stats.norm(f, 0.3).logpdf(y), rtol=1e-12, atol=1e-12)
     expected = stats.norm(0, 1).logpdf(params["W1"][..., 0, 0]) + stats.norm(0, 1).logpdf(params["b1"][..., 0])
     assert_allclose(post.log_prior.parameters, expected, rtol=1e-12)
 
@@ -406,7 +407,7 @@ def test_log_densities_on_request_serve_arviz():
 
 def test_chains_that_disagree_about_the_function_are_reported(two_weights):
     with pytest.warns(ConvergenceWarning) as caught:
-        post = bnn.fit_posterior(two_weights, X5, Y5, draws=8, tune=0, chains=4, random_seed=3, progressbar=False)
+        post = bnn.fit_posterior(two_weights, X5, Y5, draws=8, tune=1, chains=4, random_seed=3, progressbar=False)
     assert any("disagree about the function" in str(w.message) for w in caught)
     assert post.attrs["bayesnn_function_rhat"] > 1.05
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.predict import score
+from bayesnn.priors import Hierarchical
 from bayesnn.tree import kind_of, params_of, problem_of
 
 _NAMES = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
@@ -87,9 +88,11 @@ def _column(fit, X, y):
     net = problem.net
     weights = [v.reshape(*v.shape[:2], -1) for k, v in params.items() if k[0] in "Wb"]
     loglik = net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - len(problem.X) * problem.log_y_sd
+    # An MLE has no learned scales at which a hierarchical prior could be evaluated.
+    unknown = isinstance(net.prior, Hierarchical) and "scale1" not in params
     rows = {
         "log-likelihood": np.mean(loglik),
-        "log-prior": np.mean(net.log_prior(params)) if net.proper else np.nan,
+        "log-prior": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,
         "weight norm": np.mean(np.sqrt(sum(np.square(w).sum(axis=-1) for w in weights))),
     }
     if "noise" in params:

@@ -173,7 +173,7 @@ def _recession(problem, design):
 def _rows(problem, design):
     """Rows whose product with a direction must not be negative, and rows whose product must vanish."""
     y, task = problem.y, problem.net.loss.task
-    n, p = design.shape
+    p = design.shape[1]
     if task == "count":
         return -design[y == 0], design[y > 0]
     if task == "binary":

@@ -80,7 +80,7 @@ class FlatDensity:
         pieces = []
         for name, shape in zip(self.names, self.shapes, strict=True):
             value = _UNCONSTRAIN[_kind(name)](np.asarray(params[name], dtype=float))
-            pieces.append(value.reshape(value.shape[: value.ndim - len(shape)] + (-1,)))
+            pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
         return np.concatenate(pieces, axis=-1)
 
 

@@ -161,8 +161,8 @@ def fit_map(
     problem = prepare(net, X, y, scaling=scaling)
     if isinstance(net.prior, Hierarchical):
         raise NoMAPError(
-            f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale and "
-            "weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
+            f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
+            "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
             "scale, or a fixed scale such as bnn.Normal(1.0)."
         )
     return _fit_point("map", problem, restarts, random_seed, nonexistent, maxiter, progressbar)
@@ -225,7 +225,10 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     optima = to_dataset(params, problem, {"start": np.arange(len(ends))})
     loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
     optima["log_likelihood"] = ("start", loglik)
-    optima["log_prior"] = ("start", np.asarray(problem.net.log_prior(params)) + np.zeros(len(ends)))
+    # An MLE has no learned scales at which a hierarchical prior could be evaluated.
+    unknown = isinstance(problem.net.prior, Hierarchical)
+    log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
+    optima["log_prior"] = ("start", log_prior + np.zeros(len(ends)))
     for name, value in (*audit.items(), ("iterations", iterations)):
         optima[name] = ("start", value)
     optima.attrs["best"] = best
@@ -249,8 +252,8 @@ def _missing(kind, existence):
     error = NoMLEError if kind == "mle" else NoMAPError
     shown = ", ".join(f"{k} {v:.4g}" for k, v in existence.numbers.items() if np.ndim(v) == 0)
     return error(
-        f"No {kind.upper()} exists: {existence.reason} ({shown}). Give the weights a proper prior (fit_map) or the noise "
-        "a known value; or pass nonexistent='flag' to look at the last iterate.",
+        f"No {kind.upper()} exists: {existence.reason} ({shown}). Give the weights a proper prior (fit_map) or the "
+        "noise a known value; or pass nonexistent='flag' to look at the last iterate.",
         reason=existence.reason,
         **existence.numbers,
     )
@@ -262,15 +265,17 @@ def _verdict(kind, existence, values, audit, iterations, maxiter, norm):
     converged = audit["converged"]
     limited = int((iterations >= maxiter).sum())
     counts = ", ".join(f"{k} {s}" for s in SIGNATURES if (k := int((audit["signature"] == s).sum())))
-    message = f"{int(converged.sum())} of {len(values)} starts converged ({counts}); {int(good.sum())} reached the best value."
+    reached = f"{int(good.sum())} reached the best value."
+    message = f"{int(converged.sum())} of {len(values)} starts converged ({counts}); {reached}"
     trouble = ""
     if existence.exists is False:
         trouble = f"No {kind.upper()} exists: {existence.reason}. What is returned is the last iterate."
     elif not converged[good].any():
+        slope = audit["gradient_norm"][good].min()
         trouble = (
-            f"The best of {len(values)} starts has not converged (gradient norm {audit['gradient_norm'][good].min():.2g}; "
-            f"parameter norm {norm:.4g}; {limited} starts hit the limit of {maxiter} iterations). Large and growing weights "
-            "mean a supremum that is only approached at infinity. Raise maxiter, or use a prior (fit_map)."
+            f"The best of {len(values)} starts has not converged (gradient norm {slope:.2g}, parameter norm "
+            f"{norm:.4g}; {limited} hit the limit of {maxiter} iterations). Large and growing weights mean a supremum "
+            "that is only approached at infinity. Raise maxiter, or use a prior (fit_map)."
         )
     elif converged.sum() * 2 < len(values):
         trouble = f"Only {message} Raise maxiter."

@@ -107,7 +107,7 @@ def fit_posterior(
 
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
-    for name, value, least in (("draws", draws, 1), ("tune", tune, 0), ("chains", chains, 1)):
+    for name, value, least in (("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1)):
         if isinstance(value, bool) or int(value) != value or value < least:
             raise SpecError(f"Got {name}={value!r}; it must be an integer of at least {least}.")
     if not 0 < target_accept < 1:
@@ -117,15 +117,15 @@ def fit_posterior(
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
         raise ImproperPriorError(
-            f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, and "
-            "the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
+            f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, "
+            "and the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
         )
     if collapse is None:
         collapse = collapsible(net)
     elif collapse and not collapsible(net):
         raise SpecError(
-            f"Got collapse=True with loss {net.loss.name!r} and prior {net.prior!r}; the output layer can be integrated out "
-            "for squared error under Normal priors only. Leave collapse out."
+            f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
+            "out for squared error under Normal priors only. Leave collapse out."
         )
     began = time.perf_counter()
     announce("Compiling the posterior; the first time on a machine this takes up to a minute.", show=progressbar)
@@ -226,7 +226,9 @@ def _pymc(model, sampler, seed, progressbar, options):
     )
     posterior = found["posterior"].to_dataset()
     params = {str(k): v.transpose("chain", "draw", ...).to_numpy() for k, v in posterior.data_vars.items()}
-    return params, found["sample_stats"].to_dataset()
+    stats = found["sample_stats"].to_dataset()
+    # NumPyro's lp is the potential energy, the negative of everyone else's.
+    return params, stats.assign(lp=-stats["lp"]) if sampler == "numpyro" else stats
 
 
 def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
@@ -263,14 +265,17 @@ def _warn(tree, problem):
         return
     rows = np.unique(np.linspace(0, len(problem.X) - 1, 20).astype(int))
     f = problem.net.forward(params_of(tree), problem.X[rows])
+    if problem.net.loss.task == "classes":
+        # A common shift of all logits changes no probability.
+        f = f - f.mean(axis=-1, keepdims=True)
     f = f.reshape(*f.shape[:2], -1)
     moving = [k for k in range(f.shape[2]) if np.ptp(f[:, :, k]) > 0]
     rhat = max((float(az.rhat(f[:, :, k])) for k in moving), default=1.0)
     tree.attrs["bayesnn_function_rhat"] = rhat
     if rhat > 1.05:
         warnings.warn(
-            f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): predictions "
-            "are not to be trusted. Draw more and longer chains, or look at bnn.diagnose(post).",
+            f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): "
+            "predictions are not to be trusted. Draw more and longer chains, or look at bnn.diagnose(post).",
             ConvergenceWarning,
             stacklevel=3,
         )

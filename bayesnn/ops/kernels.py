@@ -248,7 +248,7 @@ def _block(widths, left):
     widest = 0
     for i in range(len(widths) - 1):
         widest = max(widest, widths[i] + widths[i + 1])
-    lines = max(8, min(128, 1024 // widest))
+    lines = max(8, min(64, 512 // widest))
     return 8 * min(lines - 1 | 1, (left + 7) // 8 | 1)
 
 
