@@ -4,7 +4,9 @@ Names are loaded when they are first used, so that importing the package is quic
 """
 
 import importlib
+import sys
 from importlib import metadata
+from types import ModuleType
 
 __version__ = metadata.version("bayesnn-pymc")
 
@@ -39,7 +41,17 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "diagnose"),
-    "plots": ("plot_fits", "plot_optima", "plot_traces"),
+    "plots": (
+        "plot_barrier",
+        "plot_fits",
+        "plot_mirrors",
+        "plot_modes",
+        "plot_optima",
+        "plot_orbit",
+        "plot_rhat",
+        "plot_strips",
+        "plot_traces",
+    ),
 }
 _MODULES = (
     "data",
@@ -57,6 +69,17 @@ _MODULES = (
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+class _Package(ModuleType):
+    """Importing the module ``predict`` would bind its name here, where the function of that name belongs."""
+
+    def __setattr__(self, name, value):
+        shadowed = isinstance(value, ModuleType) and _HOME_OF.get(name) == name
+        super().__setattr__(name, getattr(value, name) if shadowed else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name):

@@ -80,7 +80,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 def _load(data, target, task, seed):
     from bayesnn.data import load_data
 
-    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).exists()
+    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
     return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
 
 
@@ -223,13 +223,12 @@ def predict(
     """Predict the rows of a CSV file with a fit."""
     import pandas as pd
 
+    from bayesnn.data import _read_csv
     from bayesnn.predict import predict as predictions_of
     from bayesnn.tree import problem_of
 
     tree = open_fit(run)
-    if not data.exists():
-        raise DataError(f"Got --data {data}; there is no such file. Give the path of a CSV file with a header line.")
-    frame = pd.read_csv(data)
+    frame = _read_csv(data)
     missing = [c for c in problem_of(tree).feature_names if c not in frame.columns]
     if missing:
         raise DataError(
@@ -246,6 +245,7 @@ def predict(
             wide |= {
                 f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)
             }
+    out.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(wide).to_csv(out, index=False)
     _console().print(f"wrote {len(frame)} predictions to {out}")
 

@@ -59,7 +59,7 @@ def test_optima_hold_the_audit_of_every_start(sine, sine_net, sine_map):
     assert_allclose(optima.log_prior, log_prior, rtol=1e-12)
     joint = (optima.log_likelihood + optima.log_prior).to_numpy()
     best = optima.attrs["best"]
-    assert joint[best] == joint.max()
+    assert joint[best] == pytest.approx(joint.max(), abs=1e-12)
     for name, value in sine_map.posterior.data_vars.items():
         assert_allclose(value.to_numpy()[0, 0], optima[name].to_numpy()[best], rtol=0, atol=0)
     assert (optima.iterations > 0).all()
@@ -401,7 +401,7 @@ def test_log_densities_on_request_serve_arviz():
     assert abs(post.log_likelihood.y.mean(("chain", "draw")).sum().item() - exact) > 0.5
     assert "log_prior" in post.children
     assert len(az.psense_summary(post)) == 2
-    plain = bnn.fit_posterior(net, x, y, draws=10, random_seed=1, progressbar=False)
+    plain = bnn.fit_posterior(net, x, y, draws=200, random_seed=1, progressbar=False)
     assert not {"log_likelihood", "log_prior"} & set(plain.children)
 
 

@@ -53,9 +53,9 @@ def compare(*fits, data=None, X=None, y=None):
     >>> map_ = bnn.fit_map(line, x, y, restarts=2, random_seed=1, progressbar=False)
     >>> bnn.compare(mle, map_).loc[["log-likelihood", "log-prior", "weight norm"]].round(4)
                        MLE     MAP
-    log-likelihood  0.6970  0.6887
-    log-prior      -1.9997 -1.9976
-    weight norm     0.5703  0.5653
+    log-likelihood  0.8752  0.8737
+    log-prior      -2.0005 -1.9976
+    weight norm     0.5704  0.5653
     """
     import pandas as pd
 

@@ -188,17 +188,17 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     kinks = _kinks(free, objective)
+    smooth = free.net.loss.smooth and not (free.net.hidden and free.net.activation == "relu")
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
-            ends[i], iterations[i], settled[i] = climb(
-                objective, start, kinks=kinks, smooth=free.net.loss.smooth, maxiter=maxiter
-            )
+            ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
             step()
     values, audit = audit_ends(objective, ends, kinks=kinks)
-    if not free.net.loss.smooth:
-        # The gradient does not vanish where the loss has a kink; that the search can't improve is all there is to know.
-        audit["converged"] = settled
-        audit["signature"][:] = "kink"
+    if not smooth:
+        # The gradient does not vanish at a kink; that the search can't improve is all there is to know there.
+        at_kink = settled & ~audit["converged"]
+        audit["converged"] |= at_kink
+        audit["signature"][at_kink] = "kink"
     if not np.isfinite(values).any():
         raise FitError(
             f"Got no finite log density at any of {restarts} starts; the data or the scales are too extreme for the "
@@ -217,7 +217,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     if existence.exists is not False:
         ends[best], groups = _finish(model, objective, ends[best], kinks)
         (values[best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
-        for name in audit if free.net.loss.smooth else ("gradient_norm",):
+        for name in audit if audit["signature"][best] != "kink" else ("gradient_norm",):
             audit[name][best] = audit_best[name][0]
     message = _verdict(kind, existence, values, audit, iterations, maxiter, np.linalg.norm(ends[best]))
     params = objective.unpack(ends)
@@ -355,8 +355,9 @@ def climb(objective, start, *, kinks, smooth, maxiter):
     """Minimise from one start by L-BFGS, then by Newton steps while they help.
 
     Under an L1 penalty each weight is written as the difference of two bounded ones, which makes the function
-    smooth and finds weights that are exactly zero. Where the loss itself has kinks, the search is restarted until
-    it no longer improves, and a small problem is finished by Nelder and Mead's simplex, which needs no gradient.
+    smooth and finds weights that are exactly zero. Where the loss or the activation has kinks, a search that ends
+    at one is restarted until it no longer improves, and a small problem is finished by Nelder and Mead's simplex,
+    which needs no gradient.
 
     Parameters
     ----------
@@ -367,7 +368,7 @@ def climb(objective, start, *, kinks, smooth, maxiter):
     kinks : array (size,)
         Slope of the penalty at zero.
     smooth : bool
-        Whether the loss has a gradient everywhere.
+        Whether loss and activation have a gradient everywhere.
     maxiter : int
         Iterations of L-BFGS.
 
@@ -386,7 +387,7 @@ def climb(objective, start, *, kinks, smooth, maxiter):
     size = objective.size
     if size == 0:
         return start, 0, True
-    options = {"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7}
+    options = {"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-7}
     sharp = np.flatnonzero(kinks)
 
     def split(z):
@@ -401,10 +402,18 @@ def climb(objective, start, *, kinks, smooth, maxiter):
     # Threaded BLAS collapses on vectors this short when another process is running.
     with threadpool_limits(1), np.errstate(all="ignore"):
         if not len(sharp):
-            result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-            if not smooth:
-                return _restart(objective, result, options)
-            return _newton(objective, result.x, kinks), result.nit, result.success
+            # Newton's steps end a search sooner than L-BFGS does, wherever the Hessian is definite.
+            result = minimize(objective, start, jac=True, method="L-BFGS-B", options={**options, "ftol": 1e-9})
+            x, iterations = _newton(objective, result.x, kinks), result.nit
+            if np.abs(objective(x)[1]).max() < 1e-7 or iterations >= maxiter:
+                return x, iterations, iterations < maxiter
+            result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
+            iterations += result.nit
+            x = _newton(objective, result.x, kinks)
+            if smooth or np.abs(objective(x)[1]).max() < 1e-7:
+                return x, iterations, result.success
+            x, more, settled = _restart(objective, x, options)
+            return x, iterations + more, settled
         bounds = [(0.0, None) if kinks[j] else (None, None) for j in range(size)] + [(0.0, None)] * len(sharp)
         z = np.concatenate([start, np.maximum(-start[sharp], 0.0)])
         z[sharp] = np.maximum(start[sharp], 0.0)
@@ -414,22 +423,23 @@ def climb(objective, start, *, kinks, smooth, maxiter):
         return _newton(objective, x, kinks), result.nit, result.success
 
 
-def _restart(objective, result, options):
+def _restart(objective, x, options):
     """Search on from a kink, where L-BFGS stops early, until a restart brings nothing."""
     from scipy.optimize import minimize
 
-    iterations, settled = result.nit, False
+    value, iterations = objective(x)[0], 0
     for _ in range(20):
-        again = minimize(objective, result.x, jac=True, method="L-BFGS-B", options=options)
+        result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
         if objective.size <= 12:
             simplex = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
-            again = minimize(lambda x: objective(x)[0], again.x, method="Nelder-Mead", options=simplex)
-        settled = again.fun >= result.fun - 1e-10 * max(1.0, abs(result.fun))
-        iterations += again.nit
-        result = again if again.fun <= result.fun else result
-        if settled:
-            break
-    return result.x, iterations, settled
+            result = minimize(lambda x: objective(x)[0], result.x, method="Nelder-Mead", options=simplex)
+        iterations += result.nit
+        gain = value - result.fun
+        if gain > 0:
+            x, value = result.x, result.fun
+        if gain <= 1e-10 * max(1.0, abs(value)):
+            return x, iterations, True
+    return x, iterations, False
 
 
 def _free(x, kinks):

@@ -155,7 +155,7 @@ class LossTable:
 
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=shutil.get_terminal_size((120, 24)).columns)
+        console = Console(force_jupyter=False, file=io.StringIO(), width=shutil.get_terminal_size((120, 24)).columns)
         console.print(self.__rich__())
         return console.file.getvalue().rstrip()
 

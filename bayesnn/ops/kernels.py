@@ -59,9 +59,9 @@ class _Code:
         return self.builder.shuffle_vector(one, one, ir.Constant(LANE, [0] * LANES))
 
     @contextmanager
-    def loop(self, stop, step=1):
-        """Loop over range(0, stop, step)."""
-        with cgutils.for_range_slice(self.builder, INT(0), stop, INT(step), inc=True) as (index, _):
+    def loop(self, stop, step=1, start=INT(0)):
+        """Loop over range(start, stop, step)."""
+        with cgutils.for_range_slice(self.builder, start, stop, INT(step), inc=True) as (index, _):
             yield index
 
     @contextmanager
@@ -81,14 +81,12 @@ class _Code:
     def tiles(self, count, sizes, body):
         """Cover range(count) by tiles: body(start, size), with as many of the largest size as fit."""
         builder = self.builder
-        start = builder.and_(count, INT(-sizes[0]))
-        with self.loop(start, sizes[0]) as index:
-            body(index, sizes[0])
-        for size in sizes[1:]:
-            some = builder.and_(count, INT(size))
-            with builder.if_then(builder.icmp_signed("!=", some, INT(0))):
-                body(start, size)
-            start = builder.add(start, some)
+        start = INT(0)
+        for size in sizes:
+            stop = builder.and_(count, INT(-size))
+            with self.loop(stop, size, start) as index:
+                body(index, size)
+            start = stop
 
 
 def kernel(emit):
@@ -313,14 +311,13 @@ def passes(activation):
             _units_major(saved, x_at, nb, X, first, real)
             for i in range(depth):
                 q, h = widths[i], widths[i + 1]
-                saved[x_at + q * nb : x_at + (q + 1) * nb] = 1.0
+                for k in range(x_at + q * nb, x_at + (q + 1) * nb):
+                    saved[k] = 1.0
+                z, z_at = (saved, x_at + slab(widths, i) * nb) if i < depth - 1 else (out, first * m)
+                product("", z, z_at, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
                 if i < depth - 1:
-                    z_at = x_at + slab(widths, i) * nb
-                    product("", saved, z_at, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
                     activate(activation, saved, z_at, z_at + (h + 1) * nb, h * nb)
-                    x_at = z_at
-                else:
-                    product("", out, first * m, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
+                x_at = z_at
                 w_at += (q + 1) * h
             if m > 1:
                 transpose(f, first * m, m, out, first * m, nb, m, real, m)

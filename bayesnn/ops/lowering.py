@@ -8,17 +8,27 @@ from bayesnn.ops.mlp import MLPBackward, MLPForward
 
 
 @numba_njit(fastmath=False)
-def _pack(saved, at, fan_in, W, b):
-    """Copy a layer's weights, and below them its biases (a vector or 0.0), to saved[at:]; return where they end."""
+def _pack_weights(saved, at, fan_in, W):
+    """Copy a layer's weights to saved[at:], and zeros for its biases below them; return where the biases start."""
+    h = W.shape[1]
     if W.shape[0] != fan_in:
         raise ValueError("The rows of a weight matrix are not as many as the units of the layer before.")
-    h = W.shape[1]
     for i in range(fan_in):
         for j in range(h):
             saved[at + i * h + j] = W[i, j]
     at += fan_in * h
-    saved[at : at + h] = b
-    return at + h
+    for j in range(h):
+        saved[at + j] = 0.0
+    return at
+
+
+@numba_njit(fastmath=False)
+def _pack_bias(saved, at, h, b):
+    """Copy a layer's biases to saved[at:]."""
+    if b.shape[0] != h:
+        raise ValueError("The elements of a bias are not as many as the columns of its weight matrix.")
+    for j in range(h):
+        saved[at + j] = b[j]
 
 
 def _function(op, name, extra, body, **names):
@@ -35,9 +45,13 @@ def numba_forward(op, node=None, **kwargs):
     """Numba function of (X, *parameters)."""
     start, forward, _ = passes(op.activation)
     body = ["saved, at = start(X, widths), 0"]
-    body += [f"at = pack(saved, at, widths[{i}], W{i}, {f'b{i}' if b else '0.0'})" for i, b in enumerate(op.bias)]
+    for i, present in enumerate(op.bias):
+        body += [f"at = pack_weights(saved, at, widths[{i}], W{i})"]
+        body += [f"pack_bias(saved, at, widths[{i + 1}], b{i})"] * present
+        body += [f"at += widths[{i + 1}]"]
     body += ["return forward(X, saved, widths), saved"]
-    return _function(op, "mlp_forward", [], body, start=start, forward=forward, pack=_pack)
+    names = {"start": start, "forward": forward, "pack_weights": _pack_weights, "pack_bias": _pack_bias}
+    return _function(op, "mlp_forward", [], body, **names)
 
 
 @register_funcify_default_op_cache_key(MLPBackward)

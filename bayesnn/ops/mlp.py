@@ -17,7 +17,13 @@ from scipy import special
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.network import ACTIVATIONS
 
-VERSION = sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:16]
+
+def _version(folder):
+    """Hash the Python source in a folder."""
+    return sha256(b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))).hexdigest()[:16]
+
+
+VERSION = _version(Path(__file__).parent)
 """Hash of this folder's source. PyTensor's cache of compiled code is keyed by it: edited code is never an old binary."""
 
 _SYMBOLIC = {
@@ -169,7 +175,7 @@ class MLPForward(_MLPOp):
         return [[True, False] for _ in node.inputs]
 
     def perform(self, node, inputs, outputs):
-        """Reference implementation."""
+        """Reference implementation in NumPy."""
         h, *parameters = inputs
         layers, kept = self.layers(parameters), []
         for layer, (W, b) in enumerate(layers, start=1):
@@ -207,7 +213,7 @@ class MLPBackward(_MLPOp):
         return [[i != 1] * len(node.outputs) for i in range(len(node.inputs))]
 
     def perform(self, node, inputs, outputs):
-        """Reference implementation."""
+        """Reference implementation in NumPy."""
         delta, saved, X, *parameters = inputs
         layers = self.layers(parameters)
         a, slopes, at = [X], [None], 0

@@ -295,7 +295,7 @@ def sin(x):
     r = reduce(lambda r, part: k.fma(-part, r), _PI, x)
     odd = b.shl(t.bits(), ints(63))
     z = r * r
-    sine = (r * z).fma(z.poly(_SIN), r).flip(odd)
+    sine = (r * z.fma(z.poly(_SIN), 1.0)).flip(odd)
     cosine = (z * z).fma(z.poly(_COS), z.fma(-0.5, 1.0)).flip(odd)
     far = abs(x) > 1e8
     return sine.lanewise(far, "sin", x), cosine.lanewise(far, "cos", x)

@@ -16,41 +16,40 @@ TARGET = 0.8
 
 
 def ours(posterior, o, collapse=None):
-    """`bnn.fit_posterior`, watched from outside for the seconds of its parts and its warm-up."""
+    """`bnn.fit_posterior`, watched from outside for the seconds of its parts and for its warm-up."""
     import nutpie
 
     import bayesnn as bnn
     from bayesnn.fitting import nuts, posterior as home
     from bayesnn.tree import params_of
 
-    seconds, steps, began = {"compile": 0.0}, [], time.perf_counter()
+    seconds, steps, began = {"compile": 0.0, "sample": 0.0}, [], time.perf_counter()
 
-    def compiling(function):
+    def watched(part, function, **options):
         def call(*args, **kwargs):
             start = time.perf_counter()
-            result = function(*args, **kwargs)
-            seconds["compile"] += time.perf_counter() - start
+            result = function(*args, **{**kwargs, **options})
+            seconds[part] += time.perf_counter() - start
+            if options:
+                steps.append(_steps(result))
             return result
 
         return call
 
-    def sample(*args, run=nutpie.sample, **kwargs):
-        found = run(*args, **{**kwargs, "save_warmup": True})
-        steps.append(_steps(found))
-        return found
-
-    patched = (home, "model_of", compiling(home.model_of)), (nuts, "compile_flat", compiling(nuts.compile_flat))
+    parts = [(home, "model_of", "compile", {}), (nuts, "compile_flat", "compile", {})]
+    parts += [(nutpie, "sample", "sample", {"save_warmup": True}), (home, "draw_output_layer", "sample", {})]
+    p = posterior.problem
     with contextlib.ExitStack() as stack:
-        for module, name, new in (*patched, (nutpie, "sample", sample)):
-            stack.callback(setattr, module, name, getattr(module, name))
-            setattr(module, name, new)
-        p = posterior.problem
+        for module, name, part, options in parts:
+            function = getattr(module, name)
+            stack.callback(setattr, module, name, function)
+            setattr(module, name, watched(part, function, **options))
         tree = bnn.fit_posterior(
             p.net, p.X, p.y, collapse=collapse, target_accept=TARGET, progressbar=False, random_seed=o.pop("seed"), **o
         )
     wall = time.perf_counter() - began
-    diverging = tree["sample_stats"]["diverging"]
-    return params_of(tree), sum(steps), int(diverging.sum()), seconds["compile"], wall - seconds["compile"]
+    diverging = int(tree["sample_stats"]["diverging"].sum())
+    return params_of(tree), sum(steps), diverging, seconds["compile"], seconds["sample"], wall
 
 
 def nutpie(posterior, o):
@@ -234,9 +233,6 @@ def _jax_chains(chain, starts, o, began):
 
 def measure(name, sampler, *, draws, tune, chains, seed):
     """Run a sampler and describe what it found; see `compare_samplers` for what is made of it."""
-    import arviz as az
-    import numpy as np
-
     from tests.benchmarks.posteriors import posterior
 
     posterior = posterior(name)
@@ -245,29 +241,37 @@ def measure(name, sampler, *, draws, tune, chains, seed):
     o = {"draws": draws, "tune": tune, "chains": chains, "seed": seed}
     if sampler not in JAX:
         o["cores"] = min(chains, os.cpu_count())
-    params, gradients, divergences, compiling, sampling = SAMPLERS[sampler](posterior, o)
+    params, gradients, divergences, compiling, sampling, *wall = SAMPLERS[sampler](posterior, o)
     f = posterior.function(params)
-    ess, rhat, mcse = (np.array([float(d(f[:, :, k])) for k in range(f.shape[2])]) for d in (az.ess, az.rhat, _mcse))
     return {
         "import_seconds": imported,
         "compile_seconds": compiling,
         "sampling_seconds": sampling,
-        "wall_seconds": compiling + sampling,
-        "ess": ess.min(),
-        "rhat": rhat.max(),
+        "wall_seconds": wall[0] if wall else compiling + sampling,
         "gradients": gradients,
         "divergences": divergences,
-        "mean": f.mean(axis=(0, 1)).tolist(),
-        "sd": f.std(axis=(0, 1)).tolist(),
-        "mcse": mcse.tolist(),
-        "draws": f.shape[:2],
+        **describe(f),
     }
 
 
-def _mcse(x):
+def describe(f):
+    """ESS and R-hat of a function's values (chain, draw, value), of all chains together and within each, and moments."""
     import arviz as az
+    import numpy as np
 
-    return az.mcse(x, method="mean")
+    def each(statistic, f):
+        return np.array([float(statistic(f[:, :, k])) for k in range(f.shape[2])])
+
+    halves = [np.array_split(chain[: len(chain) // 2 * 2], 2) for chain in f]
+    return {
+        "ess": each(az.ess, f).min(),
+        "rhat": each(az.rhat, f).max(),
+        "ess_within": sum(each(az.ess, chain[None]).min() for chain in f),
+        "rhat_within": max(each(az.rhat, np.stack(pair)).max() for pair in halves),
+        "mean": f.mean(axis=(0, 1)).tolist(),
+        "sd": f.std(axis=(0, 1)).tolist(),
+        "mcse": each(lambda x: az.mcse(x, method="mean"), f).tolist(),
+    }
 
 
 def _import(sampler):

@@ -1,0 +1,192 @@
+"""What lies between mirror modes: the log density along straight paths, and over a plane through three of them."""
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.plots.strips import check_units
+from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
+from bayesnn.symmetry import GroupElement, apply_symmetry
+from bayesnn.symmetry.group import flips, log_prior
+from bayesnn.symmetry.orbit import point_of
+from bayesnn.tree import kind_of
+
+LEVELS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000)
+"""How far below the modes the contours lie; what is lower has the colour of the last."""
+GRID = 101
+"""Points along each side of the plane."""
+DASHES = ("-", "--", "-.")
+
+
+def plot_barrier(fit, *, layer=1, units=(1, 2)):
+    r"""Draw the log density along straight paths between mirror modes, and over the plane through three of them.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        An MLE fit, for the log-likelihood, or a MAP fit, for the log-likelihood and log-prior.
+    layer : int
+        Hidden layer, counted from 1.
+    units : tuple of int
+        The unit that is flipped and the one that it is exchanged with, counted from 1. Where signs may not flip, the
+        second is exchanged with a third one, if there is one.
+
+    Returns
+    -------
+    array (2,) or (1,) of matplotlib.axes.Axes
+        Paths on the left, the plane on the right; its edges are the paths. With only one mirror image of the optimum
+        in the layer (a single unit, or two that may not flip) there is no plane.
+
+    Raises
+    ------
+    SpecError
+        No mirror image in this layer, units that are zero or equal, or a layer or unit that the network does not have.
+    FitError
+        A fit of many draws.
+
+    Notes
+    -----
+    The path from the optimum :math:`\theta` to its image is :math:`(1 - t)\,\theta + t\,g\theta`. Halfway to a flipped
+    unit, the unit is zero; halfway to two exchanged units, both are their mean. For the group elements :math:`g` and
+    :math:`h` the plane holds :math:`\theta, g\theta, h\theta`, and the path from :math:`g\theta` to :math:`h\theta`
+    has the profile of the one from :math:`\theta` to :math:`g^{-1}h\,\theta`. Beside the plane other ways are open:
+    a path may be a barrier for a sampler only if there is no lower one around it.
+
+    References
+    ----------
+    .. [1] J. Brea, B. Simsek, B. Illing and W. Gerstner, "Weight-space symmetry in deep networks gives rise to
+       permutation saddles, connected by equal-loss valleys across the loss landscape", arXiv:1907.02911 (2019).
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnn as bnn
+    >>> from bayesnn.tree import make_tree, prepare, to_dataset
+    >>> net = bnn.MLP(hidden=(1,), bias=False, noise=0.3)
+    >>> problem = prepare(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0])
+    >>> params = {"W1": np.full((1, 1, 1, 1), 0.7594), "W2": np.full((1, 1, 1, 1), 1.1199)}
+    >>> map_ = make_tree("map", problem, to_dataset(params, problem, {"chain": [0], "draw": [0]}))
+    >>> ax = bnn.plots.plot_barrier(map_)[0]
+    >>> ax.get_title(), ax.figure.legends[0].get_texts()[0].get_text()
+    ('paths between mirror modes', 'flip unit 1: falls by 18')
+    """
+    params, net, X, y = point_of(fit, None)
+    prior = kind_of(fit) != "mle"
+
+    def height(weights):
+        density = net.log_likelihood(weights, X, y).sum(axis=-1)
+        return density + log_prior(weights, net) if prior else density
+
+    moves = _moves(net, layer, units, "posterior" if prior else "likelihood")
+    modes = [apply_symmetry(params, element, net) for _, element in moves]
+    for (words, _), mode in zip(moves, modes, strict=True):
+        if all(np.allclose(mode[k], params[k], rtol=0, atol=1e-9) for k in params):
+            raise SpecError(
+                f"Got an optimum that stays where it is under {words!r}: a unit is zero, or two are equal, and "
+                "there is no other mode to go to. Choose other units."
+            )
+    t = np.linspace(0.0, 1.0, 201)
+    left, *rest = new_axes(1, min(2, len(moves)), width=4.8, height=3.7)[0]
+    for k, ((words, _), mode) in enumerate(zip(moves, modes, strict=True)):
+        values = height(_mix(t, params, [mode]))
+        fall = values[0] - values.min()
+        label = f"{words}: falls by {fall:.0f}" if fall >= 100 else f"{words}: falls by {fall:.2g}"
+        left.plot(t, values, color=CHAINS[k], ls=DASHES[k], lw=2, label=label)
+    left.plot([0, 1], [values[0], values[-1]], MARKERS[0], color=INK, ms=6, ls="", label="_modes")
+    left.set_xlabel("way from the optimum to its image, t")
+    left.set_title("paths between mirror modes", fontsize=10)
+    left.set_ylabel("log-likelihood + log-prior" if prior else "log-likelihood")
+    left.margins(y=0.08)
+    left.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False, handlelength=3)
+    if rest:
+        _plane(rest[0], height, params, modes, moves)
+    return np.array([left, *rest])
+
+
+def _moves(net, layer, units, keep):
+    """Name up to three group elements; the third leads from the first one's image to the second one's."""
+    if not 1 <= layer <= len(net.hidden):
+        raise SpecError(
+            f"Got layer={layer!r} of a network with {len(net.hidden)} hidden layers; mirror modes come from hidden "
+            "units. Choose a layer that exists, or use hidden=(2,)."
+        )
+    m, signed = net.hidden[layer - 1], flips(net, keep)[layer - 1]
+    units = check_units(units[:m], m)
+    order, plus = np.arange(m), np.ones(m, dtype=int)
+
+    def element(order, sign):
+        whole = GroupElement.identity(net)
+        permutations, signs = list(whole.permutations), list(whole.signs)
+        permutations[layer - 1], signs[layer - 1] = order, sign
+        return GroupElement(tuple(permutations), tuple(signs))
+
+    def exchange(i, j):
+        swapped = order.copy()
+        swapped[[i - 1, j - 1]] = j - 1, i - 1
+        return f"swap units {i} and {j}", element(swapped, plus)
+
+    flip = f"flip unit {units[0]}", element(order, np.where(order == units[0] - 1, -1, 1))
+    if m == 1 and signed:
+        return [flip]
+    if m == 1:
+        raise SpecError(
+            f"Got a layer of one {net.activation} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
+        )
+    if len(set(units)) != 2 or len(units) != 2:
+        raise SpecError(f"Got units={units}; two different units are exchanged. Choose such as (1, 2).")
+    if signed:
+        first, second, words = flip, exchange(*units), "both"
+    elif m == 2:
+        return [exchange(*units)]
+    else:
+        third = min(set(range(1, m + 1)) - set(units))
+        first, second, words = exchange(*units), exchange(units[1], third), "rotate all three"
+    return [first, second, (words, first[1].inverse() @ second[1])]
+
+
+def _mix(t, start, ends):
+    """Points start + sum of t[..., i] (ends[i] - start), for a batch of coefficients."""
+    t = np.asarray(t)[..., None] if len(ends) == 1 else np.asarray(t)
+    out = {}
+    for name, value in start.items():
+        steps = np.stack([np.asarray(end[name]) - value for end in ends])
+        out[name] = value + np.tensordot(t, steps, axes=1)
+    return out
+
+
+def _plane(ax, height, params, modes, moves):
+    """Draw contours over the plane through the optimum and its first two images, and the paths between the three."""
+    from matplotlib.colors import BoundaryNorm
+
+    ends = modes[:2]
+    a, b = (np.concatenate([np.ravel(end[k] - params[k]) for k in params]) for end in ends)
+    # Coordinates with right angles and lengths as in weight space: the triangle keeps its shape.
+    corner = np.array([[np.linalg.norm(a), 0.0], [a @ b / np.linalg.norm(a), 0.0]])
+    corner[1, 1] = np.sqrt(b @ b - corner[1, 0] ** 2)
+    places = np.vstack([np.zeros(2), corner])
+    centre, half = (places.min(axis=0) + places.max(axis=0)) / 2, 0.8 * np.ptp(places, axis=0).max()
+    u, v = (c + np.linspace(-half, half, GRID) for c in centre)
+    t = np.stack(np.meshgrid(u, v), axis=-1) @ np.linalg.inv(corner)
+    top = float(height(params))
+    below = np.maximum(0.0, top - np.array([height(_mix(row, params, ends)) for row in t]))
+    below = np.minimum(below, LEVELS[-1])
+    levels = LEVELS[: max(3, np.searchsorted(LEVELS, below.max()) + 1)]
+    drawn = ax.contourf(u, v, below, levels=levels, norm=BoundaryNorm(levels, 256), cmap="viridis_r")
+    ax.contour(u, v, below, levels=levels[1:], colors="white", linewidths=0.4)
+    ax.figure.colorbar(drawn, ax=ax, label="log density below the modes", shrink=0.85, ticks=levels)
+    for k, (i, j) in enumerate([(0, 1), (0, 2), (1, 2)]):
+        ax.plot(*places[[i, j]].T, color="white", lw=3.2, zorder=2)
+        ax.plot(*places[[i, j]].T, color=CHAINS[k], ls=DASHES[k], lw=2, zorder=2)
+    ax.plot(*places.T, MARKERS[0], color=INK, mec="white", mew=1.2, ms=8, ls="", zorder=3, label="_modes")
+    names = ["optimum", *(words for words, _ in moves[:2])]
+    for place, name, above in zip(places, names, (-8, -21, 8), strict=True):
+        ax.annotate(
+            name,
+            place,
+            (0, above),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above > 0 else "top",
+            fontsize=8,
+            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5},
+        )
+    ax.set(aspect="equal", xlabel="distance in weight space", ylabel="distance in weight space")
+    ax.set_title("plane through three mirror modes", fontsize=10)

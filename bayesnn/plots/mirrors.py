@@ -1,0 +1,125 @@
+"""Betancourt's picture of label switching: one unit's weight against another's, with the lines that mirror them."""
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.plots.strips import chain_legend, check_units, raw_and_aligned, unit_weights
+from bayesnn.plots.style import CHAINS, GREY, MARKERS, new_axes
+from bayesnn.symmetry.group import flips
+from bayesnn.tree import problem_of
+
+MOST = 500
+"""Most draws of a chain that are shown."""
+
+
+def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
+    r"""Draw a weight of one hidden unit against the same weight of another, raw and aligned, with the mirror lines.
+
+    Parameters
+    ----------
+    post : xarray.DataTree
+        From `fit_posterior`; one that `align` returned is not aligned again.
+    layer : int
+        Hidden layer, counted from 1.
+    weight : {"in", "bias", "out"}
+        Whether to show an incoming weight, the bias or an outgoing weight.
+    number : int
+        Which input (or output) the weight comes from (or goes to), counted from 1.
+    units : tuple of int
+        The two units, counted from 1.
+
+    Returns
+    -------
+    array (2,) of matplotlib.axes.Axes
+        As sampled on the left, aligned on the right; up to 500 draws of each chain, a colour and a marker for each.
+
+    Raises
+    ------
+    SpecError
+        A fit without draws, a layer of fewer than two units, or a layer, weight or unit that it does not have.
+
+    Notes
+    -----
+    Exchanging the units mirrors the posterior at :math:`w_1 = w_2`. Where signs may flip, it is also mirrored at the
+    axes :math:`w_1 = 0` and :math:`w_2 = 0` and at :math:`w_1 = -w_2`: eight wedges with the same content.
+    Aligned draws may cross a line where other weights tell the units apart.
+
+    References
+    ----------
+    .. [1] M. Betancourt, "Identifying Bayesian Mixture Models" (2017),
+       https://betanalpha.github.io/assets/case_studies/identifying_mixture_models.html.
+
+    Examples
+    --------
+    Two chains about one mode, two about the mode with the units exchanged:
+
+    >>> import numpy as np, bayesnn as bnn
+    >>> from bayesnn.tree import make_tree, prepare, to_dataset
+    >>> net = bnn.MLP(hidden=(2,), bias=False, noise=0.3)
+    >>> draws = np.random.default_rng(1).normal([[0.8, 2.0], [1.2, -0.5]], 0.1, (4, 100, 2, 2))
+    >>> draws[2:] = draws[2:, ..., ::-1]
+    >>> params = {"W1": draws[..., :1, :], "W2": draws[..., 1, :, None]}
+    >>> problem = prepare(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0])
+    >>> post = make_tree("posterior", problem, to_dataset(params, problem, {"chain": range(4), "draw": range(100)}))
+    >>> [ax.get_title() for ax in bnn.plots.plot_mirrors(post)]
+    ['raw', 'aligned']
+    """
+    how, *both = raw_and_aligned(post)
+    problem = problem_of(post)
+    names = problem.feature_names, problem.output_names
+    drawn = [unit_weights(params, problem.net, names, layer, weight, number) for params in both]
+    labels = drawn[0][1]
+    units = check_pair(units, len(labels))
+    pairs = [values[..., [u - 1 for u in units]] for values, _ in drawn]
+    half = 1.08 * max(np.abs(pair).max() for pair in pairs)
+
+    axes = new_axes(1, 2, width=4.2, height=4.4, sharex=True, sharey=True)[0]
+    for ax, title, pair in zip(axes, (how, "aligned"), pairs, strict=True):
+        mirror_lines(ax, half, flips(problem.net)[layer - 1])
+        step = -(-pair.shape[1] // MOST)
+        for chain, values in enumerate(pair[:, ::step]):
+            ax.plot(
+                *values.T,
+                MARKERS[chain % len(MARKERS)],
+                color=CHAINS[chain % len(CHAINS)],
+                ms=3,
+                mew=0,
+                alpha=0.6,
+                ls="",
+                label=f"chain {chain}",
+            )
+        ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel=labels[units[0] - 1])
+        ax.set_title(title, fontsize=10)
+    axes[0].set_ylabel(labels[units[1] - 1])
+    chain_legend(axes)
+    return axes
+
+
+def check_pair(units, n):
+    """Two different units of a layer."""
+    if n < 2:
+        raise SpecError(f"Got a layer of {n} unit; the mirrors lie between two. Use a wider layer, or plot_strips.")
+    units = check_units(units, n)
+    if len(set(units)) != 2 or len(units) != 2:
+        raise SpecError(f"Got units={units}; the picture has two axes. Choose two different units, such as (1, 2).")
+    return units
+
+
+def mirror_lines(ax, half, signed):
+    """Draw the lines at which exchanging two units, and flipping them, mirrors the plane of their weights."""
+    ends = np.array([-half, half])
+    look = {"color": GREY, "lw": 0.9, "zorder": 1}
+    lines = [(ends, ends, "$w_1 = w_2$", "-")]
+    if signed:
+        zero = np.zeros(2)
+        lines += [(ends, -ends, "$w_1 = -w_2$", "--"), (zero, ends, "$w_1 = 0$", ":"), (ends, zero, "$w_2 = 0$", ":")]
+    for x, y, name, style in lines:
+        # An underscore keeps a line out of the legend of the chains; the name beside it is enough.
+        ax.plot(x, y, ls=style, label=f"_{name}", **look)
+    at = 0.97 * half
+    text = {"fontsize": 8, "color": GREY, "ha": "right"}
+    ax.text(at - 0.07 * half, at, "$w_1 = w_2$", va="top", **text)
+    if signed:
+        ax.text(at - 0.07 * half, -at, "$w_1 = -w_2$", va="bottom", **text)
+        ax.text(-0.02 * half, at, "$w_1 = 0$", va="top", **text)
+        ax.text(at, 0.02 * half, "$w_2 = 0$", va="bottom", **text)

@@ -1,0 +1,97 @@
+"""The three R-hats: of the weights as sampled, of the aligned weights, and of the function."""
+
+import numpy as np
+
+from bayesnn.diagnostics import diagnose
+from bayesnn.errors import SpecError
+from bayesnn.plots.style import CHAINS, INK, new_axes
+
+THRESHOLD = 1.01
+SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
+FLOOR, CEILING = 1e-4, 100.0
+"""Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
+
+
+def plot_rhat(post):
+    """Draw R-hat of every weight as sampled, of every aligned weight and of the function, each sorted.
+
+    Parameters
+    ----------
+    post : xarray.DataTree
+        From `fit_posterior`, or aligned by `align`.
+
+    Returns
+    -------
+    array (3,) of matplotlib.axes.Axes
+        Raw weights, aligned weights, function; the axis is logarithmic in R-hat - 1, the line is at 1.01.
+
+    Raises
+    ------
+    SpecError
+        A fit without draws, a single chain, or fewer than four draws.
+
+    See Also
+    --------
+    bayesnn.diagnostics.diagnose : The same numbers, and what they mean, in words.
+
+    Notes
+    -----
+    Raw bad, aligned and function good: symmetry, harmless. Aligned bad, function good: other equivalent weights.
+    Function bad: different modes of the function, or chains that have not mixed; do not trust the predictions.
+    With the aligned weights goes the log-prior, with the function the log-likelihood and the noise. Values of R-hat
+    below 1.0001 are drawn there.
+
+    Examples
+    --------
+    Two chains about one mode, two about its mirror image:
+
+    >>> import numpy as np, bayesnn as bnn
+    >>> from bayesnn.tree import make_tree, prepare, to_dataset
+    >>> net = bnn.MLP(hidden=(1,), bias=False, noise=0.3)
+    >>> draws = np.random.default_rng(1).normal([0.76, 1.12], 0.1, (4, 500, 2))
+    >>> draws[2:] *= -1
+    >>> params = {"W1": draws[..., :1, None], "W2": draws[..., 1:, None]}
+    >>> problem = prepare(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0])
+    >>> post = make_tree("posterior", problem, to_dataset(params, problem, {"chain": range(4), "draw": range(500)}))
+    >>> [ax.get_title() for ax in bnn.plots.plot_rhat(post)]
+    ['raw weights: 2 of 2 above 1.01', 'aligned weights: 0 of 3 above 1.01', 'function: 0 of 51 above 1.01']
+    """
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    found = diagnose(post)
+    if found.chains < 2 or found.draws < 4:
+        raise SpecError(
+            f"Got {found.chains} chains of {found.draws} draws; R-hat compares chains and needs two of at least four "
+            "draws. Call fit_posterior(..., chains=4)."
+        )
+    table = found.quantities
+    axes = new_axes(1, 3, width=3.1, height=3.2, sharey=True)[0]
+    top = 1.2
+    for ax, (space, words) in zip(axes, SPACES.items(), strict=True):
+        rows = table[table["space"] == space].dropna(subset="rhat").sort_values("rhat", ascending=False)
+        rhat = rows["rhat"].to_numpy()
+        excess, rank, bad = np.clip(rhat - 1, FLOOR, CEILING), np.arange(1, len(rhat) + 1), rhat > THRESHOLD
+        ax.plot(rank[~bad], excess[~bad], "o", color=CHAINS[0], ms=5, mew=0, label=f"at most {THRESHOLD}")
+        ax.plot(rank[bad], excess[bad], "X", color=CHAINS[5], ms=7, mec=INK, mew=0.4, label=f"above {THRESHOLD}")
+        ax.axhline(THRESHOLD - 1, color=INK, lw=1, ls="--", label="_threshold")
+        if len(rhat):
+            top = max(top, excess[0])
+            side = 1 if len(rhat) > 1 else 0
+            ax.annotate(
+                f"{rows['quantity'].iloc[0]}: {rhat[0]:.3f}",
+                (rank[0], excess[0]),
+                (7 * side, 7),
+                textcoords="offset points",
+                fontsize=8,
+                bbox={"fc": "white", "ec": "none", "alpha": 0.9, "pad": 1},
+            )
+        ax.set_xlabel("rank, worst first")
+        ax.set_title(f"{words}: {bad.sum()} of {len(rhat)} above {THRESHOLD}", fontsize=10)
+        ax.set_xlim(0, max(3, len(rhat)) + 1)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    values = [1.0001, 1.001, 1.01, 1.1, 1.5, 2.0, 4.0, 11.0, 101.0]
+    axes[0].set(yscale="log", ylim=(FLOOR / 1.6, top * 2.5), ylabel="R-hat")
+    axes[0].yaxis.set_major_locator(FixedLocator([v - 1 for v in values]))
+    axes[0].yaxis.set_major_formatter(FixedFormatter([f"{v:g}" for v in values]))
+    axes[0].yaxis.set_minor_locator(NullLocator())
+    return axes

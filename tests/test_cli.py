@@ -1,0 +1,249 @@
+"""The command line: once as a user runs it, then each command and each message of an error."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import bayesnn as bnn
+from bayesnn import cli
+from bayesnn.errors import FitError
+
+PNG = b"\x89PNG"
+
+
+def frame(n=30, seed=0):
+    rng = np.random.default_rng(seed)
+    size, age = rng.normal(100, 30, n), rng.uniform(0, 50, n)
+    return pd.DataFrame({"size": size, "age": age, "price": 2 * size - 3 * age + rng.normal(0, 10, n)})
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory):
+    """A CSV file, and what `bayesnn compare` writes and says about it."""
+    folder = tmp_path_factory.mktemp("houses")
+    frame().to_csv(folder / "houses.csv", index=False)
+    words = "compare --data houses.csv --target price --hidden 2 --noise 0.3 --restarts 2 --draws 200 --tune 200"
+    ran = subprocess.run(
+        [sys.executable, "-m", "bayesnn.cli", *words.split(), "--chains", "2", "--out", "run"],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    return folder, ran
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bayesnn", *map(str, words)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", bnn.errors.ConvergenceWarning)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return call
+
+
+def test_compare_writes_fits_table_and_pictures(houses):
+    folder, ran = houses
+    assert ran.returncode == 0, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout.startswith("Dataset 'houses' (regression): 24 training rows, 6 test rows")
+    assert ran.stdout.index("compiles for up to a minute") < ran.stdout.index("saved")
+    assert "Compiling the gradient" in ran.stderr
+    assert "Compiling the posterior" in ran.stderr
+    for words in ("price", "MLE: ", "MAP: 2 of 2 starts converged", "held-out LPPD", "90% coverage"):
+        assert words in ran.stdout
+    for name in ("fits.png", "traces.png", "optima.png"):
+        assert (folder / "run" / name).read_bytes()[:4] == PNG
+    table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
+    assert list(table.columns) == ["MLE", "MAP", "posterior"]
+    assert table.loc["log-likelihood", "MLE"] > table.loc["log-likelihood", "MAP"]
+    assert table.loc["log-prior", "MAP"] > table.loc["log-prior", "MLE"]
+
+
+def test_saved_fits_are_those_of_the_table(houses):
+    folder, _ = houses
+    fits = [cli.open_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
+    data = bnn.load_data(folder / "houses.csv", target="price", random_seed=0)
+    table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
+    again = bnn.compare(*fits, data=data)
+    assert np.allclose(again.to_numpy(), table.to_numpy(), rtol=1e-9, equal_nan=True)
+    assert fits[2].posterior.sizes["draw"] == 200
+
+
+def test_predict_fills_a_csv_file(houses, run):
+    folder, _ = houses
+    new = frame(5, seed=1)
+    new[["age", "size"]].assign(colour="red").to_csv(folder / "new.csv", index=False)
+    out = folder / "deep" / "predictions.csv"
+    code, said, _ = run(
+        "predict", folder / "run" / "map.nc", "--data", folder / "new.csv", "--out", out, "--prob", "0.8"
+    )
+    assert code == 0
+    assert "wrote 5 predictions" in said
+    found = pd.read_csv(out)
+    expected = bnn.predict(cli.open_fit(folder / "run" / "map.nc"), new[["size", "age"]], prob=0.8)
+    for name in ("mean", "lower", "upper", "variance_total"):
+        assert np.allclose(found[name], expected[name].to_numpy()[:, 0])
+
+
+def test_diagnose_speaks(houses, run):
+    folder, _ = houses
+    code, said, _ = run("diagnose", folder / "run" / "posterior.nc")
+    assert code == 0
+    assert "R-hat" in said
+
+
+def test_fit_and_predict_labels(tmp_path, run):
+    code, said, said_err = run(
+        "fit", "map", "--data", "iris", "--hidden", "0", "--restarts", "2", "--out", tmp_path / "a" / "iris.nc"
+    )
+    assert code == 0
+    assert "Compiling the gradient" in said_err
+    assert "in-sample: n 120, accuracy" in said
+    assert "held-out: n 30, accuracy" in said
+    tree = cli.open_fit(tmp_path / "a" / "iris.nc")
+    assert tree.attrs["bayesnn_kind"] == "map"
+    data = bnn.load_data("iris")
+    pd.DataFrame(data.X_test, columns=data.feature_names).to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "labels.csv"
+    assert run("predict", tmp_path / "a" / "iris.nc", "--data", tmp_path / "new.csv", "--out", out)[0] == 0
+    found = pd.read_csv(out)
+    assert {"label", "probability_setosa", "entropy", "mutual_information"} <= set(found.columns)
+    assert (found.label == data.y_test).mean() > 0.85
+
+
+def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
+    code, said, said_err = run(
+        "fit", "mle", "--data", "one_node_separated", "--hidden", "0", "--restarts", "1", "--out", tmp_path / "x.nc"
+    )
+    assert code == 0
+    assert "ConvergenceWarning: No MLE exists: the classes are completely separated" in " ".join(said_err.split())
+    assert cli.open_fit(tmp_path / "x.nc").attrs["bayesnn_exists"] == 0
+    assert "saved" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "parts"),
+    [
+        (("--data", "nope.csv"), "DataError", ("nope.csv", "Check its spelling")),
+        (("--data", "irsi"), "UnknownNameError", ("'irsi'", "known are", "Did you mean 'iris'?")),
+        (("--data", "{folder}/houses.csv"), "Error", ("target", "'price'")),
+        (("--data", "{folder}/houses.csv", "--target", "prize"), "Error", ("'prize'", "'price'")),
+        (("--data", "{folder}/bad.csv", "--target", "y"), "DataError", ("does not read as CSV", "header line")),
+        (("--data", "{folder}/text.csv", "--target", "y"), "DataError", ("'x'", "get_dummies")),
+        (("--loss", "squared_eror"), "UnknownNameError", ("'squared_eror'", "Did you mean 'squared_error'?")),
+        (("--activation", "tan"), "UnknownNameError", ("'tan'", "Did you mean 'tanh'?")),
+        (("--hidden", "3,x"), "SpecError", ("'3,x'", "whole numbers", "--hidden 16,16")),
+        (("--hidden", "-3"), "SpecError", ("-3", "positive integers", "hidden=(8,)")),
+        (("--noise", "-1"), "SpecError", ("noise=-1.0", "positive finite", "noise=0.2")),
+        (("--prior-sd", "0"), "SpecError", ("0", "positive")),
+        (("--restarts", "0"), "SpecError", ("restarts=0", "positive integer", "Twenty")),
+        (("--data", "iris", "--loss", "squared_error", "--task", "binary"), "SpecError", ("task",)),
+    ],
+)
+def test_errors_are_one_message_with_rule_and_remedy(houses, run, words, error, parts):
+    folder, _ = houses
+    (folder / "bad.csv").write_text("x,y\n1,2\n3,4,5\n")
+    (folder / "text.csv").write_text("x,y\nred,2.5\nblue,4.5\nred,1.25\nred,3.5\n")
+    code, said, said_err = run("fit", "map", *(w.format(folder=folder) for w in words))
+    said_err = " ".join(said_err.split())
+    assert code == 1
+    assert error in said_err.split(":")[0]
+    for part in parts:
+        assert part in said_err
+    assert "Traceback" not in said_err
+    assert "saved" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("missing.nc", "can't be read"),
+        ("houses.csv", "can't be read"),
+        ("other.nc", "without bayesnn's attributes"),
+    ],
+)
+def test_only_fits_are_opened(houses, run, file, words):
+    import xarray as xr
+
+    folder, _ = houses
+    xr.Dataset({"a": 1.0}).to_netcdf(folder / "other.nc")
+    code, _, said_err = run("predict", folder / file, "--data", folder / "houses.csv", "--out", folder / "p.csv")
+    assert code == 1
+    assert words in " ".join(said_err.split())
+    assert not (folder / "p.csv").exists()
+    with pytest.raises(FitError):
+        cli.open_fit(folder / file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no file"),
+        ("", "does not read as CSV"),
+        ("size,price\n1,2\n", "['age']"),
+        ("size,age\n1,old\n", "'old'"),
+        ("size,age\n1,\n", "missing value"),
+    ],
+)
+def test_predict_refuses_rows_that_it_cannot_use(houses, run, text, words):
+    folder, _ = houses
+    path = folder / "rows.csv"
+    path.unlink(missing_ok=True)
+    if text is not None:
+        path.write_text(text)
+    code, _, said_err = run("predict", folder / "run" / "map.nc", "--data", path, "--out", folder / "p.csv")
+    assert code == 1
+    assert words in " ".join(said_err.split())
+
+
+def test_data_lists_and_describes(run):
+    code, said, _ = run("data")
+    assert code == 0
+    for name in bnn.data.NAMES:
+        assert f"Dataset {name!r}" in said
+    code, said, _ = run("data", "sine_gap")
+    assert said.startswith("Dataset 'sine_gap' (regression): 40 training rows, 100 test rows")
+    assert "Dataset 'iris'" not in said
+    code, _, said_err = run("data", "sine")
+    assert code == 1
+    assert "Did you mean 'sine_gap'" in said_err
+
+
+def test_losses_shows_and_verifies_every_row(run):
+    code, said, _ = run("losses")
+    assert code == 0
+    for name, loss in bnn.LOSSES.items():
+        assert name in said
+        assert loss.likelihood in said
+    _, verified, _ = run("losses", "--verify")
+    assert len(verified) > len(said)
+
+
+def test_symmetry_counts(run):
+    code, said, _ = run("symmetry", "--hidden", "3", "--activation", "tanh")
+    assert code == 0
+    assert "48" in said, "3! permutations times 2**3 sign flips"
+    assert "48" not in run("symmetry", "--hidden", "2")[1]
+
+
+def test_help_names_every_command():
+    shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
+    assert shown.exit_code == 0
+    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "data", "losses"):
+        assert command in shown.stdout
+    assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
