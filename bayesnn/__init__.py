@@ -4,9 +4,7 @@ Names are loaded when they are first used, so that importing the package is quic
 """
 
 import importlib
-import sys
 from importlib import metadata
-from types import ModuleType
 
 __version__ = metadata.version("bayesnn-pymc")
 
@@ -28,7 +26,7 @@ _HOMES = {
     "network": ("ACTIVATIONS", "MLP"),
     "model": ("build_model",),
     "fitting": ("fit_map", "fit_mle", "fit_posterior", "mle_exists"),
-    "predict": ("predict", "score"),
+    "prediction": ("predict", "score"),
     "symmetry": (
         "align",
         "apply_symmetry",
@@ -69,17 +67,6 @@ _MODULES = (
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
-
-
-class _Package(ModuleType):
-    """Importing the module ``predict`` would bind its name here, where the function of that name belongs."""
-
-    def __setattr__(self, name, value):
-        shadowed = isinstance(value, ModuleType) and _HOME_OF.get(name) == name
-        super().__setattr__(name, getattr(value, name) if shadowed else value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name):

@@ -200,7 +200,7 @@ def fit(
     out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
 ):
     """Fit one of the three answers and write it to a netCDF file."""
-    from bayesnn.predict import score
+    from bayesnn.prediction import score
 
     console = _console()
     dataset = _load(data, target, task, seed)
@@ -224,7 +224,7 @@ def predict(
     import pandas as pd
 
     from bayesnn.data import _read_csv
-    from bayesnn.predict import predict as predictions_of
+    from bayesnn.prediction import predict as predictions_of
     from bayesnn.tree import problem_of
 
     tree = open_fit(run)

@@ -18,7 +18,7 @@ ROOMS = (
     "ops",
     "model",
     "fitting",
-    "predict",
+    "prediction",
     "symmetry",
     "diagnostics",
     "theory",

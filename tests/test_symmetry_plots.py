@@ -186,9 +186,11 @@ def test_mirrors_without_sign_flips_have_one_line():
     assert {name for name in found if name.startswith("_")} == {"_$w_1 = w_2$"}
 
 
-def test_mirrors_need_two_units(two_weights_post):
+def test_mirrors_need_two_units():
+    net = bnn.MLP(hidden=(1,), noise=0.2)
+    post = tree_of(net, X30, Y30, random_params(prepare(net, X30, Y30), (2, 20), seed=1))
     with pytest.raises(SpecError, match="1 unit; the mirrors lie between two"):
-        plot_mirrors(two_weights_post)
+        plot_mirrors(post)
     for units in ((1, 1), (1, 2, 1), (2,)):
         with pytest.raises(SpecError, match="two different units"):
             plot_mirrors(chains(MIRRORED), units=units)
@@ -233,11 +235,22 @@ def test_twins_have_a_smaller_orbit():
     net = bnn.MLP(hidden=(3,), bias=False, noise=0.2)
     params = {"W1": np.array([[1.0, -1.0, 2.0]]), "W2": np.array([[3.0], [-3.0], [1.0]])}
     left, _ = plot_orbit(orbit(params, net, X=X30[:, None], y=Y30))
-    assert left.get_title() == "24 equivalent weight vectors"
+    assert left.get_title() == "24 equivalent weight vectors, 2 in each dot"
     found = dots(left)
     assert sum(found.values()) == 24
     assert found[1.0, 1.0] == 2
     assert found[1.0, 2.0] == 2
+
+
+def test_unequal_dots_carry_their_numbers():
+    net = bnn.MLP(hidden=(3,), bias=False, noise=0.2)
+    params = {"W1": np.array([[1.0, 0.0, 2.0]]), "W2": np.array([[3.0], [4.0], [1.0]])}
+    left, _ = plot_orbit(orbit(params, net, X=X30[:, None], y=Y30))
+    found = dots(left)
+    assert sum(found.values()) == 48
+    assert found[1.0, 2.0] == 2
+    assert found[1.0, 0.0] == 4
+    assert sorted(text.get_text() for text in left.texts if "×" in text.get_text()) == ["×2"] * 8 + ["×4"] * 8
 
 
 def test_orbit_of_one_unit_is_shown_by_what_enters_and_what_leaves():
@@ -276,7 +289,7 @@ def test_part_of_a_large_orbit_and_orbits_without_data():
         plot_orbit(members)
 
 
-def test_orbit_refuses(line_post, sine_post):
+def test_orbit_refuses(sine_post):
     with pytest.raises(FitError, match="many draws"):
         plot_orbit(sine_post)
     with pytest.raises(SpecError, match="one point"):
@@ -289,8 +302,7 @@ def test_orbit_refuses(line_post, sine_post):
 
 
 def density(fit, params):
-    net = fit.attrs["bayesnn_network"]
-    net = bnn.MLP.from_json(net)
+    net = bnn.MLP.from_json(fit.attrs["bayesnn_network"])
     X, y = fit["constant_data"]["X"].to_numpy(), fit["observed_data"]["y"].to_numpy()
     return net.log_likelihood(params, X, y).sum(axis=-1) + net.log_prior(params)
 
@@ -339,13 +351,13 @@ def test_contours_are_those_of_the_density():
     fit = point((2,))
     _, right = plot_barrier(fit)
     params = {k: v[0, 0] for k, v in params_of(fit).items()}
-    net, lines_only = bnn.MLP(hidden=(2,), noise=0.2), right.collections[1]
+    net, contours = bnn.MLP(hidden=(2,), noise=0.2), right.collections[1]
     flipped = apply_symmetry(params, GroupElement(([0, 1],), ([-1, 1],)), net)
     swapped = apply_symmetry(params, GroupElement(([1, 0],), ([1, 1],)), net)
     corners = np.transpose(lines(right)["_modes"].get_data())
     vectors = np.stack([np.concatenate([np.ravel(end[k]) for k in params]) for end in (params, flipped, swapped)])
     checked = 0
-    for level, path in zip(lines_only.levels, lines_only.get_paths(), strict=True):
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
         for place in path.vertices[::40]:
             a, b = np.linalg.solve(corners[1:].T, place)
             theta = vectors[0] + a * (vectors[1] - vectors[0]) + b * (vectors[2] - vectors[0])

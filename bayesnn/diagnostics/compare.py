@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.predict import score
+from bayesnn.prediction import score
 from bayesnn.priors import Hierarchical
 from bayesnn.tree import kind_of, params_of, problem_of
 

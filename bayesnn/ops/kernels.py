@@ -59,8 +59,9 @@ class _Code:
         return self.builder.shuffle_vector(one, one, ir.Constant(LANE, [0] * LANES))
 
     @contextmanager
-    def loop(self, stop, step=1, start=INT(0)):
+    def loop(self, stop, step=1, start=0):
         """Loop over range(start, stop, step)."""
+        start = INT(start) if isinstance(start, int) else start
         with cgutils.for_range_slice(self.builder, start, stop, INT(step), inc=True) as (index, _):
             yield index
 
@@ -81,7 +82,7 @@ class _Code:
     def tiles(self, count, sizes, body):
         """Cover range(count) by tiles: body(start, size), with as many of the largest size as fit."""
         builder = self.builder
-        start = INT(0)
+        start = 0
         for size in sizes:
             stop = builder.and_(count, INT(-size))
             with self.loop(stop, size, start) as index:
@@ -219,7 +220,7 @@ def transpose(code, out, out_at, out_step, x, x_at, x_step, rows, columns, width
 
 @intrinsic
 def _to_cache_line(typingctx, x):
-    """Number of doubles from the start of x to the next 64-byte boundary."""
+    """Count the doubles from the start of x to the next 64-byte boundary."""
 
     def generate(context, builder, signature, arguments):
         address = builder.ptrtoint(context.make_array(signature.args[0])(context, builder, arguments[0]).data, INT)
@@ -240,8 +241,8 @@ def _buffer(size):
 def _block(widths, left):
     """Columns in the next block when `left` observations are left: an odd number of cache lines.
 
-    The two widest neighbouring layers fill half of a first-level cache. Rows an even number of lines apart would compete
-    for the same places in it.
+    The two widest neighbouring layers fill at most half of a first-level cache. Rows an even number of lines apart
+    would compete for the same places in it.
     """
     widest = 0
     for i in range(len(widths) - 1):
@@ -277,8 +278,8 @@ def passes(activation):
     """Compile-ready functions for networks with one activation, of any widths: start, forward, backward.
 
     ``start(X, widths)`` allocates the buffer, into whose beginning the caller packs the parameters;
-    ``forward(X, saved, widths)`` fills it and gives the output (n, m); ``backward(g, saved, widths)`` gives the gradient
-    of ``sum(g * f)`` with respect to the parameters, packed likewise.
+    ``forward(X, saved, widths)`` fills it and gives the output (n, m); ``backward(g, saved, widths)`` gives the
+    gradient of ``sum(g * f)`` with respect to the parameters, packed likewise.
     """
     planes = 1 if activation in SLOPES else 2
 
@@ -326,7 +327,7 @@ def passes(activation):
     @numba_njit(fastmath=False)
     def backward(g, saved, widths):
         g = np.ascontiguousarray(g)
-        n, depth, m = g.shape[0], len(widths) - 1, widths[-1]
+        n, depth = g.shape[0], len(widths) - 1
         rows, block = n_rows(widths), _block(widths, n)
         space = max(widths[1:]) * block
         work = _buffer(2 * space)
@@ -344,9 +345,7 @@ def passes(activation):
                 outer(grad, w_at, saved, x_at, work, d_at, q + 1, h, nb)
                 if i > 0:
                     slopes_at = x_at + ((q + 1) * nb if planes == 2 else 0)
-                    product(
-                        activation, work, space - d_at, work, d_at, saved, w_at, 1, h, h, q, nb, slopes_at
-                    )
+                    product(activation, work, space - d_at, work, d_at, saved, w_at, 1, h, h, q, nb, slopes_at)
                     d_at = space - d_at
         return grad
 

@@ -1,4 +1,4 @@
-"""What PyTensor compiles for the operations on its numba backend: parameters packed, kernels called, gradients cut out."""
+"""The operations on PyTensor's numba backend: parameters are packed, kernels called, gradients cut out."""
 
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key

@@ -18,13 +18,13 @@ from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.network import ACTIVATIONS
 
 
-def _version(folder):
-    """Hash the Python source in a folder."""
-    return sha256(b"".join(file.read_bytes() for file in sorted(folder.glob("*.py")))).hexdigest()[:16]
+def _version(files):
+    """Hash source files."""
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-VERSION = _version(Path(__file__).parent)
-"""Hash of this folder's source. PyTensor's cache of compiled code is keyed by it: edited code is never an old binary."""
+VERSION = _version(Path(__file__).with_name(f"{module}.py") for module in ("simd", "kernels", "lowering"))
+"""Hash of the compiled code's source. PyTensor's cache is keyed by it: edited code is never run from an old binary."""
 
 _SYMBOLIC = {
     "tanh": pt.tanh,
@@ -95,7 +95,8 @@ def mlp_forward(X, weights, biases, activation):
         raise UnknownNameError("activation", activation, ACTIVATIONS)
     if not weights or len(weights) != len(biases):
         raise SpecError(
-            f"Got {len(weights)} weights and {len(biases)} biases; there must be at least one matrix, and a bias or None for each."
+            f"Got {len(weights)} weights and {len(biases)} biases; there must be at least one matrix, and for each a bias "
+            "or None."
         )
     bias = tuple(b is not None for b in biases)
     inputs = [pt.as_tensor_variable(v) for v in (X, *weights, *(b for b in biases if b is not None))]
@@ -121,10 +122,15 @@ def _spell_out_gradient(op, g, X, *parameters):
     return pullback(spell_out(op, X, *parameters), list(parameters), g)
 
 
+def _disconnected(v):
+    """Whether a cotangent says that nothing depends on an output."""
+    return isinstance(v.type, DisconnectedType)
+
+
 def _pulled_back(build, inputs, cotangents):
     """Pull cotangents back through the graph that `build` makes of `inputs`, which may depend on one another."""
     copies = [v.type() for v in inputs]
-    pairs = [(out, c) for out, c in zip(build(*copies), cotangents, strict=True) if not isinstance(c.type, DisconnectedType)]
+    pairs = [pair for pair in zip(build(*copies), cotangents, strict=True) if not _disconnected(pair[1])]
     outs, given = ([list(side) for side in zip(*pairs, strict=True)]) if pairs else ([], [])
     grads = pullback(outs, copies, given, disconnected_inputs="ignore", return_disconnected="zero")
     return clone_replace(grads, dict(zip(copies, inputs, strict=True)))
@@ -175,7 +181,7 @@ class MLPForward(_MLPOp):
         return [[True, False] for _ in node.inputs]
 
     def perform(self, node, inputs, outputs):
-        """Reference implementation in NumPy."""
+        """Compute in NumPy: the reference."""
         h, *parameters = inputs
         layers, kept = self.layers(parameters), []
         for layer, (W, b) in enumerate(layers, start=1):
@@ -189,7 +195,7 @@ class MLPForward(_MLPOp):
     def pullback(self, inputs, outputs, cotangents):
         """One `MLPBackward` for the parameters; plain operations for X, which vanish unless asked for."""
         g = cotangents[0]
-        if isinstance(g.type, DisconnectedType):
+        if _disconnected(g):
             return [disconnected_type() for _ in inputs]
         backward = MLPBackward(*self._props())
         gX = _pulled_back(lambda *copies: [spell_out(self, *copies)], inputs, [g])[0]
@@ -209,11 +215,11 @@ class MLPBackward(_MLPOp):
         return shapes[3:]
 
     def connection_pattern(self, node):
-        """The buffer is a function of the other inputs: derivatives run through those alone."""
+        """Leave the buffer out: it is a function of the other inputs, and derivatives run through those alone."""
         return [[i != 1] * len(node.outputs) for i in range(len(node.inputs))]
 
     def perform(self, node, inputs, outputs):
-        """Reference implementation in NumPy."""
+        """Compute in NumPy: the reference."""
         delta, saved, X, *parameters = inputs
         layers = self.layers(parameters)
         a, slopes, at = [X], [None], 0
@@ -235,8 +241,7 @@ class MLPBackward(_MLPOp):
 
     def pullback(self, inputs, outputs, cotangents):
         """Second derivatives, in plain operations."""
-        g, saved, *others = inputs
-        grads = _pulled_back(lambda *copies: _spell_out_gradient(self, *copies), [g, *others], cotangents)
+        grads = _pulled_back(lambda *copies: _spell_out_gradient(self, *copies), [inputs[0], *inputs[2:]], cotangents)
         return [grads[0], disconnected_type(), *grads[1:]]
 
 

@@ -95,7 +95,7 @@ class Vec:
         return odd.fma(self, even)
 
     def bits(self):
-        """The bit patterns as integers."""
+        """Read the bit patterns as integers."""
         return self.builder.bitcast(self.value, INTS)
 
     def masked(self, mask):
@@ -248,12 +248,12 @@ def relu(x):
 
 
 def identity(x):
-    """X itself."""
+    """Leave x as it is."""
     return x, None
 
 
 def silu(x):
-    """x sigmoid(x); derivative s + x s (1 - s)."""
+    """Multiply x by sigmoid(x); derivative s + x s (1 - s)."""
     e = _exp(abs(x) * -1.0)
     inverse = 1.0 / (e + 1.0)
     other = e * inverse
@@ -269,7 +269,7 @@ def softplus(x):
 
 
 def gelu(x):
-    """x Phi(x) with the exact normal distribution function; derivative Phi + x phi."""
+    """Multiply x by Phi(x), the exact normal distribution function; derivative Phi + x phi."""
     a = abs(x).at_most(39.0)
     g = _gauss(a, 0.5)
     tail = g * _erfcx(a * 0.7071067811865476) * 0.5

@@ -4,7 +4,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.style import COLOURS, GREY, INK, MARKERS, NAMES, new_axes
-from bayesnn.predict import predict
+from bayesnn.prediction import predict
 from bayesnn.tree import kind_of, problem_of
 
 
@@ -65,6 +65,9 @@ def plot_fits(*fits, data=None, prob=0.9):
         draw(ax, fit, problem_of(fit), data, prob)
     for ax in axes[1:]:
         ax.set_ylabel("")
+    handles, labels = axes[-1].get_legend_handles_labels()
+    if handles:
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     return axes
 
 
@@ -108,7 +111,6 @@ def _curve(ax, fit, problem, data, prob):
     ax.set_ylim(low - 0.35 * (high - low), high + 0.35 * (high - low))
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.target_names[0])
-    ax.legend(fontsize=7, frameon=False, loc="best")
 
 
 def _probability(ax, fit, problem, data, prob):
@@ -180,7 +182,6 @@ def _against_observed(ax, fit, problem, data, prob):
     ax.annotate(f"{which} RMSE {rmse:.3g}", (0.98, 0.02), xycoords="axes fraction", fontsize=8, ha="right")
     ax.set_xlabel("predicted mean")
     ax.set_ylabel(f"observed {problem.target_names[0]}")
-    ax.legend(fontsize=7, frameon=False, loc="upper left")
 
 
 def _sorted_labels(ax, fit, problem, data, prob):
@@ -207,4 +208,3 @@ def _sorted_labels(ax, fit, problem, data, prob):
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlabel(f"{which} rows, worst first")
     ax.set_ylabel("probability given to the true class")
-    ax.legend(fontsize=7, frameon=False, loc="center right")

@@ -7,10 +7,10 @@ from bayesnn.plots.style import COLOURS, GREY, INK, new_axes
 from bayesnn.tree import kind_of, params_of, problem_of
 
 _LOOK = {
-    "minimum": ("o", "maximum of the density"),
+    "minimum": ("o", "minimum of -log density"),
     "flat": ("s", "flat in some direction"),
     "saddle": ("X", "saddle"),
-    "kink": ("D", "kink of the loss"),
+    "kink": ("D", "kink"),
 }
 
 

@@ -117,8 +117,8 @@ def _points(ax, plane, members, colours):
         if len(first) <= 8 and n == 1:
             text = repr(members[int(first[k])].element)[len("GroupElement(") : -1]
         if text:
-            # Away from the nearer axis: the neighbours are mirrored at the diagonal.
-            wide, gap = abs(at[0]) > abs(at[1]) and len(text) < 6, 4 + size / 2
+            # Away from the nearer axis, for the neighbours are mirrored at the diagonal; but not along an axis.
+            wide, gap = abs(at[0]) > abs(at[1]) > 0.05 * half and len(text) < 6, 4 + size / 2
             offset = (gap * np.sign(at[0]), 0) if wide else (0, gap * (np.sign(at[1]) or 1))
             ha = ("right" if at[0] < 0 else "left") if wide else "center"
             va = "center" if wide else "top" if at[1] < 0 else "bottom"

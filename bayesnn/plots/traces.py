@@ -52,7 +52,12 @@ def plot_traces(post, *, weights=3, inputs=2):
     order = np.argsort(problem.X[:, 0]) if problem.X.shape[1] else np.arange(len(problem.X))
     chosen = order[np.linspace(0, len(order) - 1, inputs + 2).astype(int)[1:-1]]
     f = problem.net.forward(params, problem.X[chosen])
-    rows |= {f"f at training row {i + 1}": f[:, :, k, 0] for k, i in enumerate(chosen)}
+    where = [f"training row {i + 1}" for i in chosen]
+    if problem.X.shape[1] == 1:
+        name, scaling = problem.feature_names[0], problem.scaling
+        mean, sd = (scaling.x_mean[0], scaling.x_sd[0]) if scaling is not None else (0.0, 1.0)
+        where = [f"{name} = {sd * problem.X[i, 0] + mean:.3g}" for i in chosen]
+    rows |= {f"f at {at}": f[:, :, k, 0] for k, at in enumerate(where)}
 
     axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
     for (left, right), (name, draws) in zip(axes, rows.items(), strict=True):
@@ -68,5 +73,8 @@ def plot_traces(post, *, weights=3, inputs=2):
         right.set_xlabel("")
     axes[-1, 0].set_xlabel("draw")
     axes[-1, 1].set_xlabel("value")
-    axes[0, 1].legend(fontsize=7, frameon=False)
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    axes[0, 0].figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels) or 1, fontsize=8, frameon=False
+    )
     return axes

@@ -10,8 +10,9 @@ whose ESS is below 50, gets no ratio. Where no sampler brings its chains togethe
 modes in function space, the ESS within the chains (each chain's own, summed, under the same rule for the halves of
 each chain) is compared instead, and says so.
 
-A second of sampling includes warm-up and excludes compilation. Gradients are leapfrog steps, warm-up included. Total
-wall time includes compilation with its disk caches warm: that of the second and later repetitions.
+A second of sampling includes warm-up, and neither compilation nor turning draws into trees. Gradients are leapfrog
+steps, warm-up included. Total wall time includes compilation with its disk caches warm: that of the second and later
+repetitions. A peer that reaches less than a third of the best peer's ESS per second at first is not repeated.
 """
 
 import argparse
@@ -74,7 +75,7 @@ def ratio(ours, peer, metric):
 
 
 def agrees(runs, others):
-    """Say whether sound runs give the function's means of the others' within five standard errors; None for no such runs."""
+    """Say whether sound runs give the function's means that the others give, within five standard errors."""
     groups = [[run for run in group if sound(run)] for group in (runs, others)]
     if not all(groups):
         return None
@@ -124,14 +125,15 @@ def machine():
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    packages = "bayesnn-pymc pymc pytensor numba nutpie arviz numpyro blackjax jax numpy scipy".split()
-    known = {p: metadata.version(p) for p in packages if importlib.util.find_spec(p.split("-")[0])}
+    packages = ("bayesnn", "pymc", "pytensor", "numba", "nutpie", "arviz", "numpyro", "blackjax", "jax", "numpy")
+    names = {"bayesnn": "bayesnn-pymc"}
+    known = {p: metadata.version(names.get(p, p)) for p in packages if importlib.util.find_spec(p)}
     date = time.strftime("%Y-%m-%d %H:%M")
     return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": date, **known}
 
 
 def run_one(name, sampler, *, limit, **options):
-    """Run a sampler in a process of its own, which writes what it found; an error in its place if it fails or is slow."""
+    """Run a sampler in a process of its own, which writes what it found; where it fails or is slow, an error."""
     cache = Path(tempfile.gettempdir()) / "bayesnn-benchmark-jax"
     settings = {
         "OPENBLAS_NUM_THREADS": "1",

@@ -1,8 +1,8 @@
 """One run of one sampler in a process of its own: python -m tests.benchmarks.samplers OUT JSON.
 
 Every sampler targets an acceptance of 0.8, has a diagonal mass matrix and trees of at most depth 10, and otherwise
-keeps its own defaults. The parts of a run that a peer's own front end adds (progress bars, recording the network's
-output at every training row) are left out of its time.
+keeps its own defaults. What front ends add is left out of the seconds of sampling: progress bars, recording the
+network's output at every training row, turning draws into trees.
 """
 
 import contextlib
@@ -20,36 +20,29 @@ def ours(posterior, o, collapse=None):
     import nutpie
 
     import bayesnn as bnn
-    from bayesnn.fitting import nuts, posterior as home
+    from bayesnn.fitting import nuts
+    from bayesnn.fitting import posterior as home
     from bayesnn.tree import params_of
 
-    seconds, steps, began = {"compile": 0.0, "sample": 0.0}, [], time.perf_counter()
+    def sample(*args, run=nutpie.sample, **kwargs):
+        found.append(run(*args, **{**kwargs, "save_warmup": True}))
+        return found[0]
 
-    def watched(part, function, **options):
-        def call(*args, **kwargs):
-            start = time.perf_counter()
-            result = function(*args, **{**kwargs, **options})
-            seconds[part] += time.perf_counter() - start
-            if options:
-                steps.append(_steps(result))
-            return result
-
-        return call
-
-    parts = [(home, "model_of", "compile", {}), (nuts, "compile_flat", "compile", {})]
-    parts += [(nutpie, "sample", "sample", {"save_warmup": True}), (home, "draw_output_layer", "sample", {})]
-    p = posterior.problem
+    p, found, began = posterior.problem, [], time.perf_counter()
     with contextlib.ExitStack() as stack:
-        for module, name, part, options in parts:
-            function = getattr(module, name)
-            stack.callback(setattr, module, name, function)
-            setattr(module, name, watched(part, function, **options))
+        model = stack.enter_context(_watched(home, "model_of"))
+        compiling = stack.enter_context(_watched(nuts, "compile_flat"))
+        completing = stack.enter_context(_watched(home, "draw_output_layer"))
+        converting = stack.enter_context(_watched(sys.modules["nutpie.sample"], "_arrow_to_arviz"))
+        stack.enter_context(_replaced(nutpie, "sample", sample))
+        sampling = stack.enter_context(_watched(nutpie, "sample"))
         tree = bnn.fit_posterior(
             p.net, p.X, p.y, collapse=collapse, target_accept=TARGET, progressbar=False, random_seed=o.pop("seed"), **o
         )
     wall = time.perf_counter() - began
+    seconds = sum(sampling) - sum(converting) + sum(completing)
     diverging = int(tree["sample_stats"]["diverging"].sum())
-    return params_of(tree), sum(steps), diverging, seconds["compile"], seconds["sample"], wall
+    return params_of(tree), _steps(found[0]), diverging, sum(model) + sum(compiling), seconds, wall
 
 
 def nutpie(posterior, o):
@@ -60,9 +53,11 @@ def nutpie(posterior, o):
     model = _plain(posterior)
     compiled = nutpie.compile_pymc_model(model, var_names=[rv.name for rv in model.free_RVs])
     middle = time.perf_counter()
-    found = nutpie.sample(compiled, target_accept=TARGET, save_warmup=True, progress_bar=False, **o)
-    sampling = time.perf_counter() - middle
-    return _arrays(found), _steps(found), int(found["sample_stats"]["diverging"].sum()), middle - began, sampling
+    with _watched(sys.modules["nutpie.sample"], "_arrow_to_arviz") as converting:
+        found = nutpie.sample(compiled, target_accept=TARGET, save_warmup=True, progress_bar=False, **o)
+    end = time.perf_counter()
+    diverging = int(found["sample_stats"]["diverging"].sum())
+    return _arrays(found), _steps(found), diverging, middle - began, end - middle - sum(converting), end - began
 
 
 def pymc(posterior, o):
@@ -173,6 +168,32 @@ SAMPLERS = {
 JAX = ("numpyro", "numpyro_native", "numpyro_native_32", "blackjax")
 
 
+@contextlib.contextmanager
+def _replaced(module, name, new):
+    """Put another function in a module's place for a while."""
+    old = getattr(module, name)
+    setattr(module, name, new)
+    try:
+        yield
+    finally:
+        setattr(module, name, old)
+
+
+@contextlib.contextmanager
+def _watched(module, name):
+    """Collect the seconds of each call of a module's function."""
+    seconds, function = [], getattr(module, name)
+
+    def call(*args, **kwargs):
+        began = time.perf_counter()
+        result = function(*args, **kwargs)
+        seconds.append(time.perf_counter() - began)
+        return result
+
+    with _replaced(module, name, call):
+        yield seconds
+
+
 def _plain(posterior):
     from bayesnn.model import model_of
 
@@ -255,7 +276,7 @@ def measure(name, sampler, *, draws, tune, chains, seed):
 
 
 def describe(f):
-    """ESS and R-hat of a function's values (chain, draw, value), of all chains together and within each, and moments."""
+    """Describe a function's values (chain, draw, value): ESS and R-hat of all chains and within each, and moments."""
     import arviz as az
     import numpy as np
 

@@ -232,7 +232,7 @@ def test_the_training_inputs_are_the_default_and_rows_do_not_depend_on_blocks(mo
     tree, _ = drawn(SquaredError(), scaling="standard")
     whole, found = bnn.predict(tree), bnn.score(tree)
     assert whole.identical(bnn.predict(tree, X5))
-    monkeypatch.setattr(sys.modules["bayesnn.predict"], "_CHUNK", 100)
+    monkeypatch.setattr(sys.modules["bayesnn.prediction"], "_CHUNK", 100)
     blocks = bnn.predict(tree)
     assert blocks.sizes["obs"] == 5
     for name in whole.data_vars:
