@@ -43,7 +43,9 @@ class Problem:
 
     @property
     def target_names(self):
-        """Names of the numbers that are predicted; a heteroscedastic network has two outputs for one target."""
+        """Names of the numbers that are predicted: an output may be the logarithm of one, or a scale beside it."""
+        if self.y.ndim == 1 and self.output_names == tuple(self.net.loss.output_names(self.y)):
+            return ("target",)
         return self.output_names[: 1 if self.y.ndim == 1 else self.y.shape[1]]
 
     @property
@@ -131,8 +133,8 @@ def prepare(net, X, y=None, *, scaling=None):
     if net.loss.task in ("binary", "classes", "ordinal"):
         labels = tuple(str(c) for c in class_names) if class_names is not None else tuple(map(str, range(y.max() + 1)))
         outputs = labels if net.loss.task == "classes" else outputs
-    elif target_names is not None and len(target_names) == len(outputs):
-        outputs = target_names
+    elif target_names is not None and net.loss.task in ("regression", "count"):
+        outputs = (*target_names, *outputs[len(target_names) :])
     names = names or tuple(f"x{i + 1}" for i in range(X.shape[1]))
     return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
 

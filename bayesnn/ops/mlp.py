@@ -23,8 +23,8 @@ def _version(files):
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-VERSION = _version(Path(__file__).with_name(f"{module}.py") for module in ("simd", "kernels", "lowering"))
-"""Hash of the compiled code's source. PyTensor's cache is keyed by it: edited code is never run from an old binary."""
+VERSION = _version(sorted(Path(__file__).parent.glob("*.py")))
+"""Hash of this folder's source. PyTensor's cache is keyed by it: edited code is never run from an old binary."""
 
 _SYMBOLIC = {
     "tanh": pt.tanh,
@@ -95,8 +95,8 @@ def mlp_forward(X, weights, biases, activation):
         raise UnknownNameError("activation", activation, ACTIVATIONS)
     if not weights or len(weights) != len(biases):
         raise SpecError(
-            f"Got {len(weights)} weights and {len(biases)} biases; there must be at least one matrix, and for each a bias "
-            "or None."
+            f"Got {len(weights)} weights and {len(biases)} biases; there must be at least one matrix, and for each "
+            "matrix a bias or None."
         )
     bias = tuple(b is not None for b in biases)
     inputs = [pt.as_tensor_variable(v) for v in (X, *weights, *(b for b in biases if b is not None))]

@@ -7,6 +7,8 @@ from bayesnn.plots.style import COLOURS, GREY, INK, MARKERS, NAMES, new_axes
 from bayesnn.prediction import predict
 from bayesnn.tree import kind_of, problem_of
 
+_LINES = ("-", "--", ":", "-.")
+
 
 def plot_fits(*fits, data=None, prob=0.9):
     """Draw fits of the same data side by side, one panel each on common axes.
@@ -67,7 +69,8 @@ def plot_fits(*fits, data=None, prob=0.9):
         ax.set_ylabel("")
     handles, labels = axes[-1].get_legend_handles_labels()
     if handles:
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+        columns = min(6, 2 * len(fits))
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     return axes
 
 
@@ -101,27 +104,31 @@ def _curve(ax, fit, problem, data, prob):
             inner = (p[v].to_numpy()[:, k] for v in ("mean_lower", "mean_upper"))
             label = f"{percent} of the function" if not k else None
             ax.fill_between(grid, *inner, color=colour, alpha=0.40, lw=0, label=label)
-        ax.plot(grid, middle, color=colour, lw=1.8, label="mean" if not k else None)
+        name = f" {problem.target_names[k]}" if p.sizes["output"] > 1 else ""
+        ax.plot(grid, middle, color=colour, lw=1.8, ls=_LINES[k % len(_LINES)], label=f"mean{name}")
     if data is not None and getattr(data, "truth", None) is not None:
         ax.plot(grid, np.ravel(data.truth(grid[:, None])), color=INK, ls=(0, (4, 2)), lw=1.1, label="truth")
     target = y.reshape(len(y), -1)
     for k in range(target.shape[1]):
-        ax.plot(X[:, 0], target[:, k], MARKERS[k], color=INK, ms=3.2, alpha=0.7, label="data" if not k else None)
+        name = f" {problem.target_names[k]}" if target.shape[1] > 1 else ""
+        marker = MARKERS[k % len(MARKERS)]
+        ax.plot(X[:, 0], target[:, k], marker, color=INK, ms=3.2, alpha=0.7, ls="", label=f"data{name}")
     low, high = target.min(), target.max()
-    ax.set_ylim(low - 0.35 * (high - low), high + 0.35 * (high - low))
+    below = 0.35 if problem.net.loss.task != "count" else 0.05
+    ax.set_ylim(low - below * (high - low), high + 0.35 * (high - low))
     ax.set_xlabel(problem.feature_names[0])
-    ax.set_ylabel(problem.target_names[0])
+    ax.set_ylabel(problem.target_names[0] if target.shape[1] == 1 else "targets")
 
 
 def _probability(ax, fit, problem, data, prob):
     X, y = _original(problem)
     grid = _grid(X[:, 0])
     p = predict(fit, grid[:, None])["probability"].to_numpy()
-    shown = range(1, 2) if p.shape[1] == 2 else range(p.shape[1])
-    for k in shown:
-        ax.plot(grid, p[:, k], color=COLOURS[kind_of(fit)], ls=("-", "--", ":", "-.")[k % 4], lw=1.8)
-        ax.annotate(f"p({problem.class_names[k]})", (grid[-1], p[-1, k]), fontsize=8, ha="right", va="bottom")
-    ax.plot(X[:, 0], y / max(1, y.max()), "|", color=INK, ms=9)
+    shown = [1] if p.shape[1] == 2 else range(p.shape[1])
+    for i, k in enumerate(shown):
+        look = {"color": COLOURS[kind_of(fit)], "ls": _LINES[i % len(_LINES)], "lw": 1.8}
+        ax.plot(grid, p[:, k], **look, label=f"p({problem.class_names[k]})")
+    ax.plot(X[:, 0], y / max(1, y.max()), "|", color=INK, ms=9, label="data, a row for each class")
     ax.set_ylim(-0.05, 1.05)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel("probability")
@@ -144,7 +151,8 @@ def _surface(ax, fit, problem, data, prob):
         ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
     for k in np.unique(y):
         rows = y == k
-        ax.plot(*X[rows].T, MARKERS[k], ms=3.5, mec=INK, mew=0.6, mfc="white" if k == 0 else GREY, ls="")
+        look = {"mec": INK, "mew": 0.6, "mfc": ("white", GREY, INK)[k % 3], "ms": 3.5, "ls": ""}
+        ax.plot(*X[rows].T, MARKERS[k % len(MARKERS)], **look, label=problem.class_names[k])
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.feature_names[1])
 
@@ -169,7 +177,7 @@ def _against_observed(ax, fit, problem, data, prob):
         ax.plot(
             mean,
             y[:, k],
-            MARKERS[k],
+            MARKERS[k % len(MARKERS)],
             color=colour,
             ms=3.5,
             mec="white",
@@ -181,7 +189,7 @@ def _against_observed(ax, fit, problem, data, prob):
     rmse = np.sqrt(np.mean((p["mean"].to_numpy() - y) ** 2))
     ax.annotate(f"{which} RMSE {rmse:.3g}", (0.98, 0.02), xycoords="axes fraction", fontsize=8, ha="right")
     ax.set_xlabel("predicted mean")
-    ax.set_ylabel(f"observed {problem.target_names[0]}")
+    ax.set_ylabel(f"observed {problem.target_names[0] if y.shape[1] == 1 else 'targets'}")
 
 
 def _sorted_labels(ax, fit, problem, data, prob):

@@ -63,6 +63,11 @@ def plot_optima(fit):
                 text = words if done else f"{words}, not converged"
                 left.plot(rank[rows], height[order][rows], marker, mfc=face, mec=INK, mew=0.6, ms=6, ls="", label=text)
     left.set(xlabel="start, best first", ylabel=label, title=f"{len(order)} starts")
+    left.ticklabel_format(axis="y", useOffset=False)
+    shown = height[np.isfinite(height)]
+    if np.ptp(shown) < 0.1:
+        # All at one height: not a picture of rounding errors.
+        left.set_ylim(shown.mean() - 0.5, shown.mean() + 0.5)
     left.legend(fontsize=7, frameon=False, loc="lower left")
 
     params = params_of(fit, group="optima", batch=("start",))

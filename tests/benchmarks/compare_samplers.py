@@ -47,7 +47,7 @@ METRICS = {
 }
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = "os^DvP"
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 200)
 
 
 def sound(run, metric="ess_per_second"):
@@ -266,7 +266,7 @@ def show(rows):
             row["note"],
         )
         last = row["posterior"]
-    Console(width=None if console.is_terminal else 200).print(table)
+    console.print(table)
 
 
 def draw(rows, path):

@@ -1,0 +1,303 @@
+"""Pictures of fits, optima and traces: every kind of data is drawn, and what is drawn is what was computed."""
+
+import re
+from dataclasses import replace
+
+import arviz as az
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from numpy.testing import assert_allclose
+
+import bayesnn as bnn
+from bayesnn.errors import SpecError
+from bayesnn.tree import prepare
+from tests.conftest import X5, Y5, random_params, tree_of
+
+
+def drawn(net, X, y=None, *, draws=(2, 20), scaling=None, kind="posterior", seed=0):
+    """A fit with given draws: nothing is compiled."""
+    params = random_params(prepare(net, X, y, scaling=scaling), draws, seed=seed, scale=0.5)
+    return tree_of(net, X, y, params, scaling=scaling, kind=kind)
+
+
+def pair(net, X, y=None, **kwargs):
+    return drawn(net, X, y, draws=(1, 1), kind="map", **kwargs), drawn(net, X, y, **kwargs)
+
+
+def line_of(ax, label):
+    """The line with a label, which there must be exactly once."""
+    (line,) = [line for line in ax.get_lines() if line.get_label() == label]
+    return line
+
+
+def bands(ax):
+    return [c for c in ax.collections if isinstance(c, PolyCollection)]
+
+
+def texts(ax):
+    return [t.get_text() for t in ax.texts]
+
+
+def legend(axes):
+    return [t.get_text() for t in axes[0].figure.legends[0].get_texts()]
+
+
+def render(axes):
+    np.ravel(axes)[0].figure.canvas.draw()
+
+
+# Fits side by side
+
+
+def test_curves_and_bands_are_the_predictions_in_the_users_units(sine):
+    net = bnn.MLP(hidden=(2,))
+    X, y = 100 + 10 * sine.X, -50 + 3 * np.asarray(sine.y)
+    point, post = pair(net, X, y, scaling="standard")
+    axes = bnn.plot_fits(point, post, prob=0.8)
+    assert axes.shape == (2,)
+    assert all(isinstance(ax, Axes) for ax in axes)
+    assert [ax.get_title() for ax in axes] == ["MAP", "posterior"]
+    for ax, fit, n_bands in ((axes[0], point, 1), (axes[1], post, 2)):
+        grid, mean = line_of(ax, "mean").get_data()
+        p = bnn.predict(fit, grid[:, None], prob=0.8)
+        assert_allclose(mean, p["mean"][:, 0], rtol=1e-12)
+        assert grid[0] < X.min() < X.max() < grid[-1]
+        assert len(bands(ax)) == n_bands, "a point estimate is certain of its function"
+        corners = bands(ax)[0].get_paths()[0].vertices[:, 1]
+        assert corners.min() == pytest.approx(p.lower.min().item())
+        assert corners.max() == pytest.approx(p.upper.max().item())
+        shown = np.column_stack(line_of(ax, "data").get_data())
+        assert_allclose(shown, np.column_stack([X, y]), rtol=1e-12)
+    assert legend(axes) == ["80% of new y", "80% of the function", "mean", "data"]
+    assert axes[0].get_xlabel() == "x1"
+    assert axes[0].get_ylabel() == "target"
+    assert axes[1].get_ylabel() == ""
+    render(axes)
+
+
+def test_the_truth_is_drawn_where_it_is_known(sine, sine_mle, sine_map, sine_post):
+    axes = bnn.plot_fits(sine_mle, sine_map, sine_post, data=sine)
+    assert [ax.get_title() for ax in axes] == ["MLE", "MAP", "posterior"]
+    for ax in axes:
+        x, truth = line_of(ax, "truth").get_data()
+        assert_allclose(truth, np.sin(x + 1.2), rtol=1e-12)
+        assert_allclose(x, sine.X_new[:, 0], rtol=1e-12)
+    assert "truth" not in legend(bnn.plot_fits(sine_map))
+    render(axes)
+
+
+def test_several_targets_and_counts():
+    Y = np.column_stack([Y5, X5**2])
+    axes = bnn.plot_fits(*pair(bnn.MLP(hidden=()), X5, Y))
+    assert line_of(axes[0], "mean target_0").get_linestyle() != line_of(axes[0], "mean target_1").get_linestyle()
+    assert_allclose(line_of(axes[0], "data target_1").get_ydata(), X5**2)
+    assert axes[0].get_ylabel() == "targets"
+    axes = bnn.plot_fits(*pair(bnn.MLP(hidden=(), loss="poisson"), X5, [0, 1, 1, 3, 6]))
+    assert axes[0].get_ylabel() == "target", "the mean is shown, not the output, which is its logarithm"
+    assert axes[0].get_ylim()[0] > -1
+    axes = bnn.plot_fits(*pair(bnn.MLP(hidden=(), loss="gaussian_nll"), X5, Y5))
+    assert axes[0].get_ylabel() == "target"
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "curves"),
+    [
+        ("binary_cross_entropy", [0, 1, 0, 1, 1], ["p(1)"]),
+        ("cross_entropy", [0, 1, 2, 1, 2], ["p(0)", "p(1)", "p(2)"]),
+        ("ordinal", [0, 1, 2, 1, 2], ["p(0)", "p(1)", "p(2)"]),
+    ],
+)
+def test_one_input_and_labels_show_probabilities(loss, y, curves):
+    fits = pair(bnn.MLP(hidden=(2,), loss=loss), X5, y)
+    axes = bnn.plot_fits(*fits)
+    for ax, fit in zip(axes, fits, strict=True):
+        for name in curves:
+            x, p = line_of(ax, name).get_data()
+            expected = bnn.predict(fit, x[:, None])["probability"].sel({"class": name[2:-1]})
+            assert_allclose(p, expected, rtol=1e-12)
+    assert legend(axes) == [*curves, "data, a row for each class"]
+    if loss == "binary_cross_entropy":
+        assert line_of(axes[0], "p(1)").get_linestyle() == "-"
+    render(axes)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_two_inputs_and_labels_show_a_surface(classes):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), np.arange(30) % classes
+    loss = "binary_cross_entropy" if classes == 2 else "cross_entropy"
+    axes = bnn.plot_fits(*pair(bnn.MLP(hidden=(2,), loss=loss), X, y))
+    for ax in axes:
+        assert len(ax.collections) == 2, "the shades and the border"
+        for k in range(classes):
+            assert_allclose(np.column_stack(line_of(ax, str(k)).get_data()), X[y == k])
+    assert legend(axes) == [str(k) for k in range(classes)]
+    bars = [ax for ax in axes[0].figure.axes if ax not in list(axes)]
+    assert [bar.get_ylabel() for bar in bars] == ["p(1)" if classes == 2 else "largest probability"]
+    assert axes[0].get_xlabel() == "x1"
+    assert axes[0].get_ylabel() == "x2"
+    render(axes)
+
+
+def test_many_inputs_show_held_out_rows_against_what_was_observed():
+    data = bnn.load_data("diabetes", random_seed=1)
+    fits = pair(bnn.MLP(hidden=(3,)), data)
+    axes = bnn.plot_fits(*fits, data=data)
+    for ax, fit in zip(axes, fits, strict=True):
+        mean, observed = line_of(ax, "held-out row").get_data()
+        assert_allclose(observed, data.y_test)
+        assert_allclose(mean, bnn.predict(fit, data.X_test)["mean"][:, 0], rtol=1e-12)
+        (text,) = texts(ax)
+        rmse = bnn.score(fit, data.X_test, data.y_test)["rmse"]
+        assert float(re.fullmatch(r"held-out RMSE (\S+)", text)[1]) == pytest.approx(rmse, rel=5e-3)
+    assert axes[0].get_ylabel() == "observed disease progression"
+    assert texts(bnn.plot_fits(fits[0])[0])[0].startswith("training RMSE")
+    render(axes)
+
+
+def test_many_inputs_and_classes_show_the_probability_of_the_truth():
+    data = bnn.load_data("iris", random_seed=1)
+    fits = pair(bnn.MLP(hidden=(2,), loss="cross_entropy"), data)
+    axes = bnn.plot_fits(*fits, data=data)
+    for ax, fit in zip(axes, fits, strict=True):
+        found = bnn.predict(fit, data.X_test)["probability"].to_numpy()[np.arange(30), data.y_test]
+        shown = np.concatenate([line_of(ax, name).get_ydata() for name in data.class_names])
+        assert_allclose(np.sort(shown), np.sort(found), rtol=1e-12)
+        accuracy = bnn.score(fit, data.X_test, data.y_test)["accuracy"]
+        assert texts(ax) == [f"accuracy {accuracy:.3f}"]
+    assert legend(axes) == list(data.class_names)
+    render(axes)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("coin", "binary_cross_entropy"), ("three_points", "squared_error")])
+def test_data_without_features_are_drawn_too(name, loss):
+    data = bnn.load_data(name)
+    fits = pair(bnn.MLP(hidden=(), loss=loss), data)
+    render(bnn.plot_fits(*fits, data=data))
+    render(bnn.plot_traces(fits[1]))
+
+
+def test_a_fit_that_does_not_exist_says_so(sine_map):
+    ghost = sine_map.copy()
+    ghost.attrs["bayesnn_exists"] = 0
+    assert bnn.plot_fits(ghost)[0].get_title() == "MAP does not exist: last iterate"
+
+
+def test_no_fits_are_no_picture():
+    with pytest.raises(SpecError, match="no fits"):
+        bnn.plot_fits()
+
+
+# Where the starts ended
+
+
+def test_optima_show_every_start_and_its_function(sine, sine_net, sine_map):
+    left, right = bnn.plot_optima(sine_map)
+    joint = np.sort(sine_map.optima.log_likelihood + sine_map.optima.log_prior)[::-1]
+    shown = np.concatenate([line.get_ydata() for line in left.get_lines()])
+    assert_allclose(np.sort(shown)[::-1], joint, rtol=1e-12)
+    assert left.get_title() == "20 starts"
+    assert left.get_ylabel() == "log-likelihood + log-prior"
+    assert len(right.get_lines()) == 20
+    near = int((joint >= joint[0] - 1e-3 * abs(joint[0])).sum())
+    assert right.get_title() == f"{near} of 20 share the best curve"
+    best = right.get_lines()[-1]
+    params = {k: v.to_numpy()[0, 0] for k, v in sine_map.posterior.data_vars.items()}
+    assert_allclose(best.get_ydata(), sine_net.forward(params, best.get_xdata()[:, None])[:, 0], atol=1e-5)
+    render(left)
+
+
+def test_optima_at_one_height_are_no_picture_of_rounding_errors(sine_map):
+    together = sine_map.isel(start=[sine_map.optima.attrs["best"]] * 3)
+    left, _ = bnn.plot_optima(together)
+    assert np.ptp(left.get_ylim()) >= 0.5
+    render(left)
+    assert left.yaxis.get_offset_text().get_text() == ""
+
+
+def test_optima_tell_maxima_from_saddles_and_from_starts_that_did_not_converge(sine_mle):
+    mixed = sine_mle.copy()
+    signature, converged = np.full(20, "minimum", dtype="<U7"), np.ones(20, dtype=bool)
+    signature[:2], converged[1:4] = "saddle", False
+    mixed["optima"]["signature"], mixed["optima"]["converged"] = ("start", signature), ("start", converged)
+    left, _ = bnn.plot_optima(mixed)
+    found = {line.get_label(): line.get_xdata().size for line in left.get_lines()}
+    assert sorted(found.values()) == [1, 1, 2, 16]
+    assert {"saddle", "saddle, not converged"} <= set(found)
+    assert left.get_ylabel() == "log-likelihood"
+    looks = {(line.get_marker(), line.get_markerfacecolor()) for line in left.get_lines()}
+    assert len(looks) == 4
+
+
+def test_optima_of_many_inputs_are_fitted_values():
+    data = bnn.load_data("diabetes", random_seed=1)
+    tree = bnn.fit_map(bnn.MLP(hidden=(), noise=0.7), data, restarts=2, random_seed=1, progressbar=False)
+    _, right = bnn.plot_optima(tree)
+    f = right.get_lines()[-1].get_ydata()
+    assert f.size == len(data.X)
+    assert (np.diff(f) >= -1e-9).all(), "ordered by the best fit"
+    assert "training row" in right.get_xlabel()
+
+
+def test_a_posterior_has_no_optima(sine_post):
+    with pytest.raises(SpecError, match="fit_mle and fit_map"):
+        bnn.plot_optima(sine_post)
+
+
+# Traces
+
+
+def test_traces_show_the_draws_and_their_rhat(sine_net, sine_post):
+    axes = bnn.plot_traces(sine_post, weights=2, inputs=1)
+    assert axes.shape == (3, 2)
+    w = sine_post.posterior.W1.to_numpy()
+    for row in range(2):
+        ax = axes[row, 0]
+        assert_allclose([line.get_ydata() for line in ax.get_lines()], w[:, :, 0, row])
+        assert ax.get_title(loc="left") == f"W1, unit {row + 1}    R-hat {float(az.rhat(w[:, :, 0, row])):.2f}"
+        assert len(axes[row, 1].get_lines()) == 4
+    title = axes[2, 0].get_title(loc="left")
+    i = int(re.match(r"f at training row (\d+)", title)[1]) - 1
+    params = {k: v.to_numpy() for k, v in sine_post.posterior.data_vars.items()}
+    f = sine_net.forward(params, sine_post.constant_data.X.to_numpy()[[i]])[:, :, 0, 0]
+    assert_allclose([line.get_ydata() for line in axes[2, 0].get_lines()], f)
+    render(axes)
+
+
+def test_densities_of_the_traces_integrate_to_one(node_post):
+    axes = bnn.plot_traces(node_post)
+    for line in axes[0, 1].get_lines():
+        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1, abs=0.02)
+
+
+def test_traces_of_one_chain_of_noise_and_of_constant_draws():
+    net = bnn.MLP(hidden=(1,))
+    axes = bnn.plot_traces(drawn(net, X5, Y5, draws=(1, 30)))
+    assert [ax.get_title(loc="left").split("    ")[0] for ax in axes[:2, 0]] == ["W1, unit 1", "noise"]
+    assert "nan" in axes[0, 0].get_title(loc="left"), "one chain has no R-hat"
+    still = {k: np.ones_like(v) for k, v in random_params(prepare(net, X5, Y5), (2, 10), seed=0).items()}
+    render(bnn.plot_traces(tree_of(net, X5, Y5, still)))
+
+
+def test_traces_need_draws(sine_map):
+    with pytest.raises(SpecError, match="fit_posterior"):
+        bnn.plot_traces(sine_map)
+
+
+def test_colours_can_be_told_apart_by_everyone():
+    from bayesnn.plots.style import CHAINS, COLOURS, NAMES
+
+    # Okabe and Ito's palette.
+    known = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    assert set(COLOURS.values()) <= known
+    assert set(CHAINS) == known
+    assert len(set(COLOURS.values())) == len(NAMES) == 3
+
+
+def test_pictures_do_not_change_the_fit(sine, sine_map):
+    before = sine_map.copy(deep=True)
+    bnn.plot_fits(sine_map, data=replace(sine, truth=None))
+    bnn.plot_optima(sine_map)
+    assert before.identical(sine_map)
