@@ -6,6 +6,7 @@ from dataclasses import replace
 import arviz as az
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from numpy.testing import assert_allclose
@@ -221,7 +222,8 @@ def test_optima_tell_maxima_from_saddles_and_from_starts_that_did_not_converge(s
     mixed = sine_mle.copy()
     signature, converged = np.full(20, "minimum", dtype="<U7"), np.ones(20, dtype=bool)
     signature[:2], converged[1:4] = "saddle", False
-    mixed["optima"]["signature"], mixed["optima"]["converged"] = ("start", signature), ("start", converged)
+    audit = {"signature": ("start", signature), "converged": ("start", converged)}
+    mixed["optima"] = xr.DataTree(sine_mle.optima.to_dataset().assign(audit))
     left, _ = bnn.plot_optima(mixed)
     found = {line.get_label(): line.get_xdata().size for line in left.get_lines()}
     assert sorted(found.values()) == [1, 1, 2, 16]
@@ -259,10 +261,12 @@ def test_traces_show_the_draws_and_their_rhat(sine_net, sine_post):
         assert ax.get_title(loc="left") == f"W1, unit {row + 1}    R-hat {float(az.rhat(w[:, :, 0, row])):.2f}"
         assert len(axes[row, 1].get_lines()) == 4
     title = axes[2, 0].get_title(loc="left")
-    i = int(re.match(r"f at training row (\d+)", title)[1]) - 1
+    x = sine_post.constant_data.X.to_numpy()
+    i = np.argmin(np.abs(x[:, 0] - float(re.match(r"f at x1 = (\S+)", title)[1])))
     params = {k: v.to_numpy() for k, v in sine_post.posterior.data_vars.items()}
-    f = sine_net.forward(params, sine_post.constant_data.X.to_numpy()[[i]])[:, :, 0, 0]
+    f = sine_net.forward(params, x[[i]])[:, :, 0, 0]
     assert_allclose([line.get_ydata() for line in axes[2, 0].get_lines()], f)
+    assert title.endswith(f"R-hat {float(az.rhat(f)):.2f}")
     render(axes)
 
 

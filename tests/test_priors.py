@@ -471,7 +471,9 @@ FRAMEWORKS = [
 ]
 
 
-@pytest.mark.parametrize(("library", "objective", "prior"), FRAMEWORKS, ids=str)
+@pytest.mark.parametrize(
+    ("library", "objective", "prior"), FRAMEWORKS, ids=lambda v: getattr(v, "__name__", None) or str(v)
+)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("loss", list(PER_ELEMENT))
 def test_framework_objective_is_a_multiple_of_minus_log_posterior(library, objective, prior, reduction, loss):

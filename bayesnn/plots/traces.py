@@ -67,7 +67,8 @@ def plot_traces(post, *, weights=3, inputs=2):
             if np.ptp(values) > 0:
                 grid = np.linspace(draws.min(), draws.max(), 200)
                 right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2, label=f"chain {chain}")
-        rhat = float(az.rhat(draws)) if draws.shape[0] > 1 and draws.shape[1] > 3 else np.nan
+        with np.errstate(divide="ignore", invalid="ignore"):  # draws that never move have none
+            rhat = float(az.rhat(draws)) if draws.shape[0] > 1 and draws.shape[1] > 3 else np.nan
         left.set_title(f"{name}    R-hat {rhat:.2f}", loc="left", fontsize=10)
         right.set_yticks([])
         right.set_xlabel("")
