@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, PoissonRegressor, Ridge
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
@@ -140,6 +140,19 @@ def test_learned_scale_of_the_median_is_the_mean_absolute_residual(data):
     oracle = sm.QuantReg(data["number"], data["design"]).fit(q=0.5, p_tol=1e-10, max_iter=5000)
     assert_allclose(coefficients(tree), oracle.params, atol=1e-4)
     assert tree.posterior.noise.item() == pytest.approx(np.abs(oracle.resid).mean(), rel=1e-5)
+
+
+def test_absolute_error_under_a_laplace_prior_is_a_linear_programme(data):
+    noise, scale = 0.5, 0.1
+    net = linear("absolute_error", noise=noise, prior=bnn.Laplace(scale))
+    tree = fit(bnn.fit_map, net, data["X"], data["number"])
+    # Weights and residuals as differences of positive parts.
+    A, k = data["design"], P + 1
+    above = np.hstack([np.vstack([A, -A]), np.vstack([-A, A]), -np.vstack([np.eye(N)] * 2)])
+    costs = np.r_[np.full(2 * k, 1 / scale), np.full(N, 1 / noise)]
+    exact = linprog(costs, A_ub=above, b_ub=np.r_[data["number"], -data["number"]])
+    assert_allclose(coefficients(tree), exact.x[:k] - exact.x[k : 2 * k], atol=1e-5)
+    assert ((coefficients(tree) == 0) == (np.abs(exact.x[:k] - exact.x[k : 2 * k]) < 1e-9)).all()
 
 
 def huber(u, delta):

@@ -384,3 +384,12 @@ def test_stabiliser_of_twins_and_dead_units():
     almost = {k: v + 1e-8 * np.arange(4.0).reshape(v.shape) for k, v in twins.items()}
     assert stabiliser_order(almost, net) == 1
     assert stabiliser_order(almost, net, tolerance=1e-6) == 4
+
+
+def test_wide_priors_give_neals_data_several_functional_modes():
+    data = bnn.load_data("neal", random_seed=1)
+    wide = bnn.MLP(hidden=(8,), noise=0.1, prior=bnn.Normal(3.0))
+    found = bnn.count_modes(bnn.fit_map(wide, data, restarts=40, random_seed=1, progressbar=False))
+    assert found.n_functions > 1
+    narrow = bnn.MLP(hidden=(8,), noise=0.1, prior=bnn.Normal(1.0))
+    assert bnn.count_modes(bnn.fit_map(narrow, data, restarts=10, random_seed=1, progressbar=False)).n_functions == 1

@@ -233,7 +233,8 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         optima[name] = ("start", value)
     optima.attrs["best"] = best
     groups["optima"] = optima
-    groups["standard_error"] = _standard_errors(problem, objective, ends[best], kinks, existence)
+    regular = existence.exists is not False and audit["converged"][best] and audit["signature"][best] != "kink"
+    groups["standard_error"] = _standard_errors(problem, objective, ends[best], kinks, regular)
     return make_tree(
         kind,
         problem,
@@ -420,26 +421,39 @@ def climb(objective, start, *, kinks, smooth, maxiter):
         result = minimize(split, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         x = result.x[:size].copy()
         x[sharp] -= result.x[size:]
-        return _newton(objective, x, kinks), result.nit, result.success
+        if smooth:
+            return _newton(objective, x, kinks), result.nit, result.success
+        x, more, settled = _restart(objective, x, options)
+        return _settle(objective, x, kinks), result.nit + more, settled
 
 
 def _restart(objective, x, options):
     """Search on from a kink, where L-BFGS stops early, until a restart brings nothing."""
     from scipy.optimize import minimize
 
-    value, iterations = objective(x)[0], 0
-    for _ in range(20):
+    value, iterations, idle = objective(x)[0], 0, 0
+    for attempt in range(30):
         result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
         if objective.size <= 12:
-            simplex = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
-            result = minimize(lambda x: objective(x)[0], result.x, method="Nelder-Mead", options=simplex)
+            # A simplex can collapse beside the optimum: three sizes must fail before it counts as found.
+            corners = np.vstack([np.zeros(objective.size), 0.1 ** (1 + attempt % 3) * np.eye(objective.size)])
+            limits = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
+            limits["initial_simplex"] = result.x + corners
+            result = minimize(lambda x: objective(x)[0], result.x, method="Nelder-Mead", options=limits)
         iterations += result.nit
         gain = value - result.fun
         if gain > 0:
             x, value = result.x, result.fun
-        if gain <= 1e-10 * max(1.0, abs(value)):
+        idle = idle + 1 if gain <= 1e-10 * max(1.0, abs(value)) else 0
+        if idle == (3 if objective.size <= 12 else 1):
             return x, iterations, True
     return x, iterations, False
+
+
+def _settle(objective, x, kinks):
+    """Put weights that an L1 penalty holds near zero at zero, where that is no worse."""
+    rounded = np.where((kinks > 0) & (np.abs(x) < 1e-6), 0.0, x)
+    return rounded if objective(rounded)[0] <= objective(x)[0] else x
 
 
 def _free(x, kinks):
@@ -542,18 +556,18 @@ def _finish(model, objective, best, kinks):
             model=model, initvals=point, jitter=False, progressbar=False, return_inferencedata=True, maxiter=200
         )
     params = {name: found.posterior[name].to_numpy()[0, 0] for name in objective.names}
-    polished = _newton(objective, objective.pack(params), kinks)
+    polished = _settle(objective, _newton(objective, objective.pack(params), kinks), kinks)
     better = polished if objective(polished)[0] < objective(best)[0] else best
     return better, {name: found[name].to_dataset() for name in ("fit", "optimizer_result")}
 
 
-def _standard_errors(problem, objective, x, kinks, existence):
+def _standard_errors(problem, objective, x, kinks, regular):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
     covariance = np.full((objective.size, objective.size), np.nan)
     hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
     definite = False
-    at_optimum = objective.size and existence.exists is not False and _free(x, kinks).all()
-    if at_optimum and problem.net.loss.smooth and np.isfinite(hessian).all():
+    regular = regular and problem.net.loss.smooth and _free(x, kinks).all()
+    if objective.size and regular and np.isfinite(hessian).all():
         eigenvalues = np.linalg.eigvalsh(hessian)
         definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
     if definite:

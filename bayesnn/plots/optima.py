@@ -71,7 +71,7 @@ def plot_optima(fit):
     left.legend(fontsize=7, frameon=False, loc="lower left")
 
     params = params_of(fit, group="optima", batch=("start",))
-    near = height >= np.nanmax(height) - 1e-3 * max(1.0, abs(np.nanmax(height)))
+    near = height >= np.nanmax(height) - 1e-6 * max(1.0, abs(np.nanmax(height)))
     if problem.X.shape[1] == 1:
         X = np.linspace(problem.X.min(), problem.X.max(), 201)[:, None]
         x, xlabel = X[:, 0], problem.feature_names[0]

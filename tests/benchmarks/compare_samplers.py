@@ -109,8 +109,11 @@ def summarise(runs):
                 row[metric] = median(known) if known else None
             row["ratio"] = {metric: ratio(ours, mine, metric) for metric in METRICS}
             row["agrees"] = agrees(done, [run for run in here if run["sampler"] != sampler])
-            if row["sound"] < len(done):
-                row["note"] = f"{len(done) - row['sound']} of {len(done)} runs: R-hat above {RHAT} or ESS below {ESS}"
+            row["microseconds_per_gradient"] = median(1e6 * run["sampling_seconds"] / run["gradients"] for run in done)
+            failed = {f"R-hat > {RHAT}": row["rhat"] > RHAT, f"ESS < {ESS}": min(run["ess"] for run in done) < ESS}
+            row["note"] = "; ".join(
+                [*filter(None, [row["note"]]), *[reason for reason, is_so in failed.items() if is_so]]
+            )
         for metric in METRICS:
             peers = [row for row in block if row["sampler"] in PEERS and row.get(metric) is not None]
             for row in block:
@@ -242,14 +245,14 @@ def show(rows):
         "ours / its",
     ):
         table.add_column(heading, justify="left" if heading in ("posterior", "sampler") else "right")
-    for heading in ("wall s", "ours / its", "within chains: ESS/s", "ours / its"):
+    for heading in ("wall s", "ours / its", "within chains: ESS/s", "ours / its", "us/gradient"):
         table.add_column(heading, justify="right")
     table.add_column("agrees")
     table.add_column("note")
     last = None
     for row in rows:
         if "ess" not in row:
-            table.add_row(row["posterior"], row["sampler"], *[""] * 11, row["note"])
+            table.add_row(row["posterior"], row["sampler"], *[""] * 12, row["note"])
             continue
         cells = [f"{row['sound']}/{row['runs']}", f"{row['rhat']:.3f}"]
         for metric in ("ess_per_second", "ess_per_gradient", "ess_per_wall_second", "within_per_second"):
@@ -262,6 +265,7 @@ def show(rows):
             row["posterior"] if row["posterior"] != last else "",
             row["sampler"],
             *cells,
+            f"{row['microseconds_per_gradient']:.2f}",
             {True: "yes", False: "NO", None: "-"}[row["agrees"]],
             row["note"],
         )
@@ -292,6 +296,7 @@ def draw(rows, path):
             ax.plot(r, y, MARKERS[k % len(MARKERS)], color=colour, markerfacecolor="none" if within else colour, ms=7)
         ax.axvline(1.0, color="#8A8A8A", lw=1, zorder=0)
         ax.set(xscale="log", title=title, xlabel="ours / peer: right of the line ours is better")
+        plain_ticks(ax.xaxis)
         ax.set_yticks(range(len(names)), names)
         ax.set_ylim(-0.5, len(names) - 0.5)
         ax.grid(axis="x", color="#DDDDDD", lw=0.6)
@@ -304,6 +309,16 @@ def draw(rows, path):
     fig.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
     fig.savefig(path, dpi=150)
     plt.close(fig)
+
+
+def plain_ticks(axis):
+    """Label a logarithmic axis 0.5, 1, 2, 5 and so on."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 500 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def main(argv=None):

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 from scipy.special import logsumexp
 
-from tests.benchmarks.compare_samplers import COLOURS, MARKERS, console, machine, run_one, write
+from tests.benchmarks.compare_samplers import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 from tests.benchmarks.posteriors import PUBLISHED, SHARED, posterior
 
 AXES = {
@@ -62,6 +62,9 @@ def _draw_growth(done, path):
                 y = [run[figure] for _, run in runs]
                 ax.plot(x, y, color=COLOURS[k], marker=MARKERS[k], label=name)
             ax.set(yscale="log", xscale="linear" if axis == "depth" else "log", xlabel=axis)
+            plain_ticks(ax.yaxis)
+            if axis != "depth":
+                plain_ticks(ax.xaxis)
             ax.grid(color="#DDDDDD", lw=0.6)
             ax.spines[["top", "right"]].set_visible(False)
         row[0].set_ylabel(label)
