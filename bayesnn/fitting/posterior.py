@@ -212,11 +212,16 @@ def _nutpie(model, sampler, seed, progressbar, options):
 def _pymc(model, sampler, seed, progressbar, options):
     import pymc as pm
 
-    target_accept = options.pop("target_accept")
+    nuts = {"target_accept": options.pop("target_accept")}
+    if sampler == "numpyro":
+        import jax
+
+        # JAX counts its devices once: with fewer of them than chains, the chains run side by side on one.
+        nuts["chain_method"] = "parallel" if jax.local_device_count() >= options["chains"] else "vectorized"
     found = pm.sample(
         model=model,
         nuts_sampler=sampler,
-        nuts={"target_accept": target_accept},
+        nuts=nuts,
         random_seed=seed,
         progressbar=progressbar,
         quiet=not progressbar,
