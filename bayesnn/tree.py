@@ -70,6 +70,10 @@ def _names(X):
     return tuple(str(c) for c in columns) if columns is not None else None
 
 
+def _numbered(n):
+    return tuple(f"x{i + 1}" for i in range(n))
+
+
 def prepare(net, X, y=None, *, scaling=None):
     """Check and scale the data of a fit; nothing is compiled before this has passed.
 
@@ -135,7 +139,7 @@ def prepare(net, X, y=None, *, scaling=None):
         outputs = labels if net.loss.task == "classes" else outputs
     elif target_names is not None and net.loss.task in ("regression", "count"):
         outputs = (*target_names, *outputs[len(target_names) :])
-    names = names or tuple(f"x{i + 1}" for i in range(X.shape[1]))
+    names = names or _numbered(X.shape[1])
     return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
 
 
@@ -329,10 +333,15 @@ def new_inputs(problem, X):
         Data that break a rule, or another number of columns.
     """
     X = X.X if isinstance(X, Dataset) else X
-    names = _names(X)
+    names, p = _names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
-        X = X[list(problem.feature_names)]
-    p = len(problem.feature_names)
+        X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
+    elif names is not None and problem.feature_names != _numbered(p):
+        missing = [name for name in problem.feature_names if name not in names]
+        raise DataError(
+            f"Got a frame with the columns {list(names)}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted, or pass an array with the columns in their order."
+        )
     X = check_X(X, n_features=p, allow_empty_features=p == 0)
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 import bayesnn as bnn
 from bayesnn.errors import (
     ConvergenceWarning,
+    DataError,
     FitError,
     ImproperPriorError,
     NoMAPError,
@@ -23,6 +24,7 @@ from bayesnn.errors import (
 )
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.point import audit_ends, climb
+from bayesnn.fitting.posterior import _complete
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare
 from tests.conftest import X5, X_NODE, Y5, Y_NODE, random_params
@@ -338,7 +340,7 @@ def test_wrong_inputs_are_refused_before_anything_is_compiled(sine):
         fit(bnn.fit_map, LINE, sine, sine.y)
     with pytest.raises(SpecError, match="no y"):
         fit(bnn.fit_map, LINE, X5)
-    with pytest.raises(bnn.errors.DataError, match="rows"):
+    with pytest.raises(DataError, match="rows"):
         fit(bnn.fit_map, LINE, X5, Y5[:4])
 
 
@@ -492,8 +494,27 @@ def test_frames_are_read_by_the_names_of_their_columns():
     swapped = frame[["age", "size"]].assign(more=1.0)
     xr.testing.assert_identical(bnn.predict(tree, swapped), bnn.predict(tree, frame))
     assert not np.allclose(bnn.predict(tree, swapped[["age", "size"]].to_numpy())["mean"], bnn.predict(tree)["mean"])
-    with pytest.raises(bnn.errors.DataError):
-        bnn.predict(tree, frame[["size"]])
+    for wrong in (frame[["size"]], frame.rename(columns={"age": "Age"})):
+        with pytest.raises(DataError, match=r"needs \['age'\] as well"):
+            bnn.predict(tree, wrong)
+
+
+def test_frames_with_numbers_for_names_and_fits_of_arrays():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)))
+    y = frame[0] - 2 * frame[1]
+    named, plain = (fit(bnn.fit_map, LINE, X, y) for X in (frame, frame.to_numpy()))
+    assert_allclose(bnn.predict(named, frame[[1, 0]])["mean"], bnn.predict(named)["mean"])
+    assert_allclose(bnn.predict(plain, frame.rename(columns={0: "a", 1: "b"}))["mean"], bnn.predict(plain)["mean"])
+
+
+def test_an_interrupted_sampler_leaves_the_draws_that_every_chain_has():
+    draws = np.arange(12.0).reshape(2, 6, 1)
+    draws[1, 4:] = np.nan
+    stats_of = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 6), dtype=bool))})
+    with pytest.warns(ConvergenceWarning, match="4 of 6 draws"):
+        params, kept = _complete({"b1": draws}, stats_of, 6)
+    assert_allclose(params["b1"], draws[:, :4])
+    assert kept.sizes["draw"] == 4
 
 
 def test_a_dataset_is_its_arrays_names_and_scaling():
