@@ -89,7 +89,7 @@ def score(fit, X=None, y=None):
         and for densities in the user's units, with its standard error ``lppd_se``; ``calibration_error``. For
         numbers that is the mean distance between nominal and empirical coverage of the central intervals at
         levels .1 to .9, with ``coverage_90`` beside it; for labels the expected calibration error over ten bins
-        of the largest probability, with the Brier score ``brier`` beside it.
+        of the largest probability, with the Brier score ``brier``, summed over all classes, beside it.
 
     Raises
     ------
