@@ -71,8 +71,7 @@ def model_of(problem, *, fused=True, collapse=False):
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
-    from bayesnn.ops.collapsed import CollapsedNormal
-    from bayesnn.ops.mlp import MLPForward, spell_out
+    from bayesnn.ops.mlp import MLPForward, features, spell_out
 
     net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
@@ -94,14 +93,12 @@ def model_of(problem, *, fused=True, collapse=False):
             known = net.noise_prior is None
             args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
         if collapse:
-            # An output layer that is the identity hands on the activations of the last hidden layer.
-            width = pt.eye(weights[-1].shape[1]) if weights else None
-            features = mlp_forward(X, [*weights, width], [*biases, None], net.activation) if weights else X
+            h = features(X, zip(weights, biases, strict=True), net.activation)
+            if net.has_bias(net.n_layers):
+                h = pt.concatenate([h, pt.ones((h.shape[0], 1))], axis=1)
             targets = y if y.ndim == 2 else y[:, None]
             scales = pytensor.shared(output_scales(problem), name="output_scales")
-            collapsed = CollapsedNormal(net.has_bias(net.n_layers))
-            density, *_ = collapsed(features, targets, scales, args["noise"])
-            pm.Potential("y", density)
+            pm.Potential("y", _marginal(h, targets, scales, args["noise"]))
             return model
         if net.loss.task == "ordinal":
             args["cutpoints"] = _cutpoints(problem)
@@ -151,6 +148,17 @@ def output_scales(problem):
     sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)
     bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []
     return np.concatenate([np.full(fan_in, sd), bias])
+
+
+def _marginal(features, Y, scales, noise):
+    """Log density of the targets with the output layer integrated out; the formulas are in `bayesnn.ops.density`."""
+    import pytensor.tensor as pt
+
+    (n, m), variance, P = Y.shape, noise**2, features * scales
+    L = pt.linalg.cholesky(pt.diag(pt.ones_like(scales)) + P.T @ P / variance, lower=True)
+    V = pt.linalg.cho_solve((L, True), P.T @ Y / variance)
+    squares = ((Y - P @ V) ** 2).sum() / variance + (V**2).sum()
+    return -0.5 * (m * (n * pt.log(2 * np.pi * variance) + 2 * pt.log(pt.diag(L)).sum()) + squares)
 
 
 def _cutpoints(problem):

@@ -168,9 +168,7 @@ def log_mean_exp(log_density):
     array (...)
         Natural logarithms of the means.
     """
-    from scipy.special import logsumexp
-
-    return logsumexp(log_density, axis=0) - np.log(len(log_density))
+    return np.logaddexp.reduce(log_density, axis=0) - np.log(len(log_density))
 
 
 def _flat(params):

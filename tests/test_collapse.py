@@ -1,80 +1,119 @@
 """The integrated-out output layer against scipy's normal density, the full model, and quadrature."""
 
 import arviz as az
+import mpmath as mp
 import numpy as np
 import pytensor
-import pytensor.tensor as pt
 import pytest
+from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
-from bayesnn.fitting.collapse import draw_output_layer
+from bayesnn.fitting.collapse import draw_output_layer, solve
+from bayesnn.fitting.density import log_density
 from bayesnn.model import collapsible, model_of, output_scales
-from bayesnn.ops.collapsed import CollapsedNormal, solve
 from bayesnn.tree import params_of, prepare
 from tests.conftest import X5, Y5
 from tests.test_truths import close_to_mean
 
 
-@pytest.fixture(scope="module")
-def density():
-    inputs = pt.dmatrix("features"), pt.dmatrix("Y"), pt.dvector("scales"), pt.dscalar("sigma")
-
-    def compiled(bias, mode):
-        value = CollapsedNormal(bias)(*inputs)[0]
-        return pytensor.function(inputs, [value, *pytensor.grad(value, [inputs[0], inputs[3]])], mode=mode)
-
-    return {bias: [compiled(bias, mode) for mode in ("NUMBA", "FAST_COMPILE")] for bias in (True, False)}
-
-
-def problem(n, h, m, *, bias, rng):
-    scales = rng.uniform(0.5, 2.0, size=h + bias)
-    return rng.normal(size=(n, h)), rng.normal(size=(n, m)), scales, rng.uniform(0.2, 1.0)
+def reference(what, params):
+    """The marginal log density of the targets, and the priors of what is left."""
+    net, scales = what.net, output_scales(what)
+    features = net.features(params, what.X)
+    design = np.column_stack([features, np.ones((len(what.X), len(scales) - features.shape[1]))])
+    noise = params.get("noise", net.noise)
+    covariance = noise**2 * np.eye(len(what.X)) + design * scales**2 @ design.T
+    y = what.y if what.y.ndim == 2 else what.y[:, None]
+    return multivariate_normal(np.zeros(len(y)), covariance).logpdf(y.T).sum() + net.log_prior(params)
 
 
-def reference(features, Y, scales, sigma):
-    design = np.column_stack([features, np.ones((len(Y), len(scales) - features.shape[1]))])
-    covariance = sigma**2 * np.eye(len(Y)) + design * scales**2 @ design.T
-    return multivariate_normal(np.zeros(len(Y)), covariance).logpdf(Y.T).sum()
+def hidden(what, rng, size=0.7):
+    """Random parameters of the hidden layers, and of the noise where it is learned."""
+    shapes = {k: s for k, s in what.shapes.items() if int(k[1:]) < what.net.n_layers}
+    params = {k: size * rng.normal(size=s) for k, s in shapes.items()}
+    return params | ({"noise": np.array(rng.uniform(0.2, 1.0))} if what.net.noise_prior else {})
 
 
-@pytest.mark.parametrize("size", [(1, 1, 1, True), (7, 3, 1, False), (40, 8, 3, True), (203, 17, 2, True)])
-def test_marginal_density_and_slopes(density, size):
-    *shape, bias = size
-    features, Y, scales, sigma = problem(*shape, bias=bias, rng=np.random.default_rng(0))
-    for run in density[bias]:
-        value, by_features, by_sigma = run(features, Y, scales, sigma)
-        assert value == pytest.approx(reference(features, Y, scales, sigma), rel=1e-11)
-        step = 1e-6
-        shift = np.zeros_like(features)
-        shift[-1, -1] = step
-        up, down = (reference(features + s * shift, Y, scales, sigma) for s in (1, -1))
-        assert by_features[-1, -1] == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6)
-        up, down = (reference(features, Y, scales, sigma + s * step) for s in (1, -1))
-        assert by_sigma == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6)
+PRIOR = bnn.Normal(1.3, fan_in=True, bias=bnn.Normal(2.0))
+CASES = [
+    (1, 1, 1, bnn.MLP((1,))),
+    (7, 2, 1, bnn.MLP((3,), bias=False, prior=bnn.Normal(0.7))),
+    (40, 1, 3, bnn.MLP((8,), prior=PRIOR, noise=0.3)),
+    (203, 3, 2, bnn.MLP((5, 17), prior=PRIOR)),
+    (1100, 3, 1, bnn.MLP((4,), "gelu", prior=PRIOR)),
+    (130, 2, 2, bnn.MLP((3, 33), "softplus", noise=0.2)),
+    (203, 4, 2, bnn.MLP((), prior=PRIOR)),
+]
 
 
-def test_compiled_and_reference_agree_where_the_noise_is_small(density):
-    features, Y, scales, _ = problem(50, 4, 1, bias=True, rng=np.random.default_rng(1))
-    exact = features @ np.ones((4, 1)) + 0.3
-    first, second = (run(features, exact + 1e-4 * Y, scales, 1e-4) for run in density[True])
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())
+@pytest.mark.parametrize(("n", "p", "m", "net"), CASES)
+def test_marginal_density_and_slopes(n, p, m, net):
+    rng = np.random.default_rng(0)
+    what = prepare(net, rng.normal(size=(n, p)), np.squeeze(rng.normal(size=(n, m)), axis=1 if m == 1 else ()))
+    density = log_density(what, jacobian=False, collapse=True)
+    params = hidden(what, rng)
+    x = density.pack(params)
+    value, gradient = density(x)
+    assert value == pytest.approx(reference(what, params), rel=1e-11)
+    for j in rng.permutation(len(x))[:12]:
+        step = 1e-5 * np.eye(len(x))[j]
+        up, down = (reference(what, density.unpack(x + s * step)) for s in (1, -1))
+        assert gradient[j] == pytest.approx((up - down) / 2e-5, rel=1e-6, abs=1e-7 * abs(value) + 1e-6)
+    with_jacobian = log_density(what, jacobian=True, collapse=True)(x)[0]
+    assert with_jacobian == pytest.approx(value + np.log(params.get("noise", 1.0)), rel=1e-12)
+
+
+def test_the_marginal_density_stays_exact_where_the_noise_is_small():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(50, 2))
+    params = {"W1": rng.normal(size=(2, 4)), "b1": rng.normal(size=4)}
+    y = np.tanh(X @ params["W1"] + params["b1"]).sum(axis=1) + 0.3 + 1e-4 * rng.normal(size=50)
+    what = prepare(bnn.MLP((4,), noise=1e-4), X, y)
+    density = log_density(what, jacobian=False, collapse=True)
+
+    def exact(W1):
+        with mp.workdps(60):
+            rows = [[mp.tanh(mp.fdot(x, w) + b) for w, b in zip(W1.T, params["b1"], strict=True)] + [1] for x in X]
+            P, Y = mp.matrix(rows), mp.matrix(y.tolist())
+            variance = mp.mpf(1e-4) ** 2
+            A = mp.eye(5) + P.T * P / variance
+            V = mp.lu_solve(A, P.T * Y / variance)
+            R = Y - P * V
+            squares = sum(r**2 for r in R) / variance + sum(v**2 for v in V)
+            return -(50 * mp.log(2 * mp.pi * variance) + mp.log(mp.det(A)) + squares) / 2
+
+    value, gradient = density(density.pack(params))
+    prior = what.net.prior.logp(params)
+    assert value == pytest.approx(float(exact(params["W1"])) + prior, rel=1e-10)
+    step = 1e-12 * np.eye(1, 8, 3).reshape(2, 4)
+    slope = float((exact(params["W1"] + step) - exact(params["W1"] - step)) / mp.mpf(2e-12))
+    assert gradient[3] == pytest.approx(slope - params["W1"][0, 3], rel=1e-3)
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_jax_gives_the_same(bias):
-    pytest.importorskip("jax")
-    features, Y, scales, sigma = problem(20, 3, 2, bias=bias, rng=np.random.default_rng(2))
-    H, s = pt.dmatrix("features"), pt.dscalar("sigma")
-    value = CollapsedNormal(bias)(H, Y, scales, s)[0]
-    run = pytensor.function([H, s], [value, *pytensor.grad(value, [H, s])], mode="JAX")
-    got = run(features, sigma)
-    assert float(got[0]) == pytest.approx(reference(features, Y, scales, sigma), rel=1e-10)
-    shift = 1e-6
-    up, down = (reference(features, Y, scales, sigma + k * shift) for k in (1, -1))
-    assert float(got[2]) == pytest.approx((up - down) / (2 * shift), rel=1e-6)
+def test_the_model_without_its_output_layer_has_the_same_density(bias):
+    rng = np.random.default_rng(2)
+    what = prepare(bnn.MLP((3,), bias=bias, prior=PRIOR), rng.normal(size=(20, 2)), rng.normal(size=(20, 2)))
+    model = model_of(what, collapse=True)
+    density = log_density(what, jacobian=True, collapse=True)
+    params = hidden(what, rng)
+    values = [np.log(params["noise"]) if v.name == "noise_log__" else params[v.name] for v in model.value_vars]
+    expected, gradient = density(density.pack(params))
+    value = model.logp()
+    run = pytensor.function(model.value_vars, [value, *pytensor.grad(value, model.value_vars)], mode="FAST_COMPILE")
+    got, *slopes = run(*values)
+    assert float(got) == pytest.approx(expected, rel=1e-11)
+    assert_allclose(np.concatenate([np.ravel(s) for s in slopes]), gradient, rtol=1e-8, atol=1e-9)
+
+    jax = pytest.importorskip("jax")
+    from pymc.sampling.jax import get_jaxified_logp
+
+    # With negative_logp=False it is the negative that one gets.
+    got, slopes = jax.value_and_grad(get_jaxified_logp(model, negative_logp=False))(values)
+    assert -float(got) == pytest.approx(expected, rel=1e-11)
+    assert_allclose(np.concatenate([-np.ravel(s) for s in slopes]), gradient, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -85,10 +124,8 @@ def test_marginal_times_conditional_is_the_joint_density(prior, bias):
     net = bnn.MLP(hidden=(4, 3), prior=prior, bias=bias)
     what = prepare(net, X, y)
     params = {k: rng.normal(size=s) for k, s in what.shapes.items()} | {"noise": np.array(0.4)}
-    model = model_of(what, collapse=True)
-    values = {v.name: np.asarray(params[v.name.removesuffix("_log__")]) for v in model.value_vars}
-    values["noise_log__"] = np.log(params["noise"])
-    collapsed = float(model.compile_logp(jacobian=False)(values))
+    density = log_density(what, jacobian=False, collapse=True)
+    collapsed, _ = density(density.pack(params))
 
     scales = output_scales(what)
     _, L, V = solve(net.features(params, X), y, scales, params["noise"])

@@ -22,6 +22,7 @@ from bayesnn.errors import (
     SpecError,
     UnknownNameError,
 )
+from bayesnn.fitting.density import ModelDensity, log_density
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.point import audit_ends, climb
 from bayesnn.fitting.posterior import _complete
@@ -41,7 +42,7 @@ def fit(function, net, X, y=None, **kwargs):
 
 def objective_of(net, X, y):
     problem = prepare(net, X, y)
-    return Objective(model_of(problem)), problem
+    return Objective(log_density(problem, jacobian=False)), problem
 
 
 def no_kinks(objective):
@@ -257,12 +258,12 @@ def test_the_objective_is_infinite_where_the_density_underflows():
 
 def test_the_compiled_graph_knows_no_sizes():
     X = np.random.default_rng(0).normal(size=(29, 11))
-    objective, _ = objective_of(bnn.MLP(hidden=(37,), noise=0.3), X, X[:, 0])
-    assert objective.size == 11 * 37 + 37 + 37 + 1
-    sizes = {11, 37, 29, *objective.offsets[1:].tolist()}
+    density = ModelDensity(model_of(prepare(bnn.MLP(hidden=(37,), noise=0.3), X, X[:, 0])), jacobian=True)
+    assert density.size == 11 * 37 + 37 + 37 + 1
+    sizes = {11, 37, 29, *density.offsets[1:].tolist()}
     constants = [
         v.data
-        for node in objective.function.maker.fgraph.apply_nodes
+        for node in density.function.maker.fgraph.apply_nodes
         for v in node.inputs
         if isinstance(v, pytensor.graph.basic.Constant) and isinstance(v.data, np.ndarray | np.number | int)
     ]

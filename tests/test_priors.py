@@ -1,5 +1,6 @@
 """The priors against scipy, quadrature and PyMC; their translations against scikit-learn and plain minimisation."""
 
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -691,3 +692,33 @@ def test_table_says_that_a_learned_noise_is_missing(noise):
 def test_table_refuses_what_no_library_has(loss, prior):
     with pytest.raises(SpecError):
         penalty_table(spec(loss, prior), n=10)
+
+
+@pytest.mark.parametrize("prior", [Normal(0.7), Laplace(1.5), ElasticNet(2.0, 0.4), StudentT(3.0, 0.5)])
+@pytest.mark.parametrize("fan_in", [False, True])
+def test_draws_have_the_density(prior, fan_in):
+    prior = dataclasses.replace(prior, fan_in=fan_in)
+    draws = np.sort(prior.sample(np.random.default_rng(1), (20_000,), kind="weight", fan_in=4))
+    x = np.linspace(-60.0, 60.0, 400_001)
+    density = np.exp(prior.elementwise_logp(x, 0.5 if fan_in else 1.0))
+    below = np.interp(draws, x, np.cumsum(density) * (x[1] - x[0]))
+    # Kolmogorov's distance, whose 99.9% point is 1.95 / sqrt(n).
+    assert np.abs(below - (np.arange(20_000) + 0.5) / 20_000).max() < 1.95 / np.sqrt(20_000)
+    other = np.interp(1.1 * draws, x, np.cumsum(density) * (x[1] - x[0]))
+    assert np.abs(other - (np.arange(20_000) + 0.5) / 20_000).max() > 1.95 / np.sqrt(20_000)
+
+
+def test_a_noise_scale_is_drawn_from_its_density():
+    rng = np.random.default_rng(2)
+    draws = np.array([HalfNormal(2.0).sample(rng) for _ in range(4000)])
+    assert draws.min() > 0
+    assert np.mean(draws**2) == pytest.approx(4.0, rel=0.1)
+
+
+@pytest.mark.parametrize("prior", [Flat(), Hierarchical(1.0)])
+def test_what_cannot_be_drawn_is_refused(prior):
+    with pytest.raises(SpecError, match="nothing to draw"):
+        prior.sample(np.random.default_rng(1), (2,), kind="bias", fan_in=1)
+    if isinstance(prior, Hierarchical):
+        with pytest.raises(SpecError, match="is a parameter"):
+            prior.rates("weight", 1)

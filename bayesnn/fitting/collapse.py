@@ -8,6 +8,37 @@ _CHUNK = 8_000_000
 """Most numbers that the features of one chunk of draws may take: 64 MB."""
 
 
+def solve(features, Y, scales, sigma):
+    """Posterior of the scaled output weights given the features, in NumPy.
+
+    Parameters
+    ----------
+    features : array (..., n, h)
+        Activations of the last hidden layer.
+    Y : array (n, m)
+        Targets.
+    scales : array (k,)
+        Prior standard deviations of the output weights of one target: k is h, or h + 1 with a bias.
+    sigma : array (...,)
+        Noise.
+
+    Returns
+    -------
+    P : array (..., n, k)
+        Features times scales.
+    L : array (..., k, k)
+        Lower Cholesky factor of A.
+    V : array (..., k, m)
+        Mean of the weights, in units of their scales.
+    """
+    ones = np.ones((*features.shape[:-1], len(scales) - features.shape[-1]))
+    P = np.concatenate([features, ones], axis=-1) * scales
+    variance = np.square(np.asarray(sigma))[..., None, None]
+    A = np.eye(len(scales)) + np.swapaxes(P, -1, -2) @ P / variance
+    V = np.linalg.solve(A, np.swapaxes(P, -1, -2) @ Y / variance)
+    return P, np.linalg.cholesky(A), V
+
+
 def draw_output_layer(problem, params, batch, rng):
     """Complete draws of the hidden layers by exact draws of the output layer.
 
@@ -30,8 +61,6 @@ def draw_output_layer(problem, params, batch, rng):
     dict of str to array
         The parameters, with those of the output layer.
     """
-    from bayesnn.ops.collapsed import solve
-
     net, scales = problem.net, output_scales(problem)
     y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
     flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in params.items()}

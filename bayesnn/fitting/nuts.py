@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import numba
 import numpy as np
+from numba import types
 from nutpie import _lib
 from nutpie.sample import CompiledModel
+from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
-from bayesnn.fitting.objective import FlatDensity
+from bayesnn.fitting.density import FusedDensity, Layout
 
 _LOGP = """
 def density(dim, x_, out_, value_, table_):
@@ -44,10 +47,10 @@ def copy(dim, size, x_, out_, table_):
 class FlatModel(CompiledModel):
     """What nutpie samples: one flat vector, ``theta``."""
 
-    density: FlatDensity
+    density: Layout
     callbacks: tuple
     table: np.ndarray
-    data: tuple
+    data: Any
     initial_point: Any
 
     @property
@@ -84,26 +87,39 @@ class FlatModel(CompiledModel):
         return _lib.PySampler.from_pymc(settings, cores, model, progress_type, callback, callback_rate, store)
 
 
-def compile_flat(model):
-    """Compile a PyMC model for nutpie.
+def compile_flat(density):
+    """Make a log density one that nutpie samples.
 
     Parameters
     ----------
-    model : pymc.Model
-        A model of `bayesnn.model.model_of`.
+    density : FusedDensity or ModelDensity
+        With Jacobians; its `prior_draw` is where a chain starts.
 
     Returns
     -------
     FlatModel
-        For `nutpie.sample`. Chains start from draws from the prior.
+        For `nutpie.sample`.
     """
-    import numba
-    from numba import types
-    from nutpie.compile_pymc import address_as_void_pointer
-    from pymc.initial_point import make_initial_point_fn
-    from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+    if isinstance(density, FusedDensity):
+        logp, table, kept = density.density.callback, density.density.table, density
+    else:
+        logp, table, kept = _callback_of(density)
+    doubles, size = types.CPointer(types.float64), types.uint64
+    copy = _c_function(_COPY, "copy", (size, size, doubles, doubles, types.voidptr), {}, "")
+    return FlatModel(
+        dims={"theta": ("element",)},
+        density=density,
+        callbacks=(logp, copy),
+        table=table,
+        data=kept,
+        initial_point=density.prior_draw,
+    )
 
-    density = FlatDensity(model, sign=1, jacobian=True)
+
+def _callback_of(density):
+    """C function of a PyMC model's density, the table of addresses that it reads, and the arrays that these are of."""
+    from nutpie.compile_pymc import address_as_void_pointer
+
     inner = density.function.vm.jit_fn
     data = tuple(np.array(s.get_value(), order="C") for s in density.function.get_shared())
     table, arguments = [], ""
@@ -113,37 +129,17 @@ def compile_flat(model):
         shape = "".join(f"table[{at + 1 + k}]," for k in range(array.ndim))
         arguments += f", carray(address_as_void_pointer(table[{at}]), ({shape}), np.{array.dtype})"
     table = np.array([*table, 0], dtype=np.int64)
-
-    def callback(source, name, result, arguments, key):
-        env = {
-            "__name__": __name__,
-            "np": np,
-            "carray": numba.carray,
-            "address_as_void_pointer": address_as_void_pointer,
-            "inner": inner,
-        }
-        key = sha256((__name__ + source + key).encode()).hexdigest() if key is not None else None
-        function = compile_numba_function_src(source, name, env, cache_key=key)
-        return numba.cfunc(result(*arguments), cache=key is not None)(function)
-
-    doubles, size = types.CPointer(types.float64), types.uint64
-    key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
+    doubles = types.CPointer(types.float64)
     source = _LOGP.format(size=len(table), arguments=arguments)
-    logp = callback(source, "density", types.int64, (size, doubles, doubles, doubles, types.voidptr), key)
-    copy = callback(_COPY, "copy", types.int64, (size, size, doubles, doubles, types.voidptr), "")
+    names = {"address_as_void_pointer": address_as_void_pointer, "inner": inner}
+    signature = (types.uint64, doubles, doubles, doubles, types.voidptr)
+    key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
+    return _c_function(source, "density", signature, names, key), table, data
 
-    start = make_initial_point_fn(model=model, default_strategy="prior", jitter_rvs=set(), return_transformed=True)
-    order = [v.name for v in model.value_vars]
 
-    def initial_point(seed):
-        point = start(seed)
-        return np.concatenate([np.ravel(point[name]) for name in order]).astype(np.float64)
-
-    return FlatModel(
-        dims={"theta": ("element",)},
-        density=density,
-        callbacks=(logp, copy),
-        table=table,
-        data=data,
-        initial_point=initial_point,
-    )
+def _c_function(source, name, signature, names, key):
+    """Compile source to a C function that returns an integer; with a key it is kept on disk."""
+    names = {"__name__": __name__, "np": np, "carray": numba.carray, **names}
+    key = sha256((__name__ + source + key).encode()).hexdigest() if key is not None else None
+    function = compile_numba_function_src(source, name, names, cache_key=key)
+    return numba.cfunc(types.int64(*signature), cache=key is not None)(function)

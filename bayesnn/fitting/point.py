@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError, SpecError
+from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import evidence_of, existence_of
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar
@@ -181,8 +182,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         raise _missing(kind, existence)
 
     announce("Compiling the gradient; the first time on a machine this takes up to a minute.", show=progressbar)
-    model = model_of(free)
-    objective = Objective(model)
+    objective = Objective(log_density(free, jacobian=False))
     rng = np.random.default_rng(random_seed)
     first = starts(free, objective, int(restarts), rng)
     ends = np.empty_like(first)
@@ -215,7 +215,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
 
     groups = {}
     if existence.exists is not False:
-        ends[best], groups = _finish(model, objective, ends[best], kinks)
+        ends[best], groups = _finish(free, objective, ends[best], kinks)
         (values[best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
         for name in audit if audit["signature"][best] != "kink" else ("gradient_norm",):
             audit[name][best] = audit_best[name][0]
@@ -348,7 +348,7 @@ def _kinks(problem, objective):
         if name[0] in "Wb":
             kind = "weight" if name[0] == "W" else "bias"
             fan_in = problem.shapes[f"W{name[1:]}"][0]
-            kinks[objective.offsets[i] : objective.offsets[i + 1]] = problem.net.prior.kink(kind, fan_in)
+            kinks[objective.offsets[i] : objective.offsets[i + 1]] = problem.net.prior.rates(kind, fan_in)[0]
     return kinks
 
 
@@ -542,7 +542,7 @@ def audit_ends(objective, ends, *, kinks):
     return values, audit
 
 
-def _finish(model, objective, best, kinks):
+def _finish(problem, objective, best, kinks):
     """Hand the best end point to `pm.find_MAP`; keep whichever point is higher, and PyMC's own record."""
     import pymc as pm
 
@@ -553,7 +553,12 @@ def _finish(model, objective, best, kinks):
         # Convergence is judged by our own audit, from the gradient and the Hessian.
         warnings.simplefilter("ignore")
         found = pm.find_MAP(
-            model=model, initvals=point, jitter=False, progressbar=False, return_inferencedata=True, maxiter=200
+            model=model_of(problem),
+            initvals=point,
+            jitter=False,
+            progressbar=False,
+            return_inferencedata=True,
+            maxiter=200,
         )
     params = {name: found.posterior[name].to_numpy()[0, 0] for name in objective.names}
     polished = _settle(objective, _newton(objective, objective.pack(params), kinks), kinks)

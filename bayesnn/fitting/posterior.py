@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
+from bayesnn.fitting.density import log_density
 from bayesnn.fitting.progress import announce
 from bayesnn.model import collapsible, model_of
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
@@ -132,10 +133,9 @@ def fit_posterior(
     rng = np.random.default_rng(random_seed)
     seed = int(rng.integers(2**31))
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "target_accept": target_accept}
-    model = model_of(problem, collapse=collapse)
-    if model.free_RVs:
+    if net.hidden or net.noise_prior is not None or not collapse:
         run = _nutpie if sampler == "nutpie" else _pymc
-        params, stats = _complete(*run(model, sampler, seed, progressbar, options), draws)
+        params, stats = _complete(*run(problem, collapse, sampler, seed, progressbar, options), draws)
     else:
         # Nothing is left to sample: the exact draws below are independent.
         params, stats = {}, xr.Dataset()
@@ -198,20 +198,22 @@ def _order(params):
     return sorted(params, key=lambda k: (0, int(k[1:]), k[0]) if k[0] in "Wb" else (1, 0, k))
 
 
-def _nutpie(model, sampler, seed, progressbar, options):
+def _nutpie(problem, collapse, sampler, seed, progressbar, options):
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
 
-    compiled = compile_flat(model)
+    density = log_density(problem, jacobian=True, collapse=collapse)
+    compiled = compile_flat(density)
     found = nutpie.sample(compiled, seed=seed, save_warmup=False, progress_bar=progressbar, **options)
     theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
-    return compiled.density.unpack(theta), found["sample_stats"].to_dataset()
+    return density.unpack(theta), found["sample_stats"].to_dataset()
 
 
-def _pymc(model, sampler, seed, progressbar, options):
+def _pymc(problem, collapse, sampler, seed, progressbar, options):
     import pymc as pm
 
+    model = model_of(problem, collapse=collapse)
     nuts = {"target_accept": options.pop("target_accept")}
     if sampler == "numpyro":
         import jax

@@ -1,7 +1,9 @@
-"""A multilayer perceptron as one PyTensor operation, with its gradient: all of the package's speed lives here.
+"""A multilayer perceptron and its log density, compiled: all of the package's speed lives here.
 
-`mlp` has the operations and what they mean (NumPy, plain PyTensor, JAX), `lowering` hands them to numba, `kernels` has
-the compiled loops, `simd` the activation functions on vector registers.
+`mlp` has the network as a PyTensor operation with its gradient, for models (NumPy, plain PyTensor, JAX), and `lowering`
+hands it to numba. `density` has likelihood and priors around it in one function, for our own samplers and optimisers.
+Both are made of the loops in `kernels`, the activation functions on vector registers in `simd`, and the likelihoods in
+`likelihoods`.
 """
 
 from bayesnn.ops import lowering as lowering

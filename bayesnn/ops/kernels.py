@@ -66,18 +66,30 @@ class _Code:
             yield index
 
     @contextmanager
-    def sums(self, n, stop, step=1):
-        """Loop with n running sums in registers: the body replaces elements of a list, which keeps the totals."""
-        builder, sums = self.builder, []
-        slots = [cgutils.alloca_once(builder, VECTOR) for _ in range(n)]
-        for slot in slots:
-            builder.store(ZERO, slot)
-        with self.loop(stop, step) as index:
-            sums[:] = [self.load(slot) for slot in slots]
-            yield index, sums
-            for slot, vec in zip(slots, sums, strict=True):
+    def running(self, firsts, stop, step=1, start=0):
+        """Loop with running vectors in registers: the body replaces elements of a list, which keeps the last ones."""
+        builder, vectors = self.builder, []
+        slots = [cgutils.alloca_once(builder, VECTOR) for _ in firsts]
+        for slot, first in zip(slots, firsts, strict=True):
+            builder.store(first.value, slot)
+        with self.loop(stop, step, start) as index:
+            vectors[:] = [self.load(slot) for slot in slots]
+            yield index, vectors
+            for slot, vec in zip(slots, vectors, strict=True):
                 self.store(vec, slot)
-        sums[:] = [self.load(slot) for slot in slots]
+        vectors[:] = [self.load(slot) for slot in slots]
+
+    def sums(self, n, stop, step=1):
+        """Loop with n running sums in registers, which start at zero."""
+        return self.running([Vec(self.builder, ZERO)] * n, stop, step)
+
+    def add_total(self, vec, place):
+        """Add the sum of a vector's elements to the double at a place."""
+        builder = self.builder
+        name = f"llvm.vector.reduce.fadd.v{LANES}f64"
+        total_of = declare(builder.module, name, DOUBLE, [DOUBLE, VECTOR])
+        total = builder.call(total_of, [DOUBLE(0.0), vec.value], fastmath=["reassoc"])
+        builder.store(builder.fadd(builder.load(place, typ=DOUBLE), total), place)
 
     def tiles(self, count, sizes, body):
         """Cover range(count) by tiles: body(start, size), with as many of the largest size as fit."""
@@ -150,9 +162,7 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
 @kernel
 def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     """Add the sum over k of x[i, k] delta[j, k] to grad[i, j]; rows have length nb."""
-    builder = code.builder
     grad, x, delta = code.at(grad, grad_at), code.at(x, x_at), code.at(delta, delta_at)
-    total_of = declare(builder.module, f"llvm.vector.reduce.fadd.v{LANES}f64", DOUBLE, [DOUBLE, VECTOR])
 
     def rows(i, n_rows):
         def units(j, n_units):
@@ -162,9 +172,7 @@ def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
                 ds = [code.load(code.at(delta, (j, nb), (u, nb), k)) for u in range(n_units)]
                 sums[:] = [xs[r].fma(ds[u], vec) for (r, u), vec in zip(grid, sums, strict=True)]
             for (r, u), vec in zip(grid, sums, strict=True):
-                place = code.at(grad, (i, n_out), (r, n_out), j, u)
-                total = builder.call(total_of, [DOUBLE(0.0), vec.value], fastmath=["reassoc"])
-                builder.store(builder.fadd(builder.load(place, typ=DOUBLE), total), place)
+                code.add_total(vec, code.at(grad, (i, n_out), (r, n_out), j, u))
 
         code.tiles(n_out, TILE, units)
 
@@ -230,7 +238,7 @@ def _to_cache_line(typingctx, x):
 
 
 @numba_njit(fastmath=False)
-def _buffer(size):
+def aligned(size):
     """Allocate a vector that starts at a cache line."""
     x = np.empty(size + 8)
     start = _to_cache_line(x)
@@ -238,7 +246,7 @@ def _buffer(size):
 
 
 @numba_njit(fastmath=False)
-def _block(widths, left):
+def block_of(widths, left):
     """Columns in the next block when `left` observations are left: an odd number of cache lines.
 
     The two widest neighbouring layers fill at most half of a first-level cache. Rows an even number of lines apart
@@ -297,17 +305,17 @@ def passes(activation):
 
     @numba_njit(fastmath=False)
     def start(X, widths):
-        return _buffer(room(widths) + n_rows(widths) * (X.shape[0] + 16))
+        return aligned(room(widths) + n_rows(widths) * (X.shape[0] + 16))
 
     @numba_njit(fastmath=False)
     def forward(X, saved, widths):
         X = np.ascontiguousarray(X)
         n, depth, m = X.shape[0], len(widths) - 1, widths[-1]
-        rows, block = n_rows(widths), _block(widths, n)
-        out = _buffer((n + 16) * m)
+        rows, block = n_rows(widths), block_of(widths, n)
+        out = aligned((n + 16) * m)
         f = out[:n].reshape(n, 1) if m == 1 else np.empty((n, m))
         for first in range(0, n, block):
-            nb, real = _block(widths, n - first), min(block, n - first)
+            nb, real = block_of(widths, n - first), min(block, n - first)
             x_at, w_at = room(widths) + rows * first, 0
             _units_major(saved, x_at, nb, X, first, real)
             for i in range(depth):
@@ -328,12 +336,12 @@ def passes(activation):
     def backward(g, saved, widths):
         g = np.ascontiguousarray(g)
         n, depth = g.shape[0], len(widths) - 1
-        rows, block = n_rows(widths), _block(widths, n)
+        rows, block = n_rows(widths), block_of(widths, n)
         space = max(widths[1:]) * block
-        work = _buffer(2 * space)
+        work = aligned(2 * space)
         grad = np.zeros(room(widths))
         for first in range(0, n, block):
-            nb, real = _block(widths, n - first), min(block, n - first)
+            nb, real = block_of(widths, n - first), min(block, n - first)
             d_at, w_at, x_at = 0, 0, room(widths) + rows * (first + nb)
             for i in range(depth):
                 w_at += (widths[i] + 1) * widths[i + 1]

@@ -106,15 +106,21 @@ def mlp_forward(X, weights, biases, activation):
 
 def spell_out(op, X, *parameters):
     """Write the network in plain PyTensor operations; leading batch dimensions of any argument are allowed."""
+    *hidden, last = op.layers(parameters)
+    return _affine(features(X, hidden, op.activation), *last)
+
+
+def features(X, layers, activation):
+    """Write hidden layers, pairs of weights and biases or None, in plain PyTensor operations."""
     h = X
-    layers = op.layers(parameters)
-    for layer, (W, b) in enumerate(layers, start=1):
-        h = h @ W
-        if b is not None:
-            h = h + b[..., None, :]
-        if layer < len(layers):
-            h = _SYMBOLIC[op.activation](h)
+    for W, b in layers:
+        h = _SYMBOLIC[activation](_affine(h, W, b))
     return h
+
+
+def _affine(h, W, b):
+    z = h @ W
+    return z if b is None else z + b[..., None, :]
 
 
 def _spell_out_gradient(op, g, X, *parameters):

@@ -205,6 +205,22 @@ def _exp(y):
     return scale.fma(p, scale) * _power2(y, y.builder.sub(bits, half))
 
 
+def exp(x):
+    """exp(x) over the whole range."""
+    return _exp(x.at_most(710.0))
+
+
+def log1p(x):
+    """log(1 + x) for x >= 0: the exponent apart, and what rounding took from 1 + x given back."""
+    b, y = x.builder, x + 1.0
+    # The exponent, written into the low bits of 2**52, is read as a number.
+    low = b.or_(b.lshr(y.bits(), ints(52)), ints(0x4330000000000000))
+    k = y._new(b.bitcast(low, VECTOR)) - (2.0**52 + 1023.0)
+    mantissa = y._new(b.bitcast(b.or_(y.masked(2**52 - 1).bits(), ints(0x3FF0000000000000)), VECTOR))
+    out = k.fma(_LN2_HI, k.fma(_LN2_LO, _log1p(mantissa - 1.0) + (x - (y - 1.0)) / y))
+    return out.where(y < float("inf"), y)
+
+
 def _log1p(e):
     """log(1 + e) for 0 <= e <= 1, as 2 atanh, reduced by log 2 above sqrt(2) - 1."""
     big = e > 0.41421356

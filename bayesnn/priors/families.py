@@ -122,8 +122,8 @@ class Prior(ABC):
         """Whether the density is the same for a weight and its negative, so that sign flips leave it unchanged."""
         return True
 
-    def kink(self, kind, fan_in):
-        """Slope at zero, from the right, of the negative log density: positive where the density has a cusp there.
+    def rates(self, kind, fan_in):
+        r"""Numbers in the negative log density of an element.
 
         Parameters
         ----------
@@ -134,16 +134,65 @@ class Prior(ABC):
 
         Returns
         -------
-        float
-            Zero for densities that are smooth at zero. An optimiser needs it to find weights that are exactly zero.
+        array (4,)
+            :math:`l_1, l_2, a, s` of :math:`-\log p(w) = l_1 |w| + l_2 w^2 + a \log(1 + s w^2) + const`. A
+            positive :math:`l_1` is a cusp at zero, where an optimiser finds weights that are exactly zero.
+
+        Raises
+        ------
+        SpecError
+            A learned scale.
+
+        Examples
+        --------
+        >>> import bayesnn as bnn
+        >>> bnn.Normal(2.0, fan_in=True).rates("weight", fan_in=4)
+        array([0. , 0.5, 0. , 0. ])
         """
         prior, factor = self._component(kind, fan_in, None)
-        return prior._cusp / factor
+        return np.array(prior._energy) / (factor, factor**2, 1.0, factor**2)
+
+    def sample(self, rng, shape, *, kind, fan_in):
+        """Draw weights or biases of one layer.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+        shape : tuple of int
+            Shape of the draws.
+        kind, fan_in
+            As for `rates`.
+
+        Returns
+        -------
+        array
+            Of that shape.
+
+        Raises
+        ------
+        SpecError
+            A flat prior, or a learned scale.
+
+        Examples
+        --------
+        >>> import numpy as np, bayesnn as bnn
+        >>> bnn.Normal(2.0).sample(np.random.default_rng(1), (2, 3), kind="weight", fan_in=2).shape
+        (2, 3)
+        """
+        prior, factor = self._component(kind, fan_in, None)
+        return factor * prior._draw(rng, shape)
+
+    def _draw(self, rng, shape):
+        """Draw elements before rescaling."""
+        raise SpecError(
+            f"Got {type(self).__name__}; there is nothing to draw from. Use a prior of fixed, finite scale."
+        )
 
     @property
-    def _cusp(self):
-        """The kink before rescaling."""
-        return 0.0
+    def _energy(self):
+        """The rates before rescaling."""
+        raise SpecError(f"Got {type(self).__name__}; the scale of its density is a parameter. Use log_prior.")
 
     @abstractmethod
     def _log_density(self, z):
@@ -452,6 +501,10 @@ class Flat(Prior):
         """Log density of each element, which is zero; see `Prior.elementwise_logp`."""
         return np.zeros_like(np.asarray(x, dtype=float))
 
+    @property
+    def _energy(self):
+        return 0.0, 0.0, 0.0, 0.0
+
     def _log_density(self, z):
         return np.zeros_like(z)
 
@@ -498,6 +551,13 @@ class Normal(Prior):
     def __post_init__(self):
         _set_positive(self, "sd")
         super().__post_init__()
+
+    @property
+    def _energy(self):
+        return 0.0, 0.5 / self.sd**2, 0.0, 0.0
+
+    def _draw(self, rng, shape):
+        return self.sd * rng.normal(size=shape)
 
     def _log_density(self, z):
         return -0.5 * (z / self.sd) ** 2 - math.log(self.sd) - 0.5 * LOG_2PI
@@ -554,8 +614,11 @@ class Laplace(Prior):
         super().__post_init__()
 
     @property
-    def _cusp(self):
-        return 1.0 / self.scale
+    def _energy(self):
+        return 1.0 / self.scale, 0.0, 0.0, 0.0
+
+    def _draw(self, rng, shape):
+        return self.scale * rng.laplace(size=shape)
 
     def _log_density(self, z):
         return -np.abs(z) / self.scale - math.log(2.0 * self.scale)
@@ -621,8 +684,14 @@ class ElasticNet(Prior):
         super().__post_init__()
 
     @property
-    def _cusp(self):
-        return self.l1
+    def _energy(self):
+        return self.l1, self.l2, 0.0, 0.0
+
+    def _draw(self, rng, shape):
+        # As in `_elastic_net_dist`.
+        k, log_u = self.l1 / math.sqrt(2.0 * self.l2), np.log(rng.uniform(size=shape))
+        cut_normal = (-special.ndtri_exp(log_u + special.log_ndtr(-k)) - k) / math.sqrt(2.0 * self.l2)
+        return rng.choice([-1.0, 1.0], size=shape) * (cut_normal if k < 1e4 else -log_u / self.l1)
 
     def _log_density(self, z):
         return -self.l1 * np.abs(z) - self.l2 * z**2 - _elastic_net_log_constant(self.l1, self.l2)
@@ -727,6 +796,13 @@ class StudentT(Prior):
     def __post_init__(self):
         _set_positive(self, "nu", "scale")
         super().__post_init__()
+
+    @property
+    def _energy(self):
+        return 0.0, 0.0, 0.5 * (self.nu + 1.0), 1.0 / (self.nu * self.scale**2)
+
+    def _draw(self, rng, shape):
+        return self.scale * rng.standard_t(self.nu, size=shape)
 
     def _log_density(self, z):
         tail = 0.5 * (self.nu + 1.0) * np.log1p((z / self.scale) ** 2 / self.nu)
@@ -852,6 +928,15 @@ class HalfNormal:
         """Whether the prior integrates to one: True."""
         return True
 
+    @property
+    def rate(self):
+        """Factor of the square of the noise in the negative log density."""
+        return 0.5 / self.sd**2
+
+    def sample(self, rng):
+        """Draw a noise scale from a generator."""
+        return abs(self.sd * rng.normal())
+
     def logp(self, noise):
         """Log density of a noise scale.
 
@@ -906,6 +991,11 @@ class HalfFlat:
     def proper(self):
         """Whether the prior integrates to one: False."""
         return False
+
+    @property
+    def rate(self):
+        """Factor of the square of the noise in the negative log density; see `HalfNormal.rate`."""
+        return 0.0
 
     def logp(self, noise):
         """Log density of a noise scale: zero, and minus infinity below zero; see `HalfNormal.logp`."""

@@ -30,7 +30,7 @@ def ours(posterior, o, collapse=None):
 
     p, found, began = posterior.problem, [], time.perf_counter()
     with contextlib.ExitStack() as stack:
-        model = stack.enter_context(_watched(home, "model_of"))
+        building = stack.enter_context(_watched(home, "log_density"))
         compiling = stack.enter_context(_watched(nuts, "compile_flat"))
         completing = stack.enter_context(_watched(home, "draw_output_layer"))
         converting = stack.enter_context(_watched(sys.modules["nutpie.sample"], "_arrow_to_arviz"))
@@ -42,7 +42,7 @@ def ours(posterior, o, collapse=None):
     wall = time.perf_counter() - began
     seconds = sum(sampling) - sum(converting) + sum(completing)
     diverging = int(tree["sample_stats"]["diverging"].sum())
-    return params_of(tree), _steps(found[0]), diverging, sum(model) + sum(compiling), seconds, wall
+    return params_of(tree), _steps(found[0]), diverging, sum(building) + sum(compiling), seconds, wall
 
 
 def nutpie(posterior, o):

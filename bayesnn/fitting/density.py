@@ -1,0 +1,234 @@
+"""The log density of a network's parameters and its gradient, as a function of one flat vector."""
+
+import numpy as np
+
+from bayesnn.model import model_of, output_scales
+from bayesnn.priors import Hierarchical
+
+
+def log_density(problem, *, jacobian, collapse=False):
+    """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted.
+    jacobian : bool
+        Whether to take the density of the transformed parameters, which a sampler needs, or of the parameters in
+        their own units, whose mode is the MAP.
+    collapse : bool
+        Integrate the output layer out.
+
+    Returns
+    -------
+    FusedDensity or ModelDensity
+        Called with a flat vector it gives the log density and the gradient.
+    """
+    if fusible(problem.net):
+        return FusedDensity(problem, jacobian=jacobian, collapse=collapse)
+    return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian)
+
+
+def fusible(net):
+    """Say whether our own kernels know the density of a network's parameters.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    bool
+        False for ordinal targets and hierarchical priors: their cutpoints and scales are parameters of their own.
+    """
+    return net.loss.task != "ordinal" and not isinstance(net.prior, Hierarchical)
+
+
+class Layout:
+    """Where each parameter stands in a flat vector, and how it is transformed to be free of bounds.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+        Shapes of the parameters, in their order.
+    """
+
+    def __init__(self, shapes):
+        self.names, self.shapes = list(shapes), list(shapes.values())
+        self.offsets = np.concatenate([[0], np.cumsum([int(np.prod(s)) for s in self.shapes])]).astype("int64")
+        self.size = int(self.offsets[-1])
+
+    def unpack(self, x):
+        """Parameters, in their own units, of one flat vector or a batch of them.
+
+        Parameters
+        ----------
+        x : array (..., size)
+            Flat vectors.
+
+        Returns
+        -------
+        dict of str to array
+            As `MLP.forward` takes them.
+        """
+        x = np.asarray(x, dtype=float)
+        out = {}
+        for i, (name, shape) in enumerate(zip(self.names, self.shapes, strict=True)):
+            value = x[..., self.offsets[i] : self.offsets[i + 1]].reshape(x.shape[:-1] + shape)
+            out[name] = _CONSTRAIN[kind_of_parameter(name)](value)
+        return out
+
+    def pack(self, params):
+        """Flat vector of a dictionary of parameters: the inverse of `unpack`.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            Parameters in their own units.
+
+        Returns
+        -------
+        array (..., size)
+            Flat vectors.
+        """
+        pieces = []
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            value = _UNCONSTRAIN[kind_of_parameter(name)](np.asarray(params[name], dtype=float))
+            pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
+        return np.concatenate(pieces, axis=-1)
+
+
+class ModelDensity(Layout):
+    """Log density of a PyMC model, compiled by PyTensor.
+
+    The sizes of the layers enter as data, so that PyTensor's cache serves every width of the same architecture.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        A model of `bayesnn.model.model_of`.
+    jacobian : bool
+        As for `log_density`.
+    """
+
+    def __init__(self, model, *, jacobian):
+        import pymc as pm
+        import pytensor
+        import pytensor.tensor as pt
+        from pytensor.graph.replace import graph_replace
+
+        point = model.initial_point(0)
+        super().__init__({model.values_to_rvs[v].name: np.shape(point[v.name]) for v in model.value_vars})
+        self.model = model
+        flat = pt.dvector("theta")
+        offsets = pytensor.shared(self.offsets, name="offsets")
+        pieces = {}
+        for i, (var, shape) in enumerate(zip(model.value_vars, self.shapes, strict=True)):
+            piece = flat[offsets[i] : offsets[i + 1]]
+            if shape:
+                sizes = pytensor.shared(np.array(shape, dtype="int64"), name=f"shape_{var.name}")
+                pieces[var] = piece.reshape([sizes[k] for k in range(len(shape))])
+            else:
+                pieces[var] = piece[0]
+        value = graph_replace(model.logp(jacobian=jacobian), pieces)
+        self.function = pm.compile([flat], [value, pytensor.grad(value, flat)], trust_input=True)
+
+    def __call__(self, x):
+        """Log density and gradient at a flat vector."""
+        value, gradient = self.function(x)
+        return float(value), np.asarray(gradient)
+
+    def prior_draw(self, seed):
+        """Draw a flat vector from the prior."""
+        from pymc.initial_point import make_initial_point_fn
+
+        options = {"default_strategy": "prior", "jitter_rvs": set(), "return_transformed": True}
+        point = make_initial_point_fn(model=self.model, **options)(seed)
+        return np.concatenate([np.ravel(point[v.name]) for v in self.model.value_vars]).astype(float)
+
+
+class FusedDensity(Layout):
+    """Log density of a network's parameters, by our own kernels: the same as that of the PyMC model.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted; its network is `fusible`.
+    jacobian, collapse : bool
+        As for `log_density`.
+    """
+
+    def __init__(self, problem, *, jacobian, collapse=False):
+        from bayesnn.ops.density import Density
+
+        net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
+        widths = net.sizes(problem.X.shape[1], len(problem.output_names))
+        shapes = {k: s for k, s in problem.shapes.items() if not collapse or int(k[1:]) < net.n_layers}
+        constant = float(prior.logp({name: np.zeros(s) for name, s in shapes.items()}))
+        super().__init__(shapes | ({"noise": ()} if noise is not None else {}))
+        self.net = net
+
+        rates = np.zeros((4, self.size))
+        for i, (name, shape) in enumerate(shapes.items()):
+            kind = "weight" if name[0] == "W" else "bias"
+            rates[:, self.offsets[i] : self.offsets[i + 1]] = prior.rates(kind, shape[0])[:, None]
+        y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
+        y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
+        constant -= float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum())
+        scales = None
+        if collapse:
+            scales = output_scales(problem)
+            scales = np.concatenate([scales, np.zeros(widths[-2] + 1 - len(scales))])
+        known = 1.0
+        if loss.has_noise:
+            known = net.noise if noise is None else None
+        self.density = Density(
+            net.activation,
+            loss.name,
+            problem.X,
+            y,
+            widths=widths,
+            biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
+            rates=rates,
+            constant=constant + (float(noise.logp(0.0)) if noise is not None else 0.0),
+            noise=known,
+            noise_rate=noise.rate if noise is not None else 0.0,
+            jacobian=jacobian,
+            parameter=next(iter(vars(loss).values()), 0.0),
+            scales=scales,
+        )
+
+    def __call__(self, x):
+        """Log density and gradient at a flat vector."""
+        return self.density(x)
+
+    def prior_draw(self, seed):
+        """Draw a flat vector from the prior."""
+        rng, params = np.random.default_rng(seed), {}
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            if name == "noise":
+                params[name] = self.net.noise_prior.sample(rng)
+            else:
+                kind = "weight" if name[0] == "W" else "bias"
+                params[name] = self.net.prior.sample(rng, shape, kind=kind, fan_in=shape[0])
+        return self.pack(params)
+
+
+def kind_of_parameter(name):
+    """Say how a parameter is transformed: "real" (not at all), "positive" (its logarithm) or "ordered"."""
+    if name == "cutpoints":
+        return "ordered"
+    return "positive" if name == "noise" or name.startswith("scale") else "real"
+
+
+def _cumulate(value):
+    return np.cumsum(np.concatenate([value[..., :1], np.exp(value[..., 1:])], axis=-1), axis=-1)
+
+
+def _differences(value):
+    return np.concatenate([value[..., :1], np.log(np.diff(value, axis=-1))], axis=-1)
+
+
+_CONSTRAIN = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
+_UNCONSTRAIN = {"real": lambda v: v, "positive": np.log, "ordered": _differences}

@@ -1,0 +1,413 @@
+r"""The log density of a network's parameters with its gradient, as one function of one flat vector.
+
+For samplers and optimisers, which evaluate it millions of times: likelihood, priors, and the transformation of the
+noise in one pass over the data, block by block, so that what one block needs stays in the first-level cache. It is
+the density of the PyMC model, written a second time; tests hold the two together for every loss and prior.
+
+Everything about a network but its activation and its loss is data: compiled code serves any sizes, numbers of layers,
+priors, and noise, and is kept on disk.
+
+The output layer may be integrated out (squared error, normal priors). With features :math:`\Phi` (n, k), the last of
+them ones for the bias, targets :math:`Y` (n, m), weights :math:`w_{ij} \sim N(0, s_i^2)` and noise :math:`\sigma`,
+every column of :math:`Y` is normal with covariance :math:`\sigma^2 I + \Phi S^2 \Phi^\top`. With
+:math:`A = I + S \Phi^\top \Phi S / \sigma^2`, of size k and shared by all targets,
+
+.. math::
+   \log p(Y) = -\tfrac{m}{2} (n \log 2\pi\sigma^2 + \log |A|)
+               - \tfrac12 (\|R\|^2 / \sigma^2 + \|V\|^2),
+   \qquad V = A^{-1} S \Phi^\top Y / \sigma^2, \quad R = Y - \Phi S V .
+
+The quadratic form is written as a sum of squares, which does not cancel when the noise is small.
+"""
+
+import ctypes
+from functools import cache
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from pytensor.link.numba.cache import compile_numba_function_src
+from pytensor.link.numba.dispatch.basic import numba_njit
+
+from bayesnn.ops.kernels import activate, aligned, block_of, kernel, outer, product
+from bayesnn.ops.likelihoods import likelihood
+from bayesnn.ops.mlp import VERSION
+from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, SLOPES, VECTOR, Vec
+
+# Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases.
+N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, DEPTH, PLACES = range(7)
+# Places in the table of numbers; the prior scales of an output layer that is integrated out follow.
+NOISE, CONSTANT, PARAMETER, NOISE_RATE, NUMBERS = range(5)
+# Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant.
+L1, L2, LOG, SQUARE, RATES = range(5)
+_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
+
+
+@kernel
+def eliminate(code, a, a_at, p, k, width):
+    """One step of Gauss and Jordan's elimination, in place, with the pivot a[p, p] of a (k, width)."""
+    builder = code.builder
+    top = code.at(a, a_at, (p, width))
+    inverse = builder.fdiv(DOUBLE(1.0), builder.load(code.at(top, p), typ=DOUBLE))
+    inverse = Vec(builder, code.broadcast(inverse, VECTOR))
+    lanes = ir.Constant(INTS, list(range(LANES)))
+
+    def without(row, j, number):
+        """Load a vector of a row with a number in place of the element in column p: no load must wait for a store."""
+        vec = code.load(code.at(row, j))
+        here = builder.icmp_signed("==", lanes, code.broadcast(builder.sub(p, j), INTS))
+        return vec.full(number).where(here, vec)
+
+    with code.loop(width, LANES) as j:
+        code.store(without(top, j, 1.0) * inverse, code.at(top, j))
+    for start, stop in ((INT(0), p), (builder.add(p, INT(1)), k)):
+        with code.loop(stop, start=start) as i:
+            row = code.at(a, a_at, (i, width))
+            factor = builder.fneg(builder.load(code.at(row, p), typ=DOUBLE))
+            factor = Vec(builder, code.broadcast(factor, VECTOR))
+            with code.loop(width, LANES) as j:
+                code.store(code.load(code.at(top, j)).fma(factor, without(row, j, 0.0)), code.at(row, j))
+
+
+@numba_njit(fastmath=False, error_model="numpy", inline="never")
+def solve(work, a_at, width, gram_at, scales, k, m, variance):
+    """Replace [A | B], (k, k + m), by [inverse of A | V]; return log |A|, the trace of the inverse, and |V|^2.
+
+    Gauss and Jordan's elimination: without exchanges it is stable for the positive definite A, whose pivots are at
+    least one. Rows of work[a_at:] have the length `width`, a multiple of 8. The products of features are (k, k) at
+    gram_at, of which the lower triangle is read, followed by those with the targets, (k, m).
+    """
+    for i in range(k):
+        row = a_at + i * width
+        for j in range(i + 1):
+            entry = scales[i] * scales[j] / variance * work[gram_at + i * k + j]
+            work[row + j] = entry
+            work[a_at + j * width + i] = entry
+        work[row + i] += 1.0
+        for j in range(m):
+            work[row + k + j] = scales[i] / variance * work[gram_at + k * k + i * m + j]
+        for j in range(k + m, width):
+            work[row + j] = 0.0
+    log_det, pivots = 0.0, 1.0
+    for p in range(k):
+        pivots *= work[a_at + p * (width + 1)]
+        if not pivots < 1e200:
+            log_det += np.log(pivots)
+            pivots = 1.0
+        eliminate(work, a_at, p, k, width)
+    trace = squares = 0.0
+    for i in range(k):
+        trace += work[a_at + i * width + i]
+        for j in range(m):
+            squares += work[a_at + i * width + k + j] ** 2
+    return log_det + np.log(pivots), trace, squares
+
+
+@cache
+def density_of(activation, loss):
+    """Compile-ready function of (theta, gradient, data, sizes, numbers, rates), which returns the log density."""
+    planes = 1 if activation in SLOPES else 2
+
+    @numba_njit(fastmath=False, inline="never")
+    def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
+        product("", out, out_at, x, x_at, w, w_at, n_out, 1, n_in, n_out, nb, 0)
+
+    @numba_njit(fastmath=False, inline="never")
+    def pulled(work, out_at, delta_at, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+        product(activation, work, out_at, work, delta_at, work, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+
+    @numba_njit(fastmath=False, inline="never")
+    def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
+        outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
+
+    @numba_njit(fastmath=False)
+    def rows_of(widths, i, depth, collapse, targets):
+        """Rows of hidden layer i: activations, ones, residuals where they are needed, derivatives."""
+        return widths[i] * planes + 1 + (targets if collapse and i == depth - 1 else 0)
+
+    @numba_njit(fastmath=False)
+    def backward(work, data, x_at, first, delta_at, top, grad_at, w_at, widths, nb, space, base):
+        """Add a block's share of the gradient; layers run down from `top`, whose output has the slopes at delta_at."""
+        other = base + space if delta_at == base else base
+        for i in range(top - 1, -1, -1):
+            q, h = widths[i], widths[i + 1]
+            w_at -= (q + 1) * h
+            grad = grad_at + w_at
+            if i == 0:
+                added(work, grad, data, x_at, work, delta_at, q + 1, h, nb)
+            else:
+                start = first
+                for j in range(1, i):
+                    start += (widths[j] * planes + 1) * nb
+                added(work, grad, work, start, work, delta_at, q + 1, h, nb)
+                slopes_at = start + ((q + 1) * nb if planes == 2 else 0)
+                pulled(work, other, delta_at, w_at, 1, h, h, q, nb, slopes_at)
+                delta_at, other = other, delta_at
+
+    @numba_njit(fastmath=False, error_model="numpy")
+    def density(theta, gradient, data, sizes, numbers, rates):
+        n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
+        collapse, learned = sizes[COLLAPSE] == 1, sizes[LEARNED] == 1
+        widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
+        layers = depth - 1 if collapse else depth
+        last, m = widths[depth - 1], widths[depth]
+        k = last + 1
+        value = numbers[CONSTANT]
+        noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
+        variance = noise * noise
+
+        # Work space: packed parameters, their gradient, two sums, the small matrices, two deltas, and the blocks.
+        room = 0
+        for i in range(layers):
+            room += (widths[i] + 1) * widths[i + 1]
+        block = block_of(widths, n)
+        rows = widest = 0
+        for i in range(1, depth):
+            rows += rows_of(widths, i, depth, collapse, targets)
+            widest = max(widest, widths[i])
+        widest = max(widest, max(m, targets))
+        width = (k + m + 7) // 8 * 8
+        small = k * (k + m) + k * width + (k + m) * last if collapse else 0
+        base = (2 * room + 2 + small + 7) // 8 * 8
+        space = widest * block
+        blocks = base + 2 * space
+        work = aligned(blocks + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
+        grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
+        work[grad_at:base] = 0.0
+        at = taken = 0
+        for i in range(layers):
+            q, h = widths[i], widths[i + 1]
+            for j in range(q * h):
+                work[at + j] = theta[taken + j]
+            at, taken = at + q * h, taken + q * h
+            for j in range(h):
+                work[at + j] = theta[taken + j] if biased[i] else 0.0
+            at += h
+            taken += h if biased[i] else 0
+
+        # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
+        height = widths[0] + 1 + targets
+        for start in range(0, n, block):
+            nb, real = block_of(widths, n - start), min(block, n - start)
+            data_at = height * start
+            mask_at, y_at = data_at + widths[0] * nb, data_at + (widths[0] + 1) * nb
+            first = blocks + (rows * start if collapse else 0)
+            x_at, w_at, z_at = data_at, 0, first
+            for i in range(layers):
+                q, h = widths[i], widths[i + 1]
+                out_at = z_at if i < depth - 1 else base
+                if i == 0:
+                    linear(work, out_at, data, x_at, work, w_at, q + 1, h, nb)
+                else:
+                    linear(work, out_at, work, x_at, work, w_at, q + 1, h, nb)
+                w_at += (q + 1) * h
+                if i < depth - 1:
+                    ones_at = z_at + h * nb
+                    slopes_at = ones_at + nb * (rows_of(widths, i + 1, depth, collapse, targets) - h * planes)
+                    activate(activation, work, z_at, slopes_at, h * nb)
+                    for t in range(nb):
+                        work[ones_at + t] = 1.0
+                    if collapse and i == depth - 2 and real < nb:
+                        for j in range(h + 1):
+                            for t in range(real, nb):
+                                work[z_at + j * nb + t] = 0.0
+                    x_at = z_at
+                    z_at += rows_of(widths, i + 1, depth, collapse, targets) * nb
+            if collapse:
+                if depth == 1:
+                    added(work, gram_at, data, data_at, data, data_at, k, k, nb)
+                    added(work, gram_at + k * k, data, data_at, data, y_at, k, m, nb)
+                else:
+                    added(work, gram_at, work, x_at, work, x_at, k, k, nb)
+                    added(work, gram_at + k * k, work, x_at, data, y_at, k, m, nb)
+            else:
+                # The slopes take the place of the outputs.
+                likelihood(
+                    loss, work, base, base, sums_at, data, y_at, mask_at, targets, nb, 1.0 / noise, numbers[PARAMETER]
+                )
+                backward(work, data, data_at, first, base, depth, grad_at, w_at, widths, nb, space, base)
+        value += work[sums_at]
+        by_scale = work[sums_at + 1] - n * targets
+
+        if collapse:
+            scales, a_at = numbers[NUMBERS:], gram_at + k * (k + m)
+            log_det, trace, size = solve(work, a_at, width, gram_at, scales, k, m, variance)
+            pull_at = a_at + k * width
+            # The weights' means take the place of the products, and below them what pulls residuals back.
+            for i in range(k):
+                for j in range(m):
+                    work[gram_at + i * m + j] = scales[i] * work[a_at + i * width + k + j]
+            for i in range(last):
+                for j in range(k):
+                    entry = work[a_at + i * width + j]
+                    work[pull_at + j * last + i] = -m * scales[i] * scales[j] / variance * entry
+                for j in range(m):
+                    work[pull_at + (k + j) * last + i] = work[gram_at + i * m + j] / variance
+            squares = 0.0
+            w_at = room
+            for start in range(0, n, block):
+                nb = block_of(widths, n - start)
+                data_at = height * start
+                y_at = data_at + (widths[0] + 1) * nb
+                first = blocks + rows * start
+                x_at = first
+                for i in range(1, depth - 1):
+                    x_at += (widths[i] * planes + 1) * nb
+                left_at = x_at + k * nb if depth > 1 else blocks
+                if depth > 1:
+                    linear(work, left_at, work, x_at, work, gram_at, k, m, nb)
+                else:
+                    linear(work, left_at, data, data_at, work, gram_at, k, m, nb)
+                squares += residual(work, left_at, data, y_at, m * nb)
+                if depth > 1:
+                    slopes_at = x_at + ((k + m) * nb if planes == 2 else 0)
+                    pulled(work, base, x_at, pull_at, last, 1, k + m, last, nb, slopes_at)
+                    backward(work, data, data_at, first, base, depth - 1, grad_at, w_at, widths, nb, space, base)
+            value -= 0.5 * (m * (2.0 * n * np.log(noise) + log_det) + squares / variance + size)
+            by_scale = squares / variance - m * (n - k + trace)
+        else:
+            value -= n * targets * np.log(noise)
+
+        if learned:
+            rate = numbers[NOISE_RATE]
+            value -= rate * variance
+            by_scale -= 2.0 * rate * variance
+            if sizes[JACOBIAN]:
+                value += theta[len(theta) - 1]
+                by_scale += 1.0
+            gradient[len(theta) - 1] = by_scale
+        at = taken = 0
+        for i in range(layers):
+            q, h = widths[i], widths[i + 1]
+            for j in range(q * h + (h if biased[i] else 0)):
+                gradient[taken + j] = work[grad_at + at + j]
+            at += (q + 1) * h
+            taken += q * h + (h if biased[i] else 0)
+        for i in range(taken):
+            w = theta[i]
+            value -= rates[L1, i] * abs(w) + rates[L2, i] * w * w
+            gradient[i] -= rates[L1, i] * np.sign(w) + 2.0 * rates[L2, i] * w
+            if rates[LOG, i] > 0.0:
+                square = rates[SQUARE, i] * w
+                value -= rates[LOG, i] * np.log1p(square * w)
+                gradient[i] -= 2.0 * rates[LOG, i] * square / (1.0 + square * w)
+        return value
+
+    return density
+
+
+@numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
+def residual(work, left_at, data, y_at, size):
+    """Replace predictions by targets less predictions, and return the sum of their squares."""
+    total = 0.0
+    for i in range(size):
+        left = data[y_at + i] - work[left_at + i]
+        work[left_at + i] = left
+        total += left * left
+    return total
+
+
+@intrinsic
+def _pointer(typingctx, address):
+    """Read an integer as an address."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), generate
+
+
+_CALLBACK = """
+def callback(dim, theta_, gradient_, value_, table_):
+    table = carray(table_, (6,), np.int64)
+    theta, gradient, value = carray(theta_, (dim,)), carray(gradient_, (dim,)), carray(value_, (1,))
+    data = carray(pointer(table[0]), (table[1],), np.float64)
+    sizes = carray(pointer(table[2]), (PLACES + 2 * (table[3] + 1),), np.int64)
+    numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
+    rates = carray(pointer(table[5]), (RATES, dim), np.float64)
+    value[0] = density(theta, gradient, data, sizes, numbers, rates)
+    for i in range(dim):
+        if not np.isfinite(gradient[i]):
+            return 3
+    return 0 if np.isfinite(value[0]) else 4
+"""
+
+
+@cache
+def _callback(activation, loss):
+    """Compile `density_of` to a C function, or read it from disk."""
+    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "np": np, "pointer": _pointer}
+    names |= {"__name__": __name__, "carray": numba.carray, "density": density_of(activation, loss)}
+    key = f"bayesnn-density-{activation}-{loss}-{LANES}-{VERSION}"
+    function = compile_numba_function_src(_CALLBACK, "callback", names, cache_key=key)
+    doubles = types.CPointer(types.float64)
+    signature = types.int64(types.uint64, doubles, doubles, doubles, types.voidptr)
+    return numba.cfunc(signature, cache=True)(function)
+
+
+class Density:
+    """Log density of a network's parameters with its gradient.
+
+    Parameters
+    ----------
+    activation, loss : str
+        Names; `LOSSES` has the losses.
+    X : array (n, p)
+        Inputs.
+    Y : array (n, t)
+        Targets: one-hot rows for classes, one column for labels and counts.
+    widths : sequence of int
+        Of the layers, from the inputs to the outputs.
+    biased : sequence of bool
+        Whether each layer after the inputs has biases.
+    rates : array (4, size)
+        For each element of the flat vector the rates of its prior, in the order of the rows `L1`, `L2`, `LOG`,
+        `SQUARE`.
+    constant : float
+        What belongs to the log density and depends on no parameter.
+    noise : float or None
+        Known scale of the likelihood; 1.0 for losses that have none. None: its logarithm is the last element.
+    noise_rate : float
+        Rate of the prior of a learned noise: its log density is minus the rate times the noise squared.
+    jacobian : bool
+        Whether to take the density of log(noise), as a sampler needs it, or of the noise, whose mode is the MAP.
+    parameter : float
+        The loss's own parameter, such as Huber's delta.
+    scales : array (k,), optional
+        Prior standard deviations of the output weights of one target and of its bias (0 for none): the output layer
+        is integrated out, and the flat vector ends with the last hidden layer.
+    """
+
+    def __init__(self, activation, loss, X, Y, *, widths, biased, rates, constant, noise, noise_rate=0.0,
+                 jacobian=False, parameter=0.0, scales=None):  # fmt: skip
+        n, depth = len(X), len(widths) - 1
+        widths = np.asarray(widths, dtype=np.int64)
+        flags = (scales is not None, noise is None, jacobian)
+        self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased, [0]]).astype(np.int64)
+        self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
+        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, parameter, noise_rate
+        if scales is not None:
+            self.numbers[NUMBERS:] = scales
+        self.rates = np.ascontiguousarray(rates, dtype=float)
+        self.size = self.rates.shape[1]
+        block, blocks = block_of.py_func(widths, n), []
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            part = np.zeros((widths[0] + 1 + Y.shape[1], block_of.py_func(widths, n - start)))
+            part[:, : rows.stop - start] = np.vstack([X[rows].T, np.ones(rows.stop - start), Y[rows].T])
+            blocks.append(part.ravel())
+        self.data = np.concatenate(blocks)
+        arrays = self.data, self.sizes, self.numbers, self.rates
+        data, sizes, numbers, rates = (array.ctypes.data for array in arrays)
+        self.table = np.array([data, self.data.size, sizes, depth, numbers, rates], dtype=np.int64)
+        self.callback = _callback(activation, loss)
+        self._call = _PROTOTYPE(self.callback.address)
+
+    def __call__(self, theta):
+        """Log density and gradient at a flat vector."""
+        theta, gradient, value = np.ascontiguousarray(theta, dtype=float), np.empty(self.size), ctypes.c_double()
+        pointers = theta.ctypes.data, gradient.ctypes.data, ctypes.addressof(value), self.table.ctypes.data
+        self._call(self.size, *pointers)
+        return value.value, gradient

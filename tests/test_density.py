@@ -1,0 +1,150 @@
+"""The compiled log density against NumPy's, PyMC's, finite differences, and itself in other shapes."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import bayesnn as bnn
+from bayesnn.fitting.density import FusedDensity, ModelDensity, fusible, log_density
+from bayesnn.model import model_of
+from bayesnn.network import ACTIVATIONS
+from bayesnn.ops.density import Density
+from bayesnn.ops.likelihoods import LOSSES
+from bayesnn.tree import prepare
+from tests.conftest import X5, Y5, random_params
+
+PRIORS = (
+    bnn.Flat(),
+    bnn.Normal(0.7, fan_in=True),
+    bnn.Laplace(1.5, bias=bnn.Flat()),
+    bnn.ElasticNet(0.3, 0.4, fan_in=True, bias=bnn.Normal(3.0)),
+    bnn.StudentT(3.0, 0.5, fan_in=True),
+)
+VARIANTS = {
+    "huber": [bnn.losses.Huber(0.6)],
+    "quantile": [bnn.losses.Quantile(0.8)],
+    "student_t": [bnn.losses.StudentT(2.5)],
+}
+
+
+def targets(loss, n, rng):
+    if loss == "binary_cross_entropy":
+        return np.arange(n) % 2
+    if loss == "cross_entropy":
+        return np.arange(n) % 4
+    if loss == "poisson":
+        return rng.poisson(2.0, size=n)
+    return rng.normal(size=n)
+
+
+def problem(net, n, p=2, K=None, seed=0):
+    rng = np.random.default_rng(seed)
+    y = targets(net.loss.name, n, rng) if K is None else rng.normal(size=(n, K))
+    return prepare(net, rng.normal(size=(n, p)), y)
+
+
+def check(what, seed=0, size=1.0):
+    """Hold value and gradient against NumPy's density."""
+    density = log_density(what, jacobian=False)
+    assert isinstance(density, FusedDensity)
+    params = {k: size * v for k, v in random_params(what, (), seed=seed).items()}
+    x = density.pack(params)
+
+    def reference(x):
+        params = density.unpack(x)
+        return what.net.log_likelihood(params, what.X, what.y).sum() + what.net.log_prior(params)
+
+    value, gradient = density(x)
+    assert value == pytest.approx(reference(x), rel=1e-12, abs=1e-11)
+    rng = np.random.default_rng(seed)
+    for j in {*rng.permutation(len(x))[:10], len(x) - 1}:
+        step = 1e-5 * np.eye(len(x))[j]
+        slope = 8 * (reference(x + step) - reference(x - step)) - reference(x + 2 * step) + reference(x - 2 * step)
+        assert gradient[j] == pytest.approx(slope / 12e-5, rel=1e-6, abs=1e-6 * max(1.0, abs(value)))
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=lambda prior: type(prior).__name__)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_value_and_gradient_for_every_loss_and_prior(loss, prior):
+    for form in (loss, *VARIANTS.get(loss, [])):
+        check(problem(bnn.MLP((3,), loss=form, prior=prior), 23))
+        check(problem(bnn.MLP((4, 2), loss=form, prior=prior, bias=False), 9), seed=1)
+        check(problem(bnn.MLP((), loss=form, prior=prior), 17), seed=2)
+    if bnn.LOSSES[loss].has_noise:
+        check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=0.4), 23))
+        check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=bnn.HalfFlat()), 23))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_value_and_gradient_for_every_activation(activation):
+    check(problem(bnn.MLP((3, 4, 2), activation), 31))
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 505, 1300])
+@pytest.mark.parametrize("K", [1, 3])
+def test_any_number_of_rows_and_targets(n, K):
+    check(problem(bnn.MLP((3,)), n, p=5, K=K), size=0.3)
+    check(problem(bnn.MLP((40, 9)), n, p=1, K=K), size=0.3)
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_it_is_the_density_of_the_pymc_model(loss, jacobian):
+    what = problem(bnn.MLP((3,), loss=loss, prior=PRIORS[1]), 23)
+    plain = ModelDensity(model_of(what), jacobian=jacobian)
+    fused = log_density(what, jacobian=jacobian)
+    assert (plain.names, plain.shapes) == (fused.names, fused.shapes)
+    x = np.random.default_rng(1).normal(size=plain.size)
+    for a, b in zip(plain(x), fused(x), strict=True):
+        assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+def test_far_outputs_keep_their_digits():
+    for loss, y in (("binary_cross_entropy", [0, 1, 0, 1, 1]), ("cross_entropy", [0, 1, 0, 2, 1])):
+        what = prepare(bnn.MLP((), loss=loss, bias=False), X5, y)
+        density = log_density(what, jacobian=False)
+        for size in (40.0, 300.0, 700.0):
+            x = size * np.linspace(-1.0, 1.0, density.size + 1)[1:]
+            reference = what.net.log_likelihood(density.unpack(x), what.X, what.y).sum()
+            value, gradient = density(x)
+            assert value == pytest.approx(reference + what.net.log_prior(density.unpack(x)), rel=1e-13)
+            assert np.isfinite(gradient).all()
+    # The slope of a point that is classified rightly is its small probability of the other class, to all digits.
+    what = prepare(bnn.MLP((), loss="binary_cross_entropy", bias=False, prior=bnn.Flat()), [[1.0], [-1.0]], [1, 0])
+    for f in (20.0, 50.0, 300.0):
+        assert log_density(what, jacobian=False)([f])[1][0] == pytest.approx(2 * np.exp(-f), rel=1e-8)
+
+
+def test_what_is_not_finite_is_reported_to_the_sampler():
+    density = log_density(problem(bnn.MLP((3,)), 9), jacobian=True).density
+    x = np.zeros(density.size)
+    pointers = [a.ctypes.data for a in (x, np.empty_like(x), np.empty(1))]
+    assert density._call(density.size, *pointers, density.table.ctypes.data) == 0
+    for bad in (np.nan, -800.0):
+        x[-1] = bad
+        assert density._call(density.size, *pointers, density.table.ctypes.data) in (3, 4)
+
+
+def test_one_compilation_serves_every_size_prior_and_noise():
+    first = log_density(problem(bnn.MLP((3,)), 9), jacobian=True)
+    for net, n in ((bnn.MLP((5, 4), prior=bnn.Laplace(2.0), bias=False), 30), (bnn.MLP((), noise=0.2), 4)):
+        assert log_density(problem(net, n), jacobian=False).density.callback is first.density.callback
+    collapsed = log_density(problem(bnn.MLP((7,)), 9), jacobian=True, collapse=True)
+    assert collapsed.density.callback is first.density.callback
+    other = log_density(problem(bnn.MLP((3,), "erf"), 9), jacobian=True)
+    assert other.density.callback is not first.density.callback
+
+
+def test_what_the_kernels_do_not_know_comes_from_the_model():
+    for net, y in ((bnn.MLP((2,), prior=bnn.Hierarchical(1.0)), Y5), (bnn.MLP((2,), loss="ordinal"), [0, 1, 2, 2, 1])):
+        assert not fusible(net)
+        assert isinstance(log_density(prepare(net, X5, y), jacobian=True), ModelDensity)
+
+
+def test_chains_may_share_the_table():
+    density = log_density(problem(bnn.MLP((3,)), 40), jacobian=True)
+    assert isinstance(density.density, Density)
+    before = [a.copy() for a in (density.density.data, density.density.numbers, density.density.rates)]
+    density(np.ones(density.size))
+    for a, b in zip(before, (density.density.data, density.density.numbers, density.density.rates), strict=True):
+        np.testing.assert_array_equal(a, b)
