@@ -2,41 +2,8 @@
 
 import numpy as np
 
+from bayesnn.fitting.density import FusedDensity
 from bayesnn.model import output_scales
-
-_CHUNK = 8_000_000
-"""Most numbers that the features of one chunk of draws may take: 64 MB."""
-
-
-def solve(features, Y, scales, sigma):
-    """Posterior of the scaled output weights given the features, in NumPy.
-
-    Parameters
-    ----------
-    features : array (..., n, h)
-        Activations of the last hidden layer.
-    Y : array (n, m)
-        Targets.
-    scales : array (k,)
-        Prior standard deviations of the output weights of one target: k is h, or h + 1 with a bias.
-    sigma : array (...,)
-        Noise.
-
-    Returns
-    -------
-    P : array (..., n, k)
-        Features times scales.
-    L : array (..., k, k)
-        Lower Cholesky factor of A.
-    V : array (..., k, m)
-        Mean of the weights, in units of their scales.
-    """
-    ones = np.ones((*features.shape[:-1], len(scales) - features.shape[-1]))
-    P = np.concatenate([features, ones], axis=-1) * scales
-    variance = np.square(np.asarray(sigma))[..., None, None]
-    A = np.eye(len(scales)) + np.swapaxes(P, -1, -2) @ P / variance
-    V = np.linalg.solve(A, np.swapaxes(P, -1, -2) @ Y / variance)
-    return P, np.linalg.cholesky(A), V
 
 
 def draw_output_layer(problem, params, batch, rng):
@@ -61,24 +28,15 @@ def draw_output_layer(problem, params, batch, rng):
     dict of str to array
         The parameters, with those of the output layer.
     """
-    net, scales = problem.net, output_scales(problem)
-    y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
-    flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in params.items()}
-    total = batch[0] * batch[1]
-    noise = flat.get("noise", np.full(total, net.noise))
-    weights = np.empty((total, len(scales), y.shape[1]))
-    size = max(1, _CHUNK // (len(y) * len(scales)))
-    for start in range(0, total, size):
-        rows = slice(start, min(start + size, total))
-        features = net.features({k: v[rows] for k, v in flat.items()}, problem.X)
-        features = np.broadcast_to(features, (rows.stop - rows.start, *features.shape[-2:]))
-        _, L, V = solve(features, y, scales, noise[rows])
-        z = rng.normal(size=V.shape)
-        weights[rows] = scales[:, None] * (V + np.linalg.solve(np.swapaxes(L, -1, -2), z))
-    weights = weights.reshape(*batch, *weights.shape[1:])
-    last = net.n_layers
+    density, scales = FusedDensity(problem, jacobian=False, collapse=True), output_scales(problem)
+    thetas = density.pack(params).reshape(-1, density.size) if params else np.empty((batch[0] * batch[1], 0))
+    covariance, mean = density.density.output_layer(thetas)
+    k = len(scales)
+    weights = mean[:, :k] + np.linalg.cholesky(covariance[:, :k, :k]) @ rng.normal(size=mean[:, :k].shape)
+    weights = (scales[:, None] * weights).reshape(*batch, k, -1)
+    last = problem.net.n_layers
     units = problem.shapes[f"W{last}"][0]
     out = {**params, f"W{last}": weights[..., :units, :]}
-    if net.has_bias(last):
+    if problem.net.has_bias(last):
         out[f"b{last}"] = weights[..., units, :]
     return out

@@ -36,7 +36,8 @@ from bayesnn.ops.likelihoods import likelihood
 from bayesnn.ops.mlp import VERSION
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, SLOPES, VECTOR, Vec
 
-# Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases.
+# Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
+# is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
 N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, DEPTH, PLACES = range(7)
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow.
 NOISE, CONSTANT, PARAMETER, NOISE_RATE, NUMBERS = range(5)
@@ -105,9 +106,67 @@ def solve(work, a_at, width, gram_at, scales, k, m, variance):
     return log_det + np.log(pivots), trace, squares
 
 
+@numba_njit(fastmath=False)
+def pack(work, theta, widths, biased, layers):
+    """Copy the flat vector to the start of the work space, with zeros for biases that there are not."""
+    at = taken = 0
+    for i in range(layers):
+        size, h = widths[i] * widths[i + 1], widths[i + 1]
+        for j in range(size):
+            work[at + j] = theta[taken + j]
+        at, taken = at + size, taken + size
+        for j in range(h):
+            work[at + j] = theta[taken + j] if biased[i] else 0.0
+        at, taken = at + h, taken + (h if biased[i] else 0)
+
+
+@numba_njit(fastmath=False)
+def unpack(gradient, work, at, widths, biased, layers):
+    """Copy a packed gradient at work[at:] to a flat one, and return how many elements that were."""
+    taken = 0
+    for i in range(layers):
+        size, h = widths[i] * widths[i + 1], widths[i + 1]
+        for j in range(size + (h if biased[i] else 0)):
+            gradient[taken + j] = work[at + j]
+        at, taken = at + size + h, taken + size + (h if biased[i] else 0)
+    return taken
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def add_prior(gradient, theta, rates, size):
+    """Add the priors' share to a gradient, and return the log-prior of the weights without its constant."""
+    value = 0.0
+    for i in range(size):
+        w = theta[i]
+        value -= rates[L1, i] * abs(w) + rates[L2, i] * w * w
+        gradient[i] -= rates[L1, i] * np.sign(w) + 2.0 * rates[L2, i] * w
+        if rates[LOG, i] > 0.0:
+            square = rates[SQUARE, i] * w
+            value -= rates[LOG, i] * np.log1p(square * w)
+            gradient[i] -= 2.0 * rates[LOG, i] * square / (1.0 + square * w)
+    return value
+
+
+@numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
+def residual(work, left_at, data, y_at, size):
+    """Replace predictions by targets less predictions, and return the sum of their squares."""
+    total = 0.0
+    for i in range(size):
+        left = data[y_at + i] - work[left_at + i]
+        work[left_at + i] = left
+        total += left * left
+    return total
+
+
 @cache
 def density_of(activation, loss):
-    """Compile-ready function of (theta, gradient, data, sizes, numbers, rates), which returns the log density."""
+    """Compile-ready function of (theta, gradient, data, sizes, numbers, rates), which returns the log density.
+
+    The work space holds the packed parameters, their gradient, two sums, the small matrices of an output layer that
+    is integrated out, the slopes of two layers, and the hidden layers of a block (of all blocks, where the output layer
+    is integrated out). A hidden layer has rows of activations, a row of ones, one row for each target's residuals if
+    it is the last and the output layer is integrated out, and rows of derivatives where they have to be kept.
+    """
     planes = 1 if activation in SLOPES else 2
 
     @numba_njit(fastmath=False, inline="never")
@@ -123,190 +182,159 @@ def density_of(activation, loss):
         outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
 
     @numba_njit(fastmath=False)
-    def rows_of(widths, i, depth, collapse, targets):
-        """Rows of hidden layer i: activations, ones, residuals where they are needed, derivatives."""
-        return widths[i] * planes + 1 + (targets if collapse and i == depth - 1 else 0)
+    def height(widths, i, extra):
+        """Rows of hidden layer i."""
+        return widths[i] * planes + 1 + (extra if i == len(widths) - 2 else 0)
 
     @numba_njit(fastmath=False)
-    def backward(work, data, x_at, first, delta_at, top, grad_at, w_at, widths, nb, space, base):
+    def start_of(widths, i, first, nb):
+        """Where hidden layer i of a block starts."""
+        for j in range(1, i):
+            first += height(widths, j, 0) * nb
+        return first
+
+    @numba_njit(fastmath=False)
+    def forward(work, data, x_at, first, out_at, widths, layers, extra, real, nb):
+        """Fill the hidden layers of a block, and its outputs at out_at unless they are integrated out."""
+        w_at = 0
+        for i in range(layers):
+            q, h = widths[i], widths[i + 1]
+            hidden = i < len(widths) - 2
+            z_at = start_of(widths, i + 1, first, nb) if hidden else out_at
+            if i == 0:
+                linear(work, z_at, data, x_at, work, w_at, q + 1, h, nb)
+            else:
+                linear(work, z_at, work, start_of(widths, i, first, nb), work, w_at, q + 1, h, nb)
+            w_at += (q + 1) * h
+            if hidden:
+                ones_at = z_at + h * nb
+                slopes_at = ones_at + (height(widths, i + 1, extra) - h * planes) * nb
+                activate(activation, work, z_at, slopes_at, h * nb)
+                for t in range(nb):
+                    work[ones_at + t] = 1.0
+                if extra and i == layers - 1:
+                    # Features that are nothing where the block is padded keep their products right.
+                    for j in range(h + 1):
+                        for t in range(real, nb):
+                            work[z_at + j * nb + t] = 0.0
+
+    @numba_njit(fastmath=False)
+    def backward(work, data, x_at, first, delta_at, top, grad_at, w_at, widths, nb, other):
         """Add a block's share of the gradient; layers run down from `top`, whose output has the slopes at delta_at."""
-        other = base + space if delta_at == base else base
         for i in range(top - 1, -1, -1):
             q, h = widths[i], widths[i + 1]
             w_at -= (q + 1) * h
-            grad = grad_at + w_at
             if i == 0:
-                added(work, grad, data, x_at, work, delta_at, q + 1, h, nb)
+                added(work, grad_at + w_at, data, x_at, work, delta_at, q + 1, h, nb)
             else:
-                start = first
-                for j in range(1, i):
-                    start += (widths[j] * planes + 1) * nb
-                added(work, grad, work, start, work, delta_at, q + 1, h, nb)
+                start = start_of(widths, i, first, nb)
+                added(work, grad_at + w_at, work, start, work, delta_at, q + 1, h, nb)
                 slopes_at = start + ((q + 1) * nb if planes == 2 else 0)
                 pulled(work, other, delta_at, w_at, 1, h, h, q, nb, slopes_at)
                 delta_at, other = other, delta_at
 
     @numba_njit(fastmath=False, error_model="numpy")
+    def pull(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
+        """Turn the solution into the weights' means, (k, m), and what pulls residuals back, (k + m, k - 1)."""
+        for i in range(k):
+            for j in range(m):
+                work[beta_at + i * m + j] = scales[i] * work[a_at + i * width + k + j]
+        last = k - 1
+        for j in range(k):
+            for i in range(last):
+                factor = -m * scales[i] * scales[j] / variance
+                work[pull_at + j * last + i] = factor * work[a_at + j * width + i]
+        for j in range(m):
+            for i in range(last):
+                work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
+
+    @numba_njit(fastmath=False, error_model="numpy")
     def density(theta, gradient, data, sizes, numbers, rates):
         n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
-        collapse, learned = sizes[COLLAPSE] == 1, sizes[LEARNED] == 1
+        collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
         widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
-        layers = depth - 1 if collapse else depth
-        last, m = widths[depth - 1], widths[depth]
-        k = last + 1
-        value = numbers[CONSTANT]
+        layers, extra = (depth - 1, targets) if collapse else (depth, 0)
+        p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
         noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
         variance = noise * noise
 
-        # Work space: packed parameters, their gradient, two sums, the small matrices, two deltas, and the blocks.
-        room = 0
+        room = rows = 0
         for i in range(layers):
             room += (widths[i] + 1) * widths[i + 1]
-        block = block_of(widths, n)
-        rows = widest = 0
+        widest = max(m, targets)
         for i in range(1, depth):
-            rows += rows_of(widths, i, depth, collapse, targets)
+            rows += height(widths, i, extra)
             widest = max(widest, widths[i])
-        widest = max(widest, max(m, targets))
-        width = (k + m + 7) // 8 * 8
-        small = k * (k + m) + k * width + (k + m) * last if collapse else 0
-        base = (2 * room + 2 + small + 7) // 8 * 8
-        space = widest * block
-        blocks = base + 2 * space
-        work = aligned(blocks + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
+        block, width = block_of(widths, n), (k + m + 7) // 8 * 8
         grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
+        a_at = gram_at + k * (k + m)
+        pull_at = a_at + k * width
+        base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at) + 7) // 8 * 8
+        other = base + widest * block
+        blocks = other + widest * block
+        work = aligned(blocks + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
         work[grad_at:base] = 0.0
-        at = taken = 0
-        for i in range(layers):
-            q, h = widths[i], widths[i + 1]
-            for j in range(q * h):
-                work[at + j] = theta[taken + j]
-            at, taken = at + q * h, taken + q * h
-            for j in range(h):
-                work[at + j] = theta[taken + j] if biased[i] else 0.0
-            at += h
-            taken += h if biased[i] else 0
+        pack(work, theta, widths, biased, layers)
 
         # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
-        height = widths[0] + 1 + targets
         for start in range(0, n, block):
             nb, real = block_of(widths, n - start), min(block, n - start)
-            data_at = height * start
-            mask_at, y_at = data_at + widths[0] * nb, data_at + (widths[0] + 1) * nb
+            x_at = (p + 1 + targets) * start
+            mask_at, y_at = x_at + p * nb, x_at + (p + 1) * nb
             first = blocks + (rows * start if collapse else 0)
-            x_at, w_at, z_at = data_at, 0, first
-            for i in range(layers):
-                q, h = widths[i], widths[i + 1]
-                out_at = z_at if i < depth - 1 else base
-                if i == 0:
-                    linear(work, out_at, data, x_at, work, w_at, q + 1, h, nb)
-                else:
-                    linear(work, out_at, work, x_at, work, w_at, q + 1, h, nb)
-                w_at += (q + 1) * h
-                if i < depth - 1:
-                    ones_at = z_at + h * nb
-                    slopes_at = ones_at + nb * (rows_of(widths, i + 1, depth, collapse, targets) - h * planes)
-                    activate(activation, work, z_at, slopes_at, h * nb)
-                    for t in range(nb):
-                        work[ones_at + t] = 1.0
-                    if collapse and i == depth - 2 and real < nb:
-                        for j in range(h + 1):
-                            for t in range(real, nb):
-                                work[z_at + j * nb + t] = 0.0
-                    x_at = z_at
-                    z_at += rows_of(widths, i + 1, depth, collapse, targets) * nb
-            if collapse:
-                if depth == 1:
-                    added(work, gram_at, data, data_at, data, data_at, k, k, nb)
-                    added(work, gram_at + k * k, data, data_at, data, y_at, k, m, nb)
-                else:
-                    added(work, gram_at, work, x_at, work, x_at, k, k, nb)
-                    added(work, gram_at + k * k, work, x_at, data, y_at, k, m, nb)
-            else:
+            forward(work, data, x_at, first, base, widths, layers, extra, real, nb)
+            if not collapse:
                 # The slopes take the place of the outputs.
-                likelihood(
-                    loss, work, base, base, sums_at, data, y_at, mask_at, targets, nb, 1.0 / noise, numbers[PARAMETER]
-                )
-                backward(work, data, data_at, first, base, depth, grad_at, w_at, widths, nb, space, base)
-        value += work[sums_at]
+                sigma = 1.0 / noise
+                likelihood(loss, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, numbers[PARAMETER])
+                backward(work, data, x_at, first, base, depth, grad_at, room, widths, nb, other)
+            elif depth == 1:
+                added(work, gram_at, data, x_at, data, x_at, k, k, nb)
+                added(work, gram_at + k * k, data, x_at, data, y_at, k, m, nb)
+            else:
+                at = start_of(widths, depth - 1, first, nb)
+                added(work, gram_at, work, at, work, at, k, k, nb)
+                added(work, gram_at + k * k, work, at, data, y_at, k, m, nb)
+        value = numbers[CONSTANT] + work[sums_at] - n * targets * np.log(noise)
         by_scale = work[sums_at + 1] - n * targets
 
         if collapse:
-            scales, a_at = numbers[NUMBERS:], gram_at + k * (k + m)
+            scales = numbers[NUMBERS:]
             log_det, trace, size = solve(work, a_at, width, gram_at, scales, k, m, variance)
-            pull_at = a_at + k * width
-            # The weights' means take the place of the products, and below them what pulls residuals back.
-            for i in range(k):
-                for j in range(m):
-                    work[gram_at + i * m + j] = scales[i] * work[a_at + i * width + k + j]
-            for i in range(last):
-                for j in range(k):
-                    entry = work[a_at + i * width + j]
-                    work[pull_at + j * last + i] = -m * scales[i] * scales[j] / variance * entry
-                for j in range(m):
-                    work[pull_at + (k + j) * last + i] = work[gram_at + i * m + j] / variance
+            if sizes[COLLAPSE] == 2:
+                for i in range(k):
+                    for j in range(k + m):
+                        gradient[i * (k + m) + j] = work[a_at + i * width + j]
+                return value
+            # The weights' means take the place of the products.
+            pull(work, a_at, width, gram_at, pull_at, scales, k, m, variance)
             squares = 0.0
-            w_at = room
             for start in range(0, n, block):
-                nb = block_of(widths, n - start)
-                data_at = height * start
-                y_at = data_at + (widths[0] + 1) * nb
-                first = blocks + rows * start
-                x_at = first
-                for i in range(1, depth - 1):
-                    x_at += (widths[i] * planes + 1) * nb
-                left_at = x_at + k * nb if depth > 1 else blocks
-                if depth > 1:
-                    linear(work, left_at, work, x_at, work, gram_at, k, m, nb)
+                nb, x_at = block_of(widths, n - start), (p + 1 + targets) * start
+                first, y_at = blocks + rows * start, x_at + (p + 1) * nb
+                if depth == 1:
+                    linear(work, blocks, data, x_at, work, gram_at, k, m, nb)
+                    squares += residual(work, blocks, data, y_at, m * nb)
                 else:
-                    linear(work, left_at, data, data_at, work, gram_at, k, m, nb)
-                squares += residual(work, left_at, data, y_at, m * nb)
-                if depth > 1:
-                    slopes_at = x_at + ((k + m) * nb if planes == 2 else 0)
-                    pulled(work, base, x_at, pull_at, last, 1, k + m, last, nb, slopes_at)
-                    backward(work, data, data_at, first, base, depth - 1, grad_at, w_at, widths, nb, space, base)
-            value -= 0.5 * (m * (2.0 * n * np.log(noise) + log_det) + squares / variance + size)
+                    at = start_of(widths, depth - 1, first, nb)
+                    linear(work, at + k * nb, work, at, work, gram_at, k, m, nb)
+                    squares += residual(work, at + k * nb, data, y_at, m * nb)
+                    slopes_at = at + ((k + m) * nb if planes == 2 else 0)
+                    pulled(work, base, at, pull_at, k - 1, 1, k + m, k - 1, nb, slopes_at)
+                    backward(work, data, x_at, first, base, depth - 1, grad_at, room, widths, nb, other)
+            value -= 0.5 * (m * log_det + squares / variance + size)
             by_scale = squares / variance - m * (n - k + trace)
-        else:
-            value -= n * targets * np.log(noise)
 
         if learned:
-            rate = numbers[NOISE_RATE]
-            value -= rate * variance
-            by_scale -= 2.0 * rate * variance
+            value -= numbers[NOISE_RATE] * variance
+            by_scale -= 2.0 * numbers[NOISE_RATE] * variance
             if sizes[JACOBIAN]:
                 value += theta[len(theta) - 1]
                 by_scale += 1.0
             gradient[len(theta) - 1] = by_scale
-        at = taken = 0
-        for i in range(layers):
-            q, h = widths[i], widths[i + 1]
-            for j in range(q * h + (h if biased[i] else 0)):
-                gradient[taken + j] = work[grad_at + at + j]
-            at += (q + 1) * h
-            taken += q * h + (h if biased[i] else 0)
-        for i in range(taken):
-            w = theta[i]
-            value -= rates[L1, i] * abs(w) + rates[L2, i] * w * w
-            gradient[i] -= rates[L1, i] * np.sign(w) + 2.0 * rates[L2, i] * w
-            if rates[LOG, i] > 0.0:
-                square = rates[SQUARE, i] * w
-                value -= rates[LOG, i] * np.log1p(square * w)
-                gradient[i] -= 2.0 * rates[LOG, i] * square / (1.0 + square * w)
-        return value
+        return value + add_prior(gradient, theta, rates, unpack(gradient, work, grad_at, widths, biased, layers))
 
     return density
-
-
-@numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
-def residual(work, left_at, data, y_at, size):
-    """Replace predictions by targets less predictions, and return the sum of their squares."""
-    total = 0.0
-    for i in range(size):
-        left = data[y_at + i] - work[left_at + i]
-        work[left_at + i] = left
-        total += left * left
-    return total
 
 
 @intrinsic
@@ -321,8 +349,8 @@ def _pointer(typingctx, address):
 
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
-    table = carray(table_, (6,), np.int64)
-    theta, gradient, value = carray(theta_, (dim,)), carray(gradient_, (dim,)), carray(value_, (1,))
+    table = carray(table_, (7,), np.int64)
+    theta, gradient, value = carray(theta_, (dim,)), carray(gradient_, (table[6],)), carray(value_, (1,))
     data = carray(pointer(table[0]), (table[1],), np.float64)
     sizes = carray(pointer(table[2]), (PLACES + 2 * (table[3] + 1),), np.int64)
     numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
@@ -399,11 +427,15 @@ class Density:
             part[:, : rows.stop - start] = np.vstack([X[rows].T, np.ones(rows.stop - start), Y[rows].T])
             blocks.append(part.ravel())
         self.data = np.concatenate(blocks)
-        arrays = self.data, self.sizes, self.numbers, self.rates
-        data, sizes, numbers, rates = (array.ctypes.data for array in arrays)
-        self.table = np.array([data, self.data.size, sizes, depth, numbers, rates], dtype=np.int64)
+        self.table = self._table(self.sizes, self.size)
         self.callback = _callback(activation, loss)
         self._call = _PROTOTYPE(self.callback.address)
+
+    def _table(self, sizes, n_out):
+        """Addresses and sizes that the compiled function reads."""
+        data, sizes_at, numbers, rates = (a.ctypes.data for a in (self.data, sizes, self.numbers, self.rates))
+        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out]
+        return np.array(table, dtype=np.int64)
 
     def __call__(self, theta):
         """Log density and gradient at a flat vector."""
@@ -411,3 +443,31 @@ class Density:
         pointers = theta.ctypes.data, gradient.ctypes.data, ctypes.addressof(value), self.table.ctypes.data
         self._call(self.size, *pointers)
         return value.value, gradient
+
+    def output_layer(self, thetas):
+        """Distribution of an output layer that is integrated out, given the rest.
+
+        Parameters
+        ----------
+        thetas : array (s, size)
+            Flat vectors.
+
+        Returns
+        -------
+        covariance : array (s, k, k)
+            Of the weights of one target and its bias, in units of their prior scales.
+        mean : array (s, k, m)
+            Of the same.
+        """
+        thetas = np.ascontiguousarray(thetas, dtype=float)
+        depth = self.sizes[DEPTH]
+        k, m = self.sizes[PLACES + depth - 1] + 1, self.sizes[PLACES + depth]
+        sizes = self.sizes.copy()
+        sizes[COLLAPSE] = 2
+        table, value = self._table(sizes, k * (k + m)), ctypes.c_double()
+        out = np.empty((len(thetas), k, k + m))
+        first, to, step = thetas.ctypes.data, out.ctypes.data, 8 * k * (k + m)
+        pointers = ctypes.addressof(value), table.ctypes.data
+        for s in range(len(thetas)):
+            self._call(self.size, first + 8 * self.size * s, int(to + step * s), *pointers)
+        return out[:, :, :k], out[:, :, k:]
