@@ -223,12 +223,12 @@ def predict(
     """Predict the rows of a CSV file with a fit."""
     import pandas as pd
 
-    from bayesnn.data import _read_csv
+    from bayesnn.data import read_csv
     from bayesnn.prediction import predict as predictions_of
     from bayesnn.tree import problem_of
 
     tree = open_fit(run)
-    frame = _read_csv(data)
+    frame = read_csv(data)
     missing = [c for c in problem_of(tree).feature_names if c not in frame.columns]
     if missing:
         raise DataError(

@@ -322,6 +322,21 @@ class Scaling:
         X = check_X(X, n_features=len(self.x_mean), allow_empty_features=True)
         return (X - np.array(self.x_mean)) / np.array(self.x_sd)
 
+    def inverse_X(self, X):
+        """Bring inputs back to the user's units.
+
+        Parameters
+        ----------
+        X : array (n, p)
+            Inputs in scaled units.
+
+        Returns
+        -------
+        array (n, p)
+            Inputs in the user's units.
+        """
+        return X * np.array(self.x_sd) + np.array(self.x_mean)
+
     def transform_y(self, y):
         """Bring targets to scaled units.
 
@@ -843,7 +858,7 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
     if source not in bundled:
         if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
             raise UnknownNameError("data set", source, bundled)
-        frame = _read_csv(Path(source))
+        frame = read_csv(Path(source))
         return _from_frame(
             frame, target, task, name=Path(source).stem, description=f"Read from {Path(source).name}.", **split
         )
@@ -887,7 +902,7 @@ def _load_real(name, split):
     return _from_frame(frame, target, task, name=name, description=f"{description} From scikit-learn.", **split)
 
 
-def _read_csv(path):
+def read_csv(path):
     """Read a CSV file with a header line, after a look at the header that pandas would repair silently."""
     import pandas as pd
 

@@ -10,7 +10,8 @@ from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.network import MLP
 
-KINDS = ("mle", "map", "posterior")
+KINDS = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
+"""The three answers, and how they are written."""
 
 
 @dataclass(frozen=True, eq=False)

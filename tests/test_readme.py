@@ -46,6 +46,11 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
         assert float(numbers[2]) == pytest.approx(got["posterior"], abs=0.05 * max(1, abs(got["posterior"])))
     diagnosis = bnn.diagnose(names["post"])
     assert diagnosis.verdict == "harmless_symmetry"
-    assert " ".join(said.split()[:8]) in " ".join(str(diagnosis).split())
+    # Another processor's last digits lead chains elsewhere: the words must be the same, and R-hat alike.
+    words, found = " ".join(said.split()), " ".join(str(diagnosis).split())
+    assert re.sub(r"\d.*", "", words) in found
+    assert words.split(". ")[-1] in found
+    shown, got = (float(re.search(r"R-hat (\d\.\d+)", text)[1]) for text in (words, found))
+    assert got == pytest.approx(shown, abs=0.2)
     assert isinstance(table, pd.DataFrame)
     assert not capsys.readouterr().out

@@ -5,9 +5,8 @@ import numpy as np
 from bayesnn.errors import SpecError
 from bayesnn.prediction import score
 from bayesnn.priors import Hierarchical
-from bayesnn.tree import kind_of, params_of, problem_of
+from bayesnn.tree import KINDS, kind_of, params_of, problem_of
 
-_NAMES = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
 _UNITS = {
     "rmse": "RMSE",
     "accuracy": "accuracy",
@@ -74,7 +73,7 @@ def compare(*fits, data=None, X=None, y=None):
         X, y = data.X_test, data.y_test
     columns = {}
     for fit in fits:
-        name = _NAMES[kind_of(fit)]
+        name = KINDS[kind_of(fit)]
         if not fit.attrs.get("bayesnn_exists", 1):
             name += " (none: last iterate)"
         while name in columns:

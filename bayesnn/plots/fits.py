@@ -3,9 +3,9 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, MARKERS, NAMES, new_axes
+from bayesnn.plots.style import COLOURS, GREY, INK, MARKERS, new_axes
 from bayesnn.prediction import predict
-from bayesnn.tree import kind_of, problem_of
+from bayesnn.tree import KINDS, kind_of, problem_of
 
 _LINES = ("-", "--", ":", "-.")
 
@@ -60,7 +60,7 @@ def plot_fits(*fits, data=None, prob=0.9):
     axes = new_axes(1, len(fits), height=height, sharex=draw is not _sorted_labels, sharey=True)[0]
     for ax, fit in zip(axes, fits, strict=True):
         kind = kind_of(fit)
-        title = NAMES[kind]
+        title = KINDS[kind]
         if not fit.attrs.get("bayesnn_exists", 1):
             title += " does not exist: last iterate"
         ax.set_title(title, color=COLOURS[kind], fontweight="bold")
@@ -76,12 +76,10 @@ def plot_fits(*fits, data=None, prob=0.9):
 
 def _original(problem):
     """Training rows in the user's units."""
-    X, y = problem.X, problem.y
-    if problem.scaling is not None:
-        scaling = problem.scaling
-        X = X * np.asarray(scaling.x_sd) + np.asarray(scaling.x_mean)
-        y = scaling.inverse_y(y) if scaling.y_sd is not None else y
-    return X, y
+    scaling = problem.scaling
+    if scaling is None:
+        return problem.X, problem.y
+    return scaling.inverse_X(problem.X), scaling.inverse_y(problem.y)
 
 
 def _grid(x):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
+from bayesnn.plots.orbit import along
 from bayesnn.plots.style import COLOURS, GREY, INK, new_axes
 from bayesnn.tree import kind_of, params_of, problem_of
 
@@ -72,18 +73,12 @@ def plot_optima(fit):
 
     params = params_of(fit, group="optima", batch=("start",))
     near = height >= np.nanmax(height) - 1e-6 * max(1.0, abs(np.nanmax(height)))
-    if problem.X.shape[1] == 1:
-        X = np.linspace(problem.X.min(), problem.X.max(), 201)[:, None]
-        x, xlabel = X[:, 0], problem.feature_names[0]
-    else:
-        best = {k: v[order[0]] for k, v in params.items()}
-        X = problem.X[np.argsort(problem.net.forward(best, problem.X)[:, 0])]
-        x, xlabel = np.arange(1, len(X) + 1), "training row, ordered by the best fit"
+    best = problem.net.forward({k: v[order[0]] for k, v in params.items()}, problem.X)[:, 0]
+    name = problem.feature_names[0] if problem.feature_names else ""
+    X, x, xlabel = along(problem.X, best, name, problem.scaling is not None)
     f = problem.net.forward(params, X)[..., 0]
     for k in order[::-1]:
         colour, width = (COLOURS[kind_of(fit)], 1.6) if near[k] else (GREY, 0.8)
         right.plot(x, f[k], color=colour, lw=width, alpha=0.8 if near[k] else 0.5, zorder=2 + near[k])
     right.set(xlabel=xlabel, ylabel="network output f", title=f"{int(near.sum())} of {len(order)} share the best curve")
-    if problem.scaling is not None:
-        right.set_xlabel(f"{xlabel} (scaled)" if problem.X.shape[1] == 1 else xlabel)
     return np.array([left, right])

@@ -1,5 +1,7 @@
 """Trace strips, one hidden unit a row: as sampled on the left, folded onto one mirror image on the right."""
 
+import numpy as np
+
 from bayesnn.errors import SpecError
 from bayesnn.plots.style import CHAINS, new_axes
 from bayesnn.symmetry import align
@@ -59,8 +61,6 @@ def plot_strips(post, *, layer=1, weight="in", number=1, units=None):
     >>> [ax.get_title(loc="left") for ax in bnn.plots.plot_strips(post)[0]]
     ['raw W1[x1, 1]: R-hat 1.74', 'aligned W1[x1, 1]: R-hat 1.01']
     """
-    import arviz as az
-
     how, before, after = raw_and_aligned(post)
     problem = problem_of(post)
     names = problem.feature_names, problem.output_names
@@ -73,10 +73,7 @@ def plot_strips(post, *, layer=1, weight="in", number=1, units=None):
         for ax, title, draws in zip(row, (how, "aligned"), (before[..., u - 1], after[..., u - 1]), strict=True):
             for chain, values in enumerate(draws):
                 ax.plot(values, color=CHAINS[chain % len(CHAINS)], lw=0.5, alpha=0.85, label=f"chain {chain}")
-            title = f"{title} {labels[u - 1]}"
-            if draws.shape[0] > 1 and draws.shape[1] > 3:
-                title += f": R-hat {float(az.rhat(draws)):.2f}"
-            ax.set_title(title, loc="left", fontsize=10)
+            ax.set_title(titled(f"{title} {labels[u - 1]}", draws), loc="left", fontsize=10)
         row[0].set_ylabel(f"unit {u}")
     for ax in axes[-1]:
         ax.set_xlabel("draw")
@@ -94,10 +91,25 @@ def chain_legend(axes):
         handle.set(alpha=1, linewidth=2, markersize=6)
 
 
-def raw_and_aligned(post):
-    """Name of the form in which the draws are, the draws, and the aligned draws."""
+def titled(name, draws):
+    """Write a quantity's name with the R-hat of its draws (chain, draw), where it has one."""
+    import arviz as az
+
+    if draws.shape[0] < 2 or draws.shape[1] < 4 or np.ptp(draws) == 0:
+        return name
+    with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moves
+        return f"{name}: R-hat {float(az.rhat(draws)):.2f}"
+
+
+def check_draws(post):
+    """Refuse a point."""
     if kind_of(post) != "posterior":
         raise SpecError(f"Got a {kind_of(post)} fit; this picture needs draws. Pass the tree of fit_posterior.")
+
+
+def raw_and_aligned(post):
+    """Name of the form in which the draws are, the draws, and the aligned draws."""
+    check_draws(post)
     if not problem_of(post).net.hidden:
         raise SpecError("Got a network without hidden units; it has no mirror images. Use hidden=(2,) or plot_traces.")
     how = post.attrs.get("bayesnn_symmetry", "raw")

@@ -1,6 +1,5 @@
 """Colours and frames that every picture shares: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
-NAMES = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
 COLOURS = {"mle": "#D55E00", "map": "#0072B2", "posterior": "#009E73"}
 CHAINS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bayesnn.errors import SpecError
+from bayesnn.plots.strips import chain_legend, check_draws, titled
 from bayesnn.plots.style import CHAINS, new_axes
-from bayesnn.tree import kind_of, params_of, problem_of
+from bayesnn.tree import params_of, problem_of
 
 
 def plot_traces(post, *, weights=3, inputs=2):
@@ -37,11 +37,9 @@ def plot_traces(post, *, weights=3, inputs=2):
     >>> bnn.plot_traces(post, weights=1, inputs=1).shape
     (2, 2)
     """
-    import arviz as az
     from scipy.stats import gaussian_kde
 
-    if kind_of(post) != "posterior":
-        raise SpecError(f"Got a {kind_of(post)} fit; traces need draws. Pass the tree of fit_posterior.")
+    check_draws(post)
     problem, params = problem_of(post), params_of(post)
     first = params["W1"]
     along = first[:, :, 0, :] if problem.net.hidden else first[..., 0]
@@ -54,28 +52,22 @@ def plot_traces(post, *, weights=3, inputs=2):
     f = problem.net.forward(params, problem.X[chosen])
     where = [f"training row {i + 1}" for i in chosen]
     if problem.X.shape[1] == 1:
-        name, scaling = problem.feature_names[0], problem.scaling
-        mean, sd = (scaling.x_mean[0], scaling.x_sd[0]) if scaling is not None else (0.0, 1.0)
-        where = [f"{name} = {sd * problem.X[i, 0] + mean:.3g}" for i in chosen]
+        X = problem.X[chosen] if problem.scaling is None else problem.scaling.inverse_X(problem.X[chosen])
+        where = [f"{problem.feature_names[0]} = {x:.3g}" for x in X[:, 0]]
     rows |= {f"f at {at}": f[:, :, k, 0] for k, at in enumerate(where)}
 
     axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
     for (left, right), (name, draws) in zip(axes, rows.items(), strict=True):
         for chain, values in enumerate(draws):
             colour = CHAINS[chain % len(CHAINS)]
-            left.plot(values, color=colour, lw=0.5, alpha=0.85)
+            left.plot(values, color=colour, lw=0.5, alpha=0.85, label=f"chain {chain}")
             if np.ptp(values) > 0:
                 grid = np.linspace(draws.min(), draws.max(), 200)
-                right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2, label=f"chain {chain}")
-        with np.errstate(divide="ignore", invalid="ignore"):  # draws that never move have none
-            rhat = float(az.rhat(draws)) if draws.shape[0] > 1 and draws.shape[1] > 3 else np.nan
-        left.set_title(f"{name}    R-hat {rhat:.2f}", loc="left", fontsize=10)
+                right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2)
+        left.set_title(titled(name, draws), loc="left", fontsize=10)
         right.set_yticks([])
         right.set_xlabel("")
     axes[-1, 0].set_xlabel("draw")
     axes[-1, 1].set_xlabel("value")
-    handles, labels = axes[0, 1].get_legend_handles_labels()
-    axes[0, 0].figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels) or 1, fontsize=8, frameon=False
-    )
+    chain_legend(axes)
     return axes
