@@ -562,3 +562,23 @@ def test_the_same_seed_finds_the_same_ends(node):
     assert_allclose(first.optima.W1, second.optima.W1, rtol=0, atol=0)
     assert first.optima.iterations.to_numpy().tolist() != [0, 0, 0]
     assert_allclose(first.posterior.W1, third.posterior.W1, rtol=1e-9)
+
+
+def test_the_mass_matrix_may_learn_correlations(sine, sine_net):
+    options = {"random_seed": 2, "target_accept": 0.97, "progressbar": False}
+    posts = {a: bnn.fit_posterior(sine_net, sine.X, sine.y, adaptation=a, **options) for a in ("diag", "low_rank")}
+    rows = np.linspace(-2.0, 2.0, 9)[:, None]
+    f = {a: sine_net.forward(params_of(post), rows)[..., 0] for a, post in posts.items()}
+    for k in range(len(rows)):
+        error = np.hypot(*(float(az.mcse(f[a][..., k], method="mean")) for a in f))
+        assert abs(f["diag"][..., k].mean() - f["low_rank"][..., k].mean()) < 4 * error
+    steps = {a: int(post.sample_stats["n_steps"].sum()) for a, post in posts.items()}
+    assert steps["low_rank"] < 0.8 * steps["diag"]
+    assert posts["low_rank"].attrs["bayesnn_adaptation"] == "low_rank"
+
+
+def test_adaptations_are_checked():
+    with pytest.raises(UnknownNameError, match="low_rank"):
+        bnn.fit_posterior(LINE, X5, Y5, adaptation="low_rnk")
+    with pytest.raises(SpecError, match="only nutpie"):
+        bnn.fit_posterior(LINE, X5, Y5, adaptation="low_rank", sampler="pymc")

@@ -139,6 +139,11 @@ class ModelDensity(Layout):
         value, gradient = self.function(x)
         return float(value), np.asarray(gradient)
 
+    def many(self, x):
+        """Log densities and gradients at flat vectors (s, size)."""
+        values, gradients = zip(*map(self, x), strict=True)
+        return np.array(values), np.array(gradients)
+
     def prior_draw(self, seed):
         """Draw a flat vector from the prior."""
         from pymc.initial_point import make_initial_point_fn
@@ -202,6 +207,10 @@ class FusedDensity(Layout):
     def __call__(self, x):
         """Log density and gradient at a flat vector."""
         return self.density(x)
+
+    def many(self, x):
+        """Log densities and gradients at flat vectors (s, size)."""
+        return self.density.many(x)
 
     def prior_draw(self, seed):
         """Draw a flat vector from the prior."""

@@ -13,6 +13,7 @@ from bayesnn.model import collapsible, model_of
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
+ADAPTATIONS = ("diag", "low_rank")
 
 
 def fit_posterior(
@@ -27,6 +28,7 @@ def fit_posterior(
     sampler="nutpie",
     random_seed=None,
     target_accept=0.8,
+    adaptation="diag",
     scaling=None,
     collapse=None,
     log_likelihood=False,
@@ -60,6 +62,10 @@ def fit_posterior(
         Seed of starts and draws.
     target_accept : float
         Mean acceptance probability that the step size is tuned to.
+    adaptation : {"diag", "low_rank"}
+        Form of the mass matrix. ``"low_rank"`` (nutpie only) learns correlations too. Where a chain stays in one
+        mirror image of a few units it needs several times fewer gradients; where it wanders from one image to
+        another it is slower. Its longer steps diverge now and then: give it a `target_accept` of 0.97.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
     collapse : bool, optional
@@ -115,6 +121,10 @@ def fit_posterior(
         raise SpecError(
             f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Try 0.9 where there are divergences."
         )
+    if adaptation not in ADAPTATIONS:
+        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
+    if adaptation == "low_rank" and sampler != "nutpie":
+        raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
         raise ImproperPriorError(
@@ -135,6 +145,8 @@ def fit_posterior(
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "target_accept": target_accept}
     if net.hidden or net.noise_prior is not None or not collapse:
         run = _nutpie if sampler == "nutpie" else _pymc
+        if sampler == "nutpie":
+            options["adaptation"] = adaptation
         params, stats = _complete(*run(problem, collapse, sampler, seed, progressbar, options), draws)
     else:
         # Nothing is left to sample: the exact draws below are independent.
@@ -151,6 +163,7 @@ def fit_posterior(
         attrs={
             "bayesnn_sampler": sampler,
             "bayesnn_collapsed": int(collapse),
+            "bayesnn_adaptation": adaptation,
             "bayesnn_tune": int(tune),
             "sampling_time": time.perf_counter() - began,
         },

@@ -349,17 +349,24 @@ def _pointer(typingctx, address):
 
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
-    table = carray(table_, (7,), np.int64)
-    theta, gradient, value = carray(theta_, (dim,)), carray(gradient_, (table[6],)), carray(value_, (1,))
+    table = carray(table_, (8,), np.int64)
+    n_out, count = table[6], table[7]
+    theta, gradient = carray(theta_, (count * dim,)), carray(gradient_, (count * n_out,))
+    value = carray(value_, (count,))
     data = carray(pointer(table[0]), (table[1],), np.float64)
     sizes = carray(pointer(table[2]), (PLACES + 2 * (table[3] + 1),), np.int64)
     numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
     rates = carray(pointer(table[5]), (RATES, dim), np.float64)
-    value[0] = density(theta, gradient, data, sizes, numbers, rates)
-    for i in range(dim):
-        if not np.isfinite(gradient[i]):
-            return 3
-    return 0 if np.isfinite(value[0]) else 4
+    code = 0
+    for s in range(count):
+        out = gradient[s * n_out : (s + 1) * n_out]
+        value[s] = density(theta[s * dim : (s + 1) * dim], out, data, sizes, numbers, rates)
+        if not np.isfinite(value[s]):
+            code = 4
+        for i in range(n_out):
+            if not np.isfinite(out[i]):
+                code = 3
+    return code
 """
 
 
@@ -431,18 +438,28 @@ class Density:
         self.callback = _callback(activation, loss)
         self._call = _PROTOTYPE(self.callback.address)
 
-    def _table(self, sizes, n_out):
+    def _table(self, sizes, n_out, count=1):
         """Addresses and sizes that the compiled function reads."""
         data, sizes_at, numbers, rates = (a.ctypes.data for a in (self.data, sizes, self.numbers, self.rates))
-        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out]
+        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count]
         return np.array(table, dtype=np.int64)
+
+    def _run(self, thetas, table):
+        """Values and outputs of the compiled function at the points that its table announces."""
+        n_out, count = table[-2:]
+        out, value = np.empty((count, n_out)), np.empty(count)
+        self._call(self.size, *(a.ctypes.data for a in (thetas, out, value, table)))
+        return value, out
 
     def __call__(self, theta):
         """Log density and gradient at a flat vector."""
-        theta, gradient, value = np.ascontiguousarray(theta, dtype=float), np.empty(self.size), ctypes.c_double()
-        pointers = theta.ctypes.data, gradient.ctypes.data, ctypes.addressof(value), self.table.ctypes.data
-        self._call(self.size, *pointers)
-        return value.value, gradient
+        value, gradient = self._run(np.ascontiguousarray(theta, dtype=float), self.table)
+        return value[0], gradient[0]
+
+    def many(self, thetas):
+        """Log densities (s,) and gradients (s, size) at flat vectors (s, size), in one call."""
+        thetas = np.ascontiguousarray(thetas, dtype=float)
+        return self._run(thetas, self._table(self.sizes, self.size, len(thetas)))
 
     def output_layer(self, thetas):
         """Distribution of an output layer that is integrated out, given the rest.
@@ -459,15 +476,10 @@ class Density:
         mean : array (s, k, m)
             Of the same.
         """
-        thetas = np.ascontiguousarray(thetas, dtype=float)
-        depth = self.sizes[DEPTH]
+        thetas, depth = np.ascontiguousarray(thetas, dtype=float), self.sizes[DEPTH]
         k, m = self.sizes[PLACES + depth - 1] + 1, self.sizes[PLACES + depth]
         sizes = self.sizes.copy()
         sizes[COLLAPSE] = 2
-        table, value = self._table(sizes, k * (k + m)), ctypes.c_double()
-        out = np.empty((len(thetas), k, k + m))
-        first, to, step = thetas.ctypes.data, out.ctypes.data, 8 * k * (k + m)
-        pointers = ctypes.addressof(value), table.ctypes.data
-        for s in range(len(thetas)):
-            self._call(self.size, first + 8 * self.size * s, int(to + step * s), *pointers)
+        _, out = self._run(thetas, self._table(sizes, k * (k + m), len(thetas)))
+        out = out.reshape(-1, k, k + m)
         return out[:, :, :k], out[:, :, k:]

@@ -45,8 +45,8 @@ METRICS = {
     "within_per_second": ("ess_within", "sampling_seconds"),
     "within_per_gradient": ("ess_within", "gradients"),
 }
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKERS = "os^DvP"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKERS = "os^DvPX"
 console = Console(width=None if sys.stdout.isatty() else 200)
 
 
@@ -329,7 +329,10 @@ def main(argv=None):
     parser.add_argument("--repetitions", type=int, help="default: 3 (1 with --quick)")
     parser.add_argument("--posteriors", type=names, default=posteriors.NAMES, help="of " + ",".join(posteriors.NAMES))
     parser.add_argument(
-        "--samplers", type=names, default=("ours", "ours_fused", *PEERS), help=f"of {','.join(SAMPLERS)}"
+        "--samplers",
+        type=names,
+        default=("ours", "ours_fused", "ours_low_rank", *PEERS),
+        help=f"of {','.join(SAMPLERS)}",
     )
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder for what is written")
     parser.add_argument("--limit", type=float, default=240, help="seconds that one run may take")
