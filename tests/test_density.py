@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import bayesnn as bnn
+from bayesnn.errors import UnknownNameError
 from bayesnn.fitting.density import FusedDensity, ModelDensity, fusible, log_density
 from bayesnn.model import model_of
 from bayesnn.network import ACTIVATIONS
@@ -139,6 +140,19 @@ def test_what_the_kernels_do_not_know_comes_from_the_model():
     for net, y in ((bnn.MLP((2,), prior=bnn.Hierarchical(1.0)), Y5), (bnn.MLP((2,), loss="ordinal"), [0, 1, 2, 2, 1])):
         assert not fusible(net)
         assert isinstance(log_density(prepare(net, X5, y), jacobian=True), ModelDensity)
+
+
+def test_a_loss_without_kernels_is_refused():
+    with pytest.raises(UnknownNameError, match="ordinal"):
+        Density("tanh", "ordinal", X5, Y5, widths=(1, 1), biased=[True], rates=np.zeros((4, 2)), constant=0, noise=1)
+
+
+def test_many_points_in_one_call():
+    density = log_density(problem(bnn.MLP((3,)), 40), jacobian=True)
+    points = np.random.default_rng(3).normal(size=(5, density.size))
+    values, gradients = density.many(points)
+    for point, value, gradient in zip(points, values, gradients, strict=True):
+        assert (density(point)[0], *density(point)[1]) == (value, *gradient)
 
 
 def test_chains_may_share_the_table():

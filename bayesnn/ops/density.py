@@ -31,8 +31,9 @@ from numba.extending import intrinsic
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit
 
+from bayesnn.errors import UnknownNameError
 from bayesnn.ops.kernels import activate, aligned, block_of, kernel, outer, product
-from bayesnn.ops.likelihoods import likelihood
+from bayesnn.ops.likelihoods import LOSSES, likelihood
 from bayesnn.ops.mlp import VERSION
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, SLOPES, VECTOR, Vec
 
@@ -417,6 +418,8 @@ class Density:
 
     def __init__(self, activation, loss, X, Y, *, widths, biased, rates, constant, noise, noise_rate=0.0,
                  jacobian=False, parameter=0.0, scales=None):  # fmt: skip
+        if loss not in LOSSES:
+            raise UnknownNameError("loss with a compiled density", loss, LOSSES)
         n, depth = len(X), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         flags = (scales is not None, noise is None, jacobian)
