@@ -226,8 +226,7 @@ def compare(args):
             measure(DEEP, sampler, 0, draws=100, tune=100, chains=2)
     rows = summarise(runs)
     show(rows)
-    if any(row.get("ratio") for row in rows):
-        draw(rows, args.out / "ratios.png")
+    draw(rows, args.out / "ratios.png")
     console.print(f"Written to {args.out}.")
 
 
@@ -279,7 +278,10 @@ def draw(rows, path):
 
     panels = {"ess_per_second": "ESS per second of sampling", "ess_per_gradient": "ESS per gradient"}
     panels["ess_per_wall_second"] = "ESS per second, compilation (warm) included"
-    names = list(dict.fromkeys(row["posterior"] for row in rows))[::-1]
+    compared = [row for row in rows if any(row.get("ratio", {}).get(m) for m in METRICS) and row["sampler"] != "ours"]
+    if not compared:
+        return
+    names = list(dict.fromkeys(row["posterior"] for row in compared))[::-1]
     peers = [s for s in SAMPLERS if s != "ours" and any(row["sampler"] == s for row in rows)]
     fig, axes = plt.subplots(1, 3, figsize=(13, 1.5 + 0.55 * len(names)), sharey=True, layout="constrained")
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
@@ -302,7 +304,7 @@ def draw(rows, path):
         ax.grid(axis="x", color="#DDDDDD", lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     keys = [
-        plt.Line2D([], [], ls="", marker=MARKERS[k % 6], color=COLOURS[k % 6], label=peer)
+        plt.Line2D([], [], ls="", marker=MARKERS[k % len(MARKERS)], color=COLOURS[k % len(COLOURS)], label=peer)
         for k, peer in enumerate(peers)
     ]
     keys.append(plt.Line2D([], [], ls="", marker="o", color="#222222", mfc="none", label="open: within chains"))
