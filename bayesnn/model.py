@@ -71,7 +71,7 @@ def model_of(problem, *, fused=True, collapse=False):
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
-    from bayesnn.ops.mlp import MLPForward, features, spell_out
+    from bayesnn.ops.mlp import features, spell_out
 
     net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
@@ -105,9 +105,7 @@ def model_of(problem, *, fused=True, collapse=False):
         if fused:
             f = mlp_forward(X, weights, biases, net.activation)
         else:
-            given = [b for b in biases if b is not None]
-            op = MLPForward(net.activation, [b is not None for b in biases])
-            f = spell_out(op, X, *weights, *given)
+            f = spell_out(X, zip(weights, biases, strict=True), net.activation)
         f = pm.Deterministic("f", f, dims=("obs", "output"))
         net.loss.observe(f, y, dims=y_dims, **args)
     return model

@@ -98,6 +98,26 @@ class Layout:
             pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
         return np.concatenate(pieces, axis=-1)
 
+    def rates(self, prior):
+        """Rates of a prior for each element of the flat vector; zero for what is no weight and no bias.
+
+        Parameters
+        ----------
+        prior : Prior
+            Of fixed scale.
+
+        Returns
+        -------
+        array (4, size)
+            As `Prior.rates`.
+        """
+        rates = np.zeros((4, self.size))
+        for i, (name, shape) in enumerate(zip(self.names, self.shapes, strict=True)):
+            if name[0] in _KINDS:
+                columns = slice(self.offsets[i], self.offsets[i + 1])
+                rates[:, columns] = prior.rates(_KINDS[name[0]], shape[0])[:, None]
+        return rates
+
 
 class ModelDensity(Layout):
     """Log density of a PyMC model, compiled by PyTensor.
@@ -174,10 +194,6 @@ class FusedDensity(Layout):
         super().__init__(shapes | ({"noise": ()} if noise is not None else {}))
         self.net = net
 
-        rates = np.zeros((4, self.size))
-        for i, (name, shape) in enumerate(shapes.items()):
-            kind = "weight" if name[0] == "W" else "bias"
-            rates[:, self.offsets[i] : self.offsets[i + 1]] = prior.rates(kind, shape[0])[:, None]
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
         constant -= float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum())
@@ -195,7 +211,7 @@ class FusedDensity(Layout):
             y,
             widths=widths,
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
-            rates=rates,
+            rates=self.rates(prior),
             constant=constant + (float(noise.logp(0.0)) if noise is not None else 0.0),
             noise=known,
             noise_rate=noise.rate if noise is not None else 0.0,
@@ -219,8 +235,7 @@ class FusedDensity(Layout):
             if name == "noise":
                 params[name] = self.net.noise_prior.sample(rng)
             else:
-                kind = "weight" if name[0] == "W" else "bias"
-                params[name] = self.net.prior.sample(rng, shape, kind=kind, fan_in=shape[0])
+                params[name] = self.net.prior.sample(rng, shape, kind=_KINDS[name[0]], fan_in=shape[0])
         return self.pack(params)
 
 
@@ -239,5 +254,6 @@ def _differences(value):
     return np.concatenate([value[..., :1], np.log(np.diff(value, axis=-1))], axis=-1)
 
 
+_KINDS = {"W": "weight", "b": "bias"}
 _CONSTRAIN = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
 _UNCONSTRAIN = {"real": lambda v: v, "positive": np.log, "ordered": _differences}

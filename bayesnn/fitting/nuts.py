@@ -6,17 +6,16 @@ of a model but its code, and numba's cache serves it to every later model of the
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from nutpie import _lib
 from nutpie.sample import CompiledModel
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 
 from bayesnn.fitting.density import FusedDensity, Layout
+from bayesnn.ops.callback import DENSITY, DOUBLES, c_function
 
 _LOGP = """
 def density(dim, x_, out_, value_, table_):
@@ -104,8 +103,7 @@ def compile_flat(density):
         logp, table, kept = density.density.callback, density.density.table, density
     else:
         logp, table, kept = _callback_of(density)
-    doubles, size = types.CPointer(types.float64), types.uint64
-    copy = _c_function(_COPY, "copy", (size, size, doubles, doubles, types.voidptr), {}, "")
+    copy = c_function(_COPY, "copy", (types.uint64, types.uint64, DOUBLES, DOUBLES, types.voidptr), {}, "")
     return FlatModel(
         dims={"theta": ("element",)},
         density=density,
@@ -118,8 +116,6 @@ def compile_flat(density):
 
 def _callback_of(density):
     """C function of a PyMC model's density, the table of addresses that it reads, and the arrays that these are of."""
-    from nutpie.compile_pymc import address_as_void_pointer
-
     inner = density.function.vm.jit_fn
     data = tuple(np.array(s.get_value(), order="C") for s in density.function.get_shared())
     table, arguments = [], ""
@@ -127,19 +123,8 @@ def _callback_of(density):
         at = len(table)
         table += [array.ctypes.data, *array.shape]
         shape = "".join(f"table[{at + 1 + k}]," for k in range(array.ndim))
-        arguments += f", carray(address_as_void_pointer(table[{at}]), ({shape}), np.{array.dtype})"
+        arguments += f", carray(pointer(table[{at}]), ({shape}), np.{array.dtype})"
     table = np.array([*table, 0], dtype=np.int64)
-    doubles = types.CPointer(types.float64)
     source = _LOGP.format(size=len(table), arguments=arguments)
-    names = {"address_as_void_pointer": address_as_void_pointer, "inner": inner}
-    signature = (types.uint64, doubles, doubles, doubles, types.voidptr)
     key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
-    return _c_function(source, "density", signature, names, key), table, data
-
-
-def _c_function(source, name, signature, names, key):
-    """Compile source to a C function that returns an integer; with a key it is kept on disk."""
-    names = {"__name__": __name__, "np": np, "carray": numba.carray, **names}
-    key = sha256((__name__ + source + key).encode()).hexdigest() if key is not None else None
-    function = compile_numba_function_src(source, name, names, cache_key=key)
-    return numba.cfunc(types.int64(*signature), cache=key is not None)(function)
+    return c_function(source, "density", DENSITY, {"inner": inner}, key), table, data

@@ -187,7 +187,8 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     first = starts(free, objective, int(restarts), rng)
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
-    kinks = _kinks(free, objective)
+    # Slope of the penalty at zero: positive under L1 penalties.
+    kinks = objective.rates(free.net.prior)[0]
     smooth = free.net.loss.smooth and not (free.net.hidden and free.net.activation == "relu")
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
@@ -339,17 +340,6 @@ def _level(net, y, m):
     if net.loss.task == "count":
         return np.log(max(np.mean(y), 0.1))
     return np.zeros(m)
-
-
-def _kinks(problem, objective):
-    """Slope of the penalty at zero for each element of the flat vector: positive under L1 penalties."""
-    kinks = np.zeros(objective.size)
-    for i, name in enumerate(objective.names):
-        if name[0] in "Wb":
-            kind = "weight" if name[0] == "W" else "bias"
-            fan_in = problem.shapes[f"W{name[1:]}"][0]
-            kinks[objective.offsets[i] : objective.offsets[i + 1]] = problem.net.prior.rates(kind, fan_in)[0]
-    return kinks
 
 
 def climb(objective, start, *, kinks, smooth, maxiter):

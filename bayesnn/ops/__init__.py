@@ -3,7 +3,7 @@
 `mlp` has the network as a PyTensor operation with its gradient, for models (NumPy, plain PyTensor, JAX), and `lowering`
 hands it to numba. `density` has likelihood and priors around it in one function, for our own samplers and optimisers.
 Both are made of the loops in `kernels`, the activation functions on vector registers in `simd`, and the likelihoods in
-`likelihoods`.
+`likelihoods`; `callback` keeps the compiled result on disk.
 """
 
 from bayesnn.ops import lowering as lowering

@@ -23,15 +23,12 @@ The quadratic form is written as a sum of squares, which does not cancel when th
 import ctypes
 from functools import cache
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from bayesnn.errors import UnknownNameError
+from bayesnn.ops.callback import DENSITY, c_function
 from bayesnn.ops.kernels import activate, aligned, block_of, kernel, outer, product
 from bayesnn.ops.likelihoods import LOSSES, likelihood
 from bayesnn.ops.mlp import VERSION
@@ -338,16 +335,6 @@ def density_of(activation, loss):
     return density
 
 
-@intrinsic
-def _pointer(typingctx, address):
-    """Read an integer as an address."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(address), generate
-
-
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
     table = carray(table_, (8,), np.int64)
@@ -355,7 +342,7 @@ def callback(dim, theta_, gradient_, value_, table_):
     theta, gradient = carray(theta_, (count * dim,)), carray(gradient_, (count * n_out,))
     value = carray(value_, (count,))
     data = carray(pointer(table[0]), (table[1],), np.float64)
-    sizes = carray(pointer(table[2]), (PLACES + 2 * (table[3] + 1),), np.int64)
+    sizes = carray(pointer(table[2]), (PLACES + 2 * table[3] + 1,), np.int64)
     numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
     rates = carray(pointer(table[5]), (RATES, dim), np.float64)
     code = 0
@@ -374,13 +361,8 @@ def callback(dim, theta_, gradient_, value_, table_):
 @cache
 def _callback(activation, loss):
     """Compile `density_of` to a C function, or read it from disk."""
-    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "np": np, "pointer": _pointer}
-    names |= {"__name__": __name__, "carray": numba.carray, "density": density_of(activation, loss)}
-    key = f"bayesnn-density-{activation}-{loss}-{LANES}-{VERSION}"
-    function = compile_numba_function_src(_CALLBACK, "callback", names, cache_key=key)
-    doubles = types.CPointer(types.float64)
-    signature = types.int64(types.uint64, doubles, doubles, doubles, types.voidptr)
-    return numba.cfunc(signature, cache=True)(function)
+    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "density": density_of(activation, loss)}
+    return c_function(_CALLBACK, "callback", DENSITY, names, f"{activation}-{loss}-{LANES}-{VERSION}")
 
 
 class Density:
@@ -423,7 +405,7 @@ class Density:
         n, depth = len(X), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         flags = (scales is not None, noise is None, jacobian)
-        self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased, [0]]).astype(np.int64)
+        self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
         self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, parameter, noise_rate
         if scales is not None:

@@ -104,10 +104,10 @@ def mlp_forward(X, weights, biases, activation):
     return f.astype(upcast(*(v.dtype for v in inputs)))
 
 
-def spell_out(op, X, *parameters):
+def spell_out(X, layers, activation):
     """Write the network in plain PyTensor operations; leading batch dimensions of any argument are allowed."""
-    *hidden, last = op.layers(parameters)
-    return _affine(features(X, hidden, op.activation), *last)
+    *hidden, last = layers
+    return _affine(features(X, hidden, activation), *last)
 
 
 def features(X, layers, activation):
@@ -125,7 +125,7 @@ def _affine(h, W, b):
 
 def _spell_out_gradient(op, g, X, *parameters):
     """Write the gradient of sum(g * f) with respect to the parameters in plain PyTensor operations."""
-    return pullback(spell_out(op, X, *parameters), list(parameters), g)
+    return pullback(op.plain(X, *parameters), list(parameters), g)
 
 
 def _disconnected(v):
@@ -154,6 +154,10 @@ class _MLPOp(Op):
         """Sort the parameters, all weights and then the biases that exist, into (weights, bias or None)."""
         weights, biases = parameters[: len(self.bias)], iter(parameters[len(self.bias) :])
         return [(W, next(biases) if b else None) for W, b in zip(weights, self.bias, strict=True)]
+
+    def plain(self, X, *parameters):
+        """Write the network in plain operations."""
+        return spell_out(X, self.layers(parameters), self.activation)
 
     def tensors(self, *inputs):
         """Check the number of dimensions of X and the parameters, and make all float64."""
@@ -204,7 +208,7 @@ class MLPForward(_MLPOp):
         if _disconnected(g):
             return [disconnected_type() for _ in inputs]
         backward = MLPBackward(*self._props())
-        gX = _pulled_back(lambda *copies: [spell_out(self, *copies)], inputs, [g])[0]
+        gX = _pulled_back(lambda *copies: [self.plain(*copies)], inputs, [g])[0]
         return [gX, *backward(g, outputs[1], *inputs, return_list=True)]
 
 
@@ -255,7 +259,7 @@ class MLPBackward(_MLPOp):
 def _as_plain_operations(fgraph, node):
     """Replace the operations by what they stand for."""
     if isinstance(node.op, MLPForward):
-        return {node.outputs[0]: spell_out(node.op, *node.inputs)}
+        return {node.outputs[0]: node.op.plain(*node.inputs)}
     return _spell_out_gradient(node.op, node.inputs[0], *node.inputs[2:])
 
 
@@ -266,7 +270,7 @@ optdb.register("bayesnn_mlp_as_plain_operations", dfs_rewriter(_as_plain_operati
 @_vectorize_node.register(MLPForward)
 def _batch_forward(op, node, *inputs):
     """Batch over plain operations; the buffer, which nothing reads then, is stood in for by f."""
-    f = spell_out(op, *inputs)
+    f = op.plain(*inputs)
     return [f, f]
 
 

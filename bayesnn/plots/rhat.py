@@ -3,10 +3,10 @@
 import numpy as np
 
 from bayesnn.diagnostics import diagnose
+from bayesnn.diagnostics.diagnose import RHAT_MAX
 from bayesnn.errors import SpecError
 from bayesnn.plots.style import CHAINS, INK, new_axes
 
-THRESHOLD = 1.01
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
 FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
@@ -70,10 +70,10 @@ def plot_rhat(post):
     for ax, (space, words) in zip(axes, SPACES.items(), strict=True):
         rows = table[table["space"] == space].dropna(subset="rhat").sort_values("rhat", ascending=False)
         rhat = rows["rhat"].to_numpy()
-        excess, rank, bad = np.clip(rhat - 1, FLOOR, CEILING), np.arange(1, len(rhat) + 1), rhat > THRESHOLD
-        ax.plot(rank[~bad], excess[~bad], "o", color=CHAINS[0], ms=5, mew=0, label=f"at most {THRESHOLD}")
-        ax.plot(rank[bad], excess[bad], "X", color=CHAINS[5], ms=7, mec=INK, mew=0.4, label=f"above {THRESHOLD}")
-        ax.axhline(THRESHOLD - 1, color=INK, lw=1, ls="--", label="_threshold")
+        excess, rank, bad = np.clip(rhat - 1, FLOOR, CEILING), np.arange(1, len(rhat) + 1), rhat > RHAT_MAX
+        ax.plot(rank[~bad], excess[~bad], "o", color=CHAINS[0], ms=5, mew=0, label=f"at most {RHAT_MAX}")
+        ax.plot(rank[bad], excess[bad], "X", color=CHAINS[5], ms=7, mec=INK, mew=0.4, label=f"above {RHAT_MAX}")
+        ax.axhline(RHAT_MAX - 1, color=INK, lw=1, ls="--", label="_threshold")
         if len(rhat):
             top = max(top, excess[0])
             side = 1 if len(rhat) > 1 else 0
@@ -86,7 +86,7 @@ def plot_rhat(post):
                 bbox={"fc": "white", "ec": "none", "alpha": 0.9, "pad": 1},
             )
         ax.set_xlabel("rank, worst first")
-        ax.set_title(f"{words}: {bad.sum()} of {len(rhat)} above {THRESHOLD}", fontsize=10)
+        ax.set_title(f"{words}: {bad.sum()} of {len(rhat)} above {RHAT_MAX}", fontsize=10)
         ax.set_xlim(0, max(3, len(rhat)) + 1)
         ax.xaxis.get_major_locator().set_params(integer=True)
     values = [1.0001, 1.001, 1.01, 1.1, 1.5, 2.0, 4.0, 11.0, 101.0]

@@ -10,7 +10,6 @@ import warnings
 
 import numpy as np
 from rich.table import Table
-from scipy.special import logsumexp
 
 from tests.benchmarks.compare_samplers import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 from tests.benchmarks.posteriors import PUBLISHED, SHARED, posterior
@@ -80,6 +79,7 @@ def _draw_growth(done, path):
 def lppd(args):
     """Held-out log pointwise predictive density on the published splits, one chain and all, beside the published."""
     import bayesnn as bnn
+    from bayesnn.prediction import log_mean_exp
     from bayesnn.tree import params_of
 
     chains, draws, rows = 8, 100 if args.quick else 1000, []
@@ -98,8 +98,8 @@ def lppd(args):
                 tree = bnn.fit_posterior(p.net, p.X, p.y, **options)
             seconds = time.perf_counter() - began
             logp = p.net.log_likelihood(params_of(tree), *target.test)
-            each = logsumexp(logp, axis=1) - np.log(logp.shape[1])
-            pooled = logsumexp(logp, axis=(0, 1)) - np.log(logp.shape[0] * logp.shape[1])
+            each = np.array([log_mean_exp(chain) for chain in logp])
+            pooled = log_mean_exp(each)
             error = pooled.std(ddof=1) / np.sqrt(pooled.size)
             one, many = PUBLISHED[name][2:] if hidden else PUBLISHED[name][:2]
             rows.append(
