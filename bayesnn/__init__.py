@@ -9,6 +9,18 @@ from importlib import metadata
 __version__ = metadata.version("bayesnn-pymc")
 
 _HOMES = {
+    "errors": (
+        "BayesnnError",
+        "ConvergenceWarning",
+        "DataError",
+        "FitError",
+        "ImproperPriorError",
+        "NoMAPError",
+        "NoMLEError",
+        "NoOptimumError",
+        "SpecError",
+        "UnknownNameError",
+    ),
     "data": ("Dataset", "Scaling", "load_data", "simulate"),
     "losses": ("LOSSES", "Loss", "loss_table", "verify_loss"),
     "priors": (
@@ -24,6 +36,7 @@ _HOMES = {
         "penalty_table",
     ),
     "network": ("ACTIVATIONS", "MLP"),
+    "tree": ("load_fit", "save_fit"),
     "model": ("build_model",),
     "fitting": ("fit_map", "fit_mle", "fit_posterior", "mle_exists"),
     "prediction": ("predict", "score"),

@@ -103,9 +103,9 @@ def _network(data, loss, hidden, activation, prior_sd, noise):
 
 
 def _save(tree, path, console):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tree.to_netcdf(path)
-    console.print(f"  saved {path}")
+    from bayesnn.tree import save_fit
+
+    console.print(f"  saved {save_fit(tree, path)}")
 
 
 def _fit(kind, net, data, *, restarts, draws, tune, chains, seed):
@@ -225,9 +225,9 @@ def predict(
 
     from bayesnn.data import read_csv
     from bayesnn.prediction import predict as predictions_of
-    from bayesnn.tree import problem_of
+    from bayesnn.tree import load_fit, problem_of
 
-    tree = open_fit(run)
+    tree = load_fit(run)
     frame = read_csv(data)
     missing = [c for c in problem_of(tree).feature_names if c not in frame.columns]
     if missing:
@@ -250,44 +250,13 @@ def predict(
     _console().print(f"wrote {len(frame)} predictions to {out}")
 
 
-def open_fit(path):
-    """Read a fit from a netCDF file.
-
-    Parameters
-    ----------
-    path : path
-        Written by `to_netcdf`.
-
-    Returns
-    -------
-    xarray.DataTree
-        The fit, in memory.
-
-    Raises
-    ------
-    FitError
-        No such file, or not a fit.
-    """
-    import xarray as xr
-
-    from bayesnn.errors import FitError
-    from bayesnn.tree import kind_of
-
-    try:
-        with xr.open_datatree(path) as tree:
-            tree.load()
-    except (OSError, ValueError) as error:
-        raise FitError(f"Got {path}, which can't be read as netCDF ({error}). Write one with `bayesnn fit`.") from error
-    kind_of(tree)
-    return tree
-
-
 @app.command()
 def diagnose(run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")]):
     """Say in words what the chains of a posterior agree and disagree about."""
     from bayesnn.diagnostics import diagnose as diagnosis_of
+    from bayesnn.tree import load_fit
 
-    _console().print(diagnosis_of(open_fit(run)))
+    _console().print(diagnosis_of(load_fit(run)))
 
 
 @app.command()

@@ -1,7 +1,10 @@
 """What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -248,6 +251,144 @@ def kind_of(tree):
             "fit_posterior, or one read with xarray.open_datatree. Pass the whole tree, not one of its groups."
         )
     return attrs["bayesnn_kind"]
+
+
+def heading(tree):
+    """Write which answer a tree holds, and what became of its maximum.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    str
+        ``"MLE"``, ``"MAP"`` or ``"posterior"``; where there is no maximum ``"MLE: at infinity"`` (the numbers are
+        those of the limit) or ``"MLE: unbounded"`` (the density grows for ever), and ``"MLE: undecided"`` where that
+        is not known.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+    """
+    name, exists = KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
+    if exists == 0:
+        return f"{name}: {'at infinity' if 'limit' in tree else 'unbounded'}"
+    return name if exists == 1 else f"{name}: undecided"
+
+
+def named_fits(fits, named):
+    """Give every fit of a table or picture a name.
+
+    Parameters
+    ----------
+    fits : sequence
+        Fits, or a single dict or list of them.
+    named : dict of str to xarray.DataTree
+        Fits given with a name.
+
+    Returns
+    -------
+    dict of str to xarray.DataTree
+        Fits without a name get their `heading`, numbered where there are several of a kind.
+
+    Raises
+    ------
+    SpecError
+        No fits, or a name twice.
+    FitError
+        Something else than a fit.
+    """
+    out, unnamed = {}, []
+    for fit in fits:
+        if isinstance(fit, Mapping):
+            unnamed += [(None, fit)] if hasattr(fit, "attrs") else fit.items()
+        else:
+            unnamed += [(None, one) for one in fit] if isinstance(fit, list | tuple) else [(None, fit)]
+    pairs = [*unnamed, *named.items()]
+    if not pairs:
+        raise SpecError("Got no fits; at least one is needed. Write (mle, map_, post), or narrow=fit, wide=other.")
+    headings = [heading(fit) for _, fit in pairs]
+    total, seen = Counter(h for h, (name, _) in zip(headings, pairs, strict=True) if name is None), Counter()
+    for title, (name, fit) in zip(headings, pairs, strict=True):
+        if name is None:
+            seen[title] += 1
+            name = f"{title} {seen[title]}" if total[title] > 1 else title
+        if name in out:
+            raise SpecError(f"Got the name {name!r} twice; every fit needs its own. Write narrow=fit, wide=other.")
+        out[str(name)] = fit
+    return out
+
+
+def save_fit(fit, path):
+    """Write a fit to a netCDF file, from which `load_fit` reads it back.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From `fit_mle`, `fit_map` or `fit_posterior`.
+    path : path
+        File to write; its folder is made where it is missing.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    FitError
+        Not a bayesnn fit.
+
+    Examples
+    --------
+    >>> import tempfile, bayesnn as bnn
+    >>> line = bnn.MLP(hidden=(), noise=0.3)
+    >>> mle = bnn.fit_mle(line, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0], restarts=2, random_seed=1,
+    ...                   progressbar=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = bnn.load_fit(bnn.save_fit(mle, folder + "/mle.nc"))
+    >>> again.identical(mle)
+    True
+    """
+    kind_of(fit)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fit.to_netcdf(path)
+    return path
+
+
+def load_fit(path):
+    """Read a fit that `save_fit` or the command line wrote.
+
+    Parameters
+    ----------
+    path : path
+        A netCDF file.
+
+    Returns
+    -------
+    xarray.DataTree
+        The fit, in memory.
+
+    Raises
+    ------
+    FitError
+        No such file, or not a fit.
+    """
+    import xarray as xr
+
+    try:
+        with xr.open_datatree(path) as tree:
+            tree.load()
+    except (OSError, ValueError) as error:
+        raise FitError(
+            f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
+        ) from error
+    kind_of(tree)
+    return tree
 
 
 def problem_of(tree):

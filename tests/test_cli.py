@@ -76,7 +76,7 @@ def test_compare_writes_fits_table_and_pictures(houses):
 
 def test_saved_fits_are_those_of_the_table(houses):
     folder, _ = houses
-    fits = [cli.open_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
+    fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
     data = bnn.load_data(folder / "houses.csv", target="price", random_seed=0)
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
     again = bnn.compare(*fits, data=data)
@@ -95,7 +95,7 @@ def test_predict_fills_a_csv_file(houses, run):
     assert code == 0
     assert "wrote 5 predictions" in said
     found = pd.read_csv(out)
-    expected = bnn.predict(cli.open_fit(folder / "run" / "map.nc"), new[["size", "age"]], prob=0.8)
+    expected = bnn.predict(bnn.load_fit(folder / "run" / "map.nc"), new[["size", "age"]], prob=0.8)
     for name in ("mean", "lower", "upper", "variance_total"):
         assert np.allclose(found[name], expected[name].to_numpy()[:, 0])
 
@@ -115,7 +115,7 @@ def test_fit_and_predict_labels(tmp_path, run):
     assert "Compiling the gradient" in said_err
     assert "in-sample: n 120, accuracy" in said
     assert "held-out: n 30, accuracy" in said
-    tree = cli.open_fit(tmp_path / "a" / "iris.nc")
+    tree = bnn.load_fit(tmp_path / "a" / "iris.nc")
     assert tree.attrs["bayesnn_kind"] == "map"
     data = bnn.load_data("iris")
     pd.DataFrame(data.X_test, columns=data.feature_names).to_csv(tmp_path / "new.csv", index=False)
@@ -132,7 +132,7 @@ def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
     )
     assert code == 0
     assert "ConvergenceWarning: No MLE exists: the classes are completely separated" in " ".join(said_err.split())
-    assert cli.open_fit(tmp_path / "x.nc").attrs["bayesnn_exists"] == 0
+    assert bnn.load_fit(tmp_path / "x.nc").attrs["bayesnn_exists"] == 0
     assert "saved" in said
 
 
@@ -187,7 +187,7 @@ def test_only_fits_are_opened(houses, run, file, words):
     assert words in " ".join(said_err.split())
     assert not (folder / "p.csv").exists()
     with pytest.raises(FitError):
-        cli.open_fit(folder / file)
+        bnn.load_fit(folder / file)
 
 
 @pytest.mark.parametrize(

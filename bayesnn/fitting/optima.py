@@ -1,0 +1,53 @@
+"""When two end points of an optimisation are the same optimum: one rule for messages, tables and pictures."""
+
+import numpy as np
+
+TOLERANCE = 1e-3
+"""Most by which the log densities of one optimum differ, in nats, and its functions, relative to their size."""
+
+
+def same_function(f, other, *, tolerance=TOLERANCE):
+    """Which of several functions equal another, relative to its size.
+
+    Parameters
+    ----------
+    f : array (s, ...)
+        Functions at the same inputs.
+    other : array (...)
+        One more.
+    tolerance : float
+        Largest difference, relative to one plus the largest absolute value.
+
+    Returns
+    -------
+    array (s,) of bool
+        True for the equal ones.
+    """
+    differences = np.abs(f - other).reshape(len(f), -1).max(axis=1, initial=0.0)
+    return differences <= tolerance * (1 + np.abs(other).max(initial=0.0))
+
+
+def same_optimum(density, f, k, *, tolerance=TOLERANCE):
+    """Which end points are the same optimum as number `k`: as high, with the same function.
+
+    Weights are not compared: symmetry and ridges give one function many of them.
+
+    Parameters
+    ----------
+    density : array (s,)
+        Log densities of the end points.
+    f : array (s, n, m)
+        Their functions.
+    k : int
+        The end point to compare with.
+    tolerance : float
+        Most by which log densities may differ, in nats, and functions, relative to their size.
+
+    Returns
+    -------
+    array (s,) of bool
+        True for `k` itself and its equals.
+    """
+    near = np.abs(density - density[k]) <= tolerance
+    near[near] = same_function(f[near], f[k], tolerance=tolerance)
+    return near
