@@ -1,9 +1,11 @@
 """Does the maximum of the likelihood exist? Exact answers where there are any, and evidence otherwise."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bayesnn.fitting.limits import Limit, is_strict, slack
+from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
 from bayesnn.tree import prepare
 
@@ -15,20 +17,24 @@ class Existence:
     Parameters
     ----------
     exists : bool or None
-        None when no exact answer is known before the fit.
+        True: known exactly, or a strict local maximum that no limit found beats. False: a limit is higher than every
+        finite weight vector, or the density grows for ever. None: not known.
     reason : str
         In words.
     numbers : dict
-        The evidence: a separating direction and its margins.
+        The evidence: a separating direction and its margins, the supremum, the best finite log-likelihood.
+    limit : Limit, optional
+        The function that the supremum belongs to, with finite weights on the path to it.
     """
 
     exists: bool | None
     reason: str
     numbers: dict
+    limit: Limit | None = field(default=None, repr=False)
 
     def __bool__(self):
         if self.exists is None:
-            raise TypeError("No exact answer is known before the fit; test `.exists is None`.")
+            raise TypeError("Whether a maximum exists is not known; test `.exists is None`.")
         return self.exists
 
 
@@ -95,12 +101,38 @@ def existence_of(problem):
     """
     net = problem.net
     if net.hidden:
-        return Existence(None, "with hidden layers only the end of a fit can tell", {})
+        return _closed(problem) or Existence(None, "with hidden layers only the end of a fit can tell", {})
     ones = np.ones((len(problem.X), int(net.has_bias(1))))
     if net.loss.task == "regression":
         return _residuals(problem, np.column_stack([problem.X, ones]))
     blocks = ((net.prior, problem.X), (net.prior.bias or net.prior, ones))
-    return _recession(problem, np.column_stack([block for prior, block in blocks if isinstance(prior, Flat)]))
+    found = recession(problem, np.column_stack([block for prior, block in blocks if isinstance(prior, Flat)]))
+    if found is None:
+        grow = "there are no weights that could grow"
+        free = any(isinstance(prior, Flat) and block.shape[1] for prior, block in blocks) or net.loss.task == "ordinal"
+        return Existence(True, "no direction of weights raises the likelihood for ever" if free else grow, {})
+    evidence = {name: found[name] for name in ("direction", "smallest_margin", "rising")}
+    return Existence(False, found["reason"], evidence)
+
+
+def _closed(problem):
+    """Networks whose functions at given rows are a closed set: a loss of a location with a known scale has a minimum.
+
+    A ReLU unit times its output weight is a diagonal of zeros and ones times a linear function with weights in a
+    polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers of identities are linear
+    maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural network approximations",
+    Constructive Approximation 55 (2022).
+    """
+    net, one = problem.net, problem.y.ndim == 1
+    if not isinstance(net.prior, Flat) or net.prior.bias is not None or net.loss.task != "regression":
+        return None
+    if net.loss.name == "gaussian_nll" or net.noise_prior is not None:
+        return None
+    if net.activation == "relu" and len(net.hidden) == 1 and one:
+        return Existence(True, "the functions of one layer of ReLU units are a closed set at any rows", {})
+    if net.activation == "identity":
+        return Existence(True, "linear maps of bounded rank are a closed set", {})
+    return None
 
 
 def _residuals(problem, design):
@@ -122,78 +154,6 @@ def _residuals(problem, design):
             None, "a heavy-tailed scale may shrink onto some of the rows: only the end of a fit can tell", {}
         )
     return Existence(True, "the targets are not fitted exactly", {"largest_residual": residual})
-
-
-def _recession(problem, design):
-    """Search a direction of recession: rows that may only rise, rows that must stay, by a linear programme."""
-    from scipy.optimize import linprog
-
-    # Columns in units of their own size, so that the tolerances mean the same for all of them.
-    unit = np.abs(design).max(axis=0)
-    unit[unit == 0] = 1.0
-    rise, stay = _rows(problem, design / unit)
-    n = rise.shape[1]
-    if n == 0:
-        return Existence(True, "there are no weights that could grow", {})
-    equal = {"A_eq": stay, "b_eq": np.zeros(len(stay))} if len(stay) else {}
-    options = {"b_ub": np.zeros(len(rise)), "method": "highs"}
-    found = linprog(-rise.sum(axis=0), A_ub=-rise, bounds=[(-1.0, 1.0)] * n, **equal, **options)
-    direction = found.x
-    rising = int((rise @ direction > 1e-9).sum())
-    if not rising:
-        return Existence(True, "no direction of weights raises the likelihood for ever", {})
-    if problem.net.loss.task == "count":
-        reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
-    else:
-        # The largest smallest margin: positive if one direction raises every row.
-        strict = linprog(
-            np.r_[np.zeros(n), -1.0],
-            A_ub=np.column_stack([-rise, np.ones(len(rise))]),
-            bounds=[(-1.0, 1.0)] * n + [(None, 1.0)],
-            **options,
-        )
-        if strict.x[-1] > 1e-9:
-            direction, rising = strict.x[:-1], len(rise)
-            reason = (
-                "the classes are completely separated: every observation's likelihood rises to 1 along one direction"
-            )
-        else:
-            reason = (
-                f"the classes are quasi-completely separated: along one direction {rising} of {len(rise)} comparisons "
-                "rise for ever and none falls"
-            )
-    margins = rise @ direction
-    copies = len(problem.output_names) if problem.net.loss.task == "classes" else 1
-    units = np.r_[np.tile(unit, copies), np.ones(n - copies * len(unit))]
-    return Existence(
-        False, reason, {"direction": direction / units, "smallest_margin": float(margins.min()), "rising": rising}
-    )
-
-
-def _rows(problem, design):
-    """Rows whose product with a direction must not be negative, and rows whose product must vanish."""
-    y, task = problem.y, problem.net.loss.task
-    p = design.shape[1]
-    if task == "count":
-        return -design[y == 0], design[y > 0]
-    if task == "binary":
-        return design * np.where(y == 1, 1.0, -1.0)[:, None], np.empty((0, p))
-    if task == "ordinal":
-        # The directions are (weights, cutpoints): eta below the upper cutpoint, above the lower one.
-        k = int(y.max())
-        eye = np.eye(k)
-        upper = [np.concatenate([-x, eye[c]]) for x, c in zip(design, y, strict=True) if c < k]
-        lower = [np.concatenate([x, -eye[c - 1]]) for x, c in zip(design, y, strict=True) if c > 0]
-        # Every class occurs, so its two rows together keep the cutpoints in order along the direction.
-        return np.array(upper + lower), np.empty((0, p + k))
-    classes = len(problem.output_names)
-    rows = []
-    for x, c in zip(design, y, strict=True):
-        for other in set(range(classes)) - {int(c)}:
-            row = np.zeros((classes, p))
-            row[c], row[other] = x, -x
-            rows.append(row.ravel())
-    return np.array(rows), np.empty((0, classes * p))
 
 
 def evidence_of(problem, params):
@@ -250,3 +210,86 @@ def evidence_of(problem, params):
                 {"relative_noise": relative, "weight_norm": norm},
             )
     return Existence(None, "nothing speaks against it", {"weight_norm": norm})
+
+
+def judge(problem, audit, limits):
+    """Decide from the end points of a fit and the limits that some of them tend to.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    audit : dict of str to array (n,)
+        Of the end points, with ``value``, as `limits.outward` leaves it.
+    limits : list of Limit
+        That were found.
+
+    Returns
+    -------
+    Existence
+        True for a strict local maximum that no limit found beats, or one that no function can exceed; False with the
+        highest limit where that is higher than every end point (or as high, while no finite weights reach it);
+        otherwise None.
+    """
+    best = int(np.argmin(audit["value"]))
+    value = float(audit["value"][best])
+    jacobian = len(problem.X) * problem.log_y_sd
+    if limits:
+        limit = min(limits, key=lambda limit: limit.value)
+        tied = limit.value <= value + slack(value) and audit["signature"][best] == "infinity"
+        if tied or limit.value < value - slack(value):
+            kind = "log-likelihood" if isinstance(problem.net.prior, Flat) else "log density"
+            numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
+            reason = (
+                f"the {kind} rises towards a limit that no weights reach ({limit.describe()}): "
+                f"{numbers['supremum']:.6f} there, {numbers['best_finite']:.6f} at the best finite weights"
+            )
+            return Existence(False, reason, numbers, limit)
+    if value <= lowest(problem) + slack(value):
+        return Existence(True, "no function has a higher likelihood", {})
+    if is_strict(problem, audit)[best]:
+        return Existence(True, "a strict local maximum, and no limit that was found is higher", {})
+    return Existence(None, "the best end point is no strict local maximum, and no limit is known", {})
+
+
+def lowest(problem):
+    """Negative log-likelihood that no function can undercut; minus infinity for a learned noise."""
+    net, y = problem.net, problem.y
+    if net.loss.task != "regression":
+        return 0.0 if net.loss.task != "count" else -float(_saturated_counts(y))
+    if net.noise_prior is not None or net.loss.name == "gaussian_nll":
+        return -np.inf
+    return -float(net.loss.logp(y, y.reshape(len(y), -1), noise=net.noise).sum())
+
+
+def _saturated_counts(y):
+    from scipy.special import gammaln, xlogy
+
+    return np.sum(xlogy(y, y) - y - gammaln(y + 1))
+
+
+def attained(problem, audit, size):
+    """Decide for proper priors of the weights: only a noise that shrinks to zero can send the density to infinity.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    audit : dict of str to array (n,)
+        Of the end points.
+    size : int
+        Number of parameters.
+
+    Returns
+    -------
+    Existence
+        True or None.
+    """
+    net, n = problem.net, problem.y.size
+    if net.loss.name != "gaussian_nll" and (net.noise_prior is None or getattr(net.noise_prior, "repels_zero", False)):
+        return Existence(True, "likelihood times prior is bounded and vanishes at infinity", {})
+    if is_strict(problem, audit)[int(np.argmin(audit["value"]))]:
+        return Existence(True, "a strict local maximum, and the noise does not shrink there", {})
+    if net.loss.name != "gaussian_nll" and n >= size:
+        return Existence(True, "a network with fewer parameters than targets does not pass through them all", {})
+    return Existence(None, "the best end point is no strict local maximum, and the noise is free", {})

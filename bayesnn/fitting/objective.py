@@ -27,16 +27,14 @@ class Objective(Layout):
 
     def hessian(self, x):
         """Matrix of second derivatives at `x` by fourth-order central differences of the exact gradient."""
-        # A step of 1e-3 balances the two errors, step^4 of the truncation and eps/step of the rounding, near 1e-12.
-        x = np.asarray(x, dtype=float)
-        steps = 1e-3 * np.maximum(1.0, np.abs(x))
-        points = x + np.array([1, -1, 2, -2])[:, None, None] * np.diag(steps)
-        values, gradients = self.density.many(points.reshape(4 * self.size, self.size))
-        # Where the density underflows there are no derivatives.
-        fine = np.isfinite(values) & np.isfinite(gradients).all(axis=1)
-        g = np.where(fine[:, None], -gradients, 0.0).reshape(4, self.size, self.size)
-        columns = (8 * (g[0] - g[1]) - (g[2] - g[3])) / (12 * steps)[:, None]
-        return (columns + columns.T) / 2
+
+        def gradients(points):
+            values, slopes = self.density.many(points)
+            # Where the density underflows there are no derivatives.
+            fine = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
+            return np.where(fine[:, None], -slopes, 0.0)
+
+        return central_hessian(gradients, x)
 
     def slopes(self, x):
         """Diagonal of the derivative of `unpack` for parameters that are transformed one by one.
@@ -61,3 +59,32 @@ class Objective(Layout):
                 block[:, 0] = 1.0
                 jacobian[rows, rows] = block
         return jacobian
+
+
+def central_hessian(gradients, x, *, free=None):
+    """Matrix of second derivatives by fourth-order central differences.
+
+    Parameters
+    ----------
+    gradients : callable
+        From points (s, size) to gradients (s, size).
+    x : array (size,)
+        Where.
+    free : array (size,) of bool, optional
+        Elements that may move; the rows and columns of the others are zero.
+
+    Returns
+    -------
+    array (size, size)
+        Symmetric.
+    """
+    # A step of 1e-3 balances the two errors, step^4 of the truncation and eps/step of the rounding, near 1e-12.
+    x = np.asarray(x, dtype=float)
+    at = np.arange(x.size) if free is None else np.flatnonzero(free)
+    steps = 1e-3 * np.maximum(1.0, np.abs(x[at]))
+    points = x + np.array([1, -1, 2, -2])[:, None, None] * (np.eye(x.size)[at] * steps[:, None])
+    g = gradients(points.reshape(4 * len(at), x.size)).reshape(4, len(at), x.size)[:, :, at]
+    columns = (8 * (g[0] - g[1]) - (g[2] - g[3])) / (12 * steps)[:, None]
+    out = np.zeros((x.size, x.size))
+    out[np.ix_(at, at)] = (columns + columns.T) / 2
+    return out

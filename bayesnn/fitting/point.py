@@ -7,15 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError, SpecError
+from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density
-from bayesnn.fitting.existence import evidence_of, existence_of
+from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
+from bayesnn.fitting.limits import outward, recede, start_of
 from bayesnn.fitting.objective import Objective
+from bayesnn.fitting.optima import same_optimum
 from bayesnn.fitting.progress import announce, bar
 from bayesnn.model import model_of
-from bayesnn.priors import Flat, Hierarchical
+from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
 
-SIGNATURES = ("minimum", "flat", "saddle", "kink")
+SIGNATURES = ("minimum", "flat", "saddle", "kink", "infinity")
 
 
 def fit_mle(
@@ -176,9 +179,9 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         raise SpecError(f"Got restarts={restarts!r}; it must be a positive integer. Twenty is a good start.")
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
-    unpenalised = isinstance(free.net.prior, Flat)
-    existence = existence_of(free) if not free.net.prior.proper else None
-    if existence is not None and existence.exists is False and nonexistent == "raise":
+    proper = free.net.prior.proper
+    existence = existence_of(free) if not proper else Existence(None, "only the end of a fit can tell", {})
+    if existence.exists is False and nonexistent == "raise":
         raise _missing(kind, existence)
 
     announce("Compiling the gradient; the first time on a machine this takes up to a minute.", show=progressbar)
@@ -195,6 +198,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
             ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
             step()
     values, audit = audit_ends(objective, ends, kinks=kinks)
+    audit["value"] = values
     if not smooth:
         # The gradient does not vanish at a kink; that the search can't improve is all there is to know there.
         at_kink = settled & ~audit["converged"]
@@ -206,30 +210,48 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
             "network. Scale the data (scaling='standard') or check the noise."
         )
     best = int(np.argmin(values))
-    if existence is None or existence.exists is not False:
-        existence = evidence_of(free, objective.unpack(ends[best]))
-        separated = "smallest_margin" in existence.numbers
-        if existence.exists is False and separated and not unpenalised:
-            existence = replace(existence, exists=None)
+    if existence.exists is False:
+        existence = replace(existence, limit=recede(start_of(free, objective, ends[best])))
+        audit["signature"][:], audit["converged"][:] = "infinity", False
+    else:
+        found = evidence_of(free, objective.unpack(ends[best]))
+        if found.exists is False and "smallest_margin" in found.numbers:
+            # Growing output weights are penalised where they have a prior.
+            limit = recede(start_of(free, objective, ends[best])) if not proper else None
+            found = replace(found, exists=False if limit else None, limit=limit)
+        if found.exists is False:
+            existence = found
+        elif existence.exists is None and not proper:
+            limits = outward(free, objective, ends, audit, kinks=kinks, smooth=smooth)
+            existence = judge(free, audit, limits)
+            best = int(np.argmin(audit["value"]))
+        elif existence.exists is None:
+            existence = attained(free, audit, objective.size)
     if existence.exists is False and nonexistent == "raise":
         raise _missing(kind, existence)
 
     groups = {}
     if existence.exists is not False:
         ends[best], groups = _finish(free, objective, ends[best], kinks)
-        (values[best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
-        for name in audit if audit["signature"][best] != "kink" else ("gradient_norm",):
+        (audit["value"][best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
+        for name in audit_best if audit["signature"][best] != "kink" else ("gradient_norm",):
             audit[name][best] = audit_best[name][0]
-    message = _verdict(kind, existence, values, audit, iterations, maxiter, np.linalg.norm(ends[best]))
     params = objective.unpack(ends)
+    f = problem.net.forward(params, problem.X)
+    alike = same_optimum(-audit["value"], f, best) & audit["converged"]
+    message = _verdict(kind, existence, audit, alike, iterations, maxiter, np.linalg.norm(ends[best]))
     point = {name: value[best][None, None] for name, value in params.items()}
+    if existence.limit is not None:
+        point = {k: v[None, None] for k, v in existence.limit.weights(existence.limit.nearest()).items()}
+        groups["limit"] = _limit_group(problem, existence.limit)
     optima = to_dataset(params, problem, {"start": np.arange(len(ends))})
     loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
-    optima["log_likelihood"] = ("start", loglik)
+    optima["log_likelihood"] = ("start", loglik - len(problem.X) * problem.log_y_sd)
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
     unknown = isinstance(problem.net.prior, Hierarchical)
     log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
     optima["log_prior"] = ("start", log_prior + np.zeros(len(ends)))
+    del audit["value"]
     for name, value in (*audit.items(), ("iterations", iterations)):
         optima[name] = ("start", value)
     optima.attrs["best"] = best
@@ -242,7 +264,9 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         to_dataset(point, problem, {"chain": [0], "draw": [0]}),
         groups=groups,
         attrs={
-            "bayesnn_exists": int(existence.exists is not False),
+            "bayesnn_exists": {True: 1, False: 0, None: -1}[existence.exists],
+            "bayesnn_existence": existence.reason,
+            "bayesnn_limit": existence.limit.describe() if existence.limit is not None else "",
             "bayesnn_message": message,
             "bayesnn_restarts": int(restarts),
             "sampling_time": time.perf_counter() - began,
@@ -250,37 +274,53 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     )
 
 
+def _limit_group(problem, limit):
+    """Keep the limit's log-likelihood, and the path to it: finite weights and theirs, the scale rising."""
+    scales = np.geomspace(2.0, max(limit.nearest(), 4.0), 12)
+    points = [limit.weights(scale) for scale in scales]
+    params = {name: np.stack([point[name] for point in points]) for name in points[0]}
+    group = to_dataset(params, problem, {"scale": scales})
+    jacobian = len(problem.X) * problem.log_y_sd
+    along = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - jacobian
+    group["path_log_likelihood"] = ("scale", along)
+    group["log_likelihood"] = limit.log_likelihood
+    return group
+
+
 def _missing(kind, existence):
     error = NoMLEError if kind == "mle" else NoMAPError
     shown = ", ".join(f"{k} {v:.4g}" for k, v in existence.numbers.items() if np.ndim(v) == 0)
+    numbers = existence.numbers | ({"limit": existence.limit} if existence.limit is not None else {})
     return error(
         f"No {kind.upper()} exists: {existence.reason} ({shown}). Give the weights a proper prior (fit_map) or the "
-        "noise a known value; or pass nonexistent='flag' to look at the last iterate.",
+        "noise a known value; or pass nonexistent='flag' to look at "
+        f"{'the limit' if existence.limit is not None else 'the last iterate'}.",
         reason=existence.reason,
-        **existence.numbers,
+        **numbers,
     )
 
 
-def _verdict(kind, existence, values, audit, iterations, maxiter, norm):
+def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
     """Say in words what the audit found, and warn where the estimate is not to be trusted."""
-    good = values <= values.min() + 1e-6 * max(1.0, abs(values.min()))
-    converged = audit["converged"]
+    converged, n = audit["converged"], len(alike)
     limited = int((iterations >= maxiter).sum())
     counts = ", ".join(f"{k} {s}" for s in SIGNATURES if (k := int((audit["signature"] == s).sum())))
-    reached = f"{int(good.sum())} reached the best value."
-    message = f"{int(converged.sum())} of {len(values)} starts converged ({counts}); {reached}"
+    message = f"{int(converged.sum())} of {n} starts converged ({counts}); {int(alike.sum())} reached the best value."
     trouble = ""
     if existence.exists is False:
-        trouble = f"No {kind.upper()} exists: {existence.reason}. What is returned is the last iterate."
-    elif not converged[good].any():
-        slope = audit["gradient_norm"][good].min()
+        returned = "the limit" if existence.limit is not None else "the last iterate"
+        trouble = f"No {kind.upper()} exists: {existence.reason}. What is returned is {returned}."
+    elif not alike.any():
+        slope = audit["gradient_norm"].min()
         trouble = (
-            f"The best of {len(values)} starts has not converged (gradient norm {slope:.2g}, parameter norm "
-            f"{norm:.4g}; {limited} hit the limit of {maxiter} iterations). Large and growing weights mean a supremum "
-            "that is only approached at infinity. Raise maxiter, or use a prior (fit_map)."
+            f"The best of {n} starts has not converged (gradient norm {slope:.2g}, parameter norm "
+            f"{norm:.4g}; {limited} hit the limit of {maxiter} iterations), and whether a maximum exists is not known: "
+            f"{existence.reason}. Raise maxiter, or use a prior (fit_map)."
         )
-    elif converged.sum() * 2 < len(values):
+    elif converged.sum() * 2 < n:
         trouble = f"Only {message} Raise maxiter."
+    elif existence.exists is None:
+        message += f" Whether a maximum exists is not known: {existence.reason}."
     if trouble:
         warnings.warn(trouble, ConvergenceWarning, stacklevel=4)
     return f"{trouble} {message}".strip() if trouble and message not in trouble else trouble or message
@@ -342,196 +382,6 @@ def _level(net, y, m):
     return np.zeros(m)
 
 
-def climb(objective, start, *, kinks, smooth, maxiter):
-    """Minimise from one start by L-BFGS, then by Newton steps while they help.
-
-    Under an L1 penalty each weight is written as the difference of two bounded ones, which makes the function
-    smooth and finds weights that are exactly zero. Where the loss or the activation has kinks, a search that ends
-    at one is restarted until it no longer improves, and a small problem is finished by Nelder and Mead's simplex,
-    which needs no gradient.
-
-    Parameters
-    ----------
-    objective : Objective
-        The negative log density.
-    start : array (size,)
-        Where to begin.
-    kinks : array (size,)
-        Slope of the penalty at zero.
-    smooth : bool
-        Whether loss and activation have a gradient everywhere.
-    maxiter : int
-        Iterations of L-BFGS.
-
-    Returns
-    -------
-    array (size,)
-        The end point.
-    int
-        Iterations used.
-    bool
-        Whether the search ended by itself, and not at a limit.
-    """
-    from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
-
-    size = objective.size
-    if size == 0:
-        return start, 0, True
-    options = {"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-7}
-    sharp = np.flatnonzero(kinks)
-
-    def split(z):
-        x = z[:size].copy()
-        x[sharp] -= z[size:]
-        value, gradient = objective(x)
-        value += kinks[sharp] @ (z[sharp] + z[size:] - np.abs(x[sharp]))
-        smooth = gradient[sharp] - kinks[sharp] * np.sign(x[sharp])
-        gradient[sharp] = smooth + kinks[sharp]
-        return value, np.concatenate([gradient, kinks[sharp] - smooth])
-
-    # Threaded BLAS collapses on vectors this short when another process is running.
-    with threadpool_limits(1), np.errstate(all="ignore"):
-        if not len(sharp):
-            # Newton's steps end a search sooner than L-BFGS does, wherever the Hessian is definite.
-            result = minimize(objective, start, jac=True, method="L-BFGS-B", options={**options, "ftol": 1e-9})
-            x, iterations = _newton(objective, result.x, kinks), result.nit
-            if np.abs(objective(x)[1]).max() < 1e-7 or iterations >= maxiter:
-                return x, iterations, iterations < maxiter
-            result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
-            iterations += result.nit
-            x = _newton(objective, result.x, kinks)
-            if smooth or np.abs(objective(x)[1]).max() < 1e-7:
-                return x, iterations, result.success
-            x, more, settled = _restart(objective, x, options)
-            return x, iterations + more, settled
-        bounds = [(0.0, None) if kinks[j] else (None, None) for j in range(size)] + [(0.0, None)] * len(sharp)
-        z = np.concatenate([start, np.maximum(-start[sharp], 0.0)])
-        z[sharp] = np.maximum(start[sharp], 0.0)
-        result = minimize(split, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        x = result.x[:size].copy()
-        x[sharp] -= result.x[size:]
-        if smooth:
-            return _newton(objective, x, kinks), result.nit, result.success
-        x, more, settled = _restart(objective, x, options)
-        return _settle(objective, x, kinks), result.nit + more, settled
-
-
-def _restart(objective, x, options):
-    """Search on from a kink, where L-BFGS stops early, until a restart brings nothing."""
-    from scipy.optimize import minimize
-
-    value, iterations, idle = objective(x)[0], 0, 0
-    for attempt in range(30):
-        result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
-        if objective.size <= 12:
-            # A simplex can collapse beside the optimum: three sizes must fail before it counts as found.
-            corners = np.vstack([np.zeros(objective.size), 0.1 ** (1 + attempt % 3) * np.eye(objective.size)])
-            limits = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
-            limits["initial_simplex"] = result.x + corners
-            result = minimize(lambda x: objective(x)[0], result.x, method="Nelder-Mead", options=limits)
-        iterations += result.nit
-        gain = value - result.fun
-        if gain > 0:
-            x, value = result.x, result.fun
-        idle = idle + 1 if gain <= 1e-10 * max(1.0, abs(value)) else 0
-        if idle == (3 if objective.size <= 12 else 1):
-            return x, iterations, True
-    return x, iterations, False
-
-
-def _settle(objective, x, kinks):
-    """Put weights that an L1 penalty holds near zero at zero, where that is no worse."""
-    rounded = np.where((kinks > 0) & (np.abs(x) < 1e-6), 0.0, x)
-    return rounded if objective(rounded)[0] <= objective(x)[0] else x
-
-
-def _free(x, kinks):
-    """Elements that are not held at the kink of their penalty."""
-    return ~((kinks > 0) & (x == 0))
-
-
-def _slope(gradient, x, kinks):
-    """Gradient, or where a weight sits at the kink of its penalty, what exceeds the slopes on either side."""
-    held = np.sign(gradient) * np.maximum(np.abs(gradient) - kinks, 0.0)
-    return np.where(_free(x, kinks), gradient, held)
-
-
-def _newton(objective, x, kinks, *, steps=8):
-    """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
-    value, gradient = objective(x)
-    for _ in range(steps):
-        free = _free(x, kinks)
-        if not np.isfinite(value) or not free.any() or np.abs(gradient[free]).max() < 1e-13:
-            break
-        hessian = objective.hessian(x)[np.ix_(free, free)]
-        if not np.isfinite(hessian).all():
-            break
-        eigenvalues, vectors = np.linalg.eigh(hessian)
-        if eigenvalues.min() < -1e-6 * eigenvalues.max():
-            break
-        curved = eigenvalues > 1e-9 * eigenvalues.max()
-        new = x.copy()
-        new[free] -= vectors[:, curved] @ ((vectors[:, curved].T @ gradient[free]) / eigenvalues[curved])
-        new_value, new_gradient = objective(new)
-        # Far from the minimum the value falls while the gradient may rise; near it only the gradient tells.
-        rounding = 1e-12 * max(1.0, abs(value))
-        flatter = np.abs(new_gradient[free]).max() < np.abs(gradient[free]).max()
-        if not (new_value < value - rounding or (flatter and new_value <= value + rounding)):
-            break
-        x, value, gradient = new, new_value, new_gradient
-    return x
-
-
-def audit_ends(objective, ends, *, kinks):
-    """Value, gradient norm, Hessian signature and convergence flag of each end point.
-
-    Parameters
-    ----------
-    objective : Objective
-        The negative log density.
-    ends : array (n, size)
-        Where the starts ended.
-    kinks : array (size,)
-        Slope of the penalty at zero; weights that are exactly zero under an L1 penalty are left out of the
-        Hessian.
-
-    Returns
-    -------
-    array (n,)
-        Negative log densities.
-    dict of str to array (n,)
-        ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
-        saddle: some negative; kink: the loss has no second derivatives), ``n_negative`` and ``n_zero`` eigenvalues.
-    """
-    n = len(ends)
-    values = np.full(n, np.inf)
-    audit = {
-        "gradient_norm": np.full(n, np.nan),
-        "converged": np.zeros(n, dtype=bool),
-        "signature": np.full(n, "flat", dtype="<U7"),
-        "n_negative": np.zeros(n, dtype=int),
-        "n_zero": np.zeros(n, dtype=int),
-    }
-    for i, x in enumerate(ends):
-        values[i], gradient = objective(x)
-        norm = float(np.linalg.norm(_slope(gradient, x, kinks)))
-        if not np.isfinite(values[i]):
-            continue
-        audit["gradient_norm"][i] = norm
-        free = _free(x, kinks)
-        hessian = objective.hessian(x)[np.ix_(free, free)]
-        if np.isfinite(hessian).all():
-            eigenvalues = np.linalg.eigvalsh(hessian) if free.any() else np.ones(1)
-            zero = 1e-8 * np.abs(eigenvalues).max()
-            audit["n_negative"][i] = int((eigenvalues < -zero).sum())
-            audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())
-            audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
-            small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5
-            audit["converged"][i] = small and audit["n_negative"][i] == 0
-    return values, audit
-
-
 def _finish(problem, objective, best, kinks):
     """Hand the best end point to `pm.find_MAP`; keep whichever point is higher, and PyMC's own record."""
     import pymc as pm
@@ -551,7 +401,7 @@ def _finish(problem, objective, best, kinks):
             maxiter=200,
         )
     params = {name: found.posterior[name].to_numpy()[0, 0] for name in objective.names}
-    polished = _settle(objective, _newton(objective, objective.pack(params), kinks), kinks)
+    polished = settle(objective, newton(objective, objective.pack(params), kinks), kinks)
     better = polished if objective(polished)[0] < objective(best)[0] else best
     return better, {name: found[name].to_dataset() for name in ("fit", "optimizer_result")}
 
@@ -561,7 +411,7 @@ def _standard_errors(problem, objective, x, kinks, regular):
     covariance = np.full((objective.size, objective.size), np.nan)
     hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
     definite = False
-    regular = regular and problem.net.loss.smooth and _free(x, kinks).all()
+    regular = regular and problem.net.loss.smooth and unheld(x, kinks).all()
     if objective.size and regular and np.isfinite(hessian).all():
         eigenvalues = np.linalg.eigvalsh(hessian)
         definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())

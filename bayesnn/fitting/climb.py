@@ -1,0 +1,196 @@
+"""The climb from one start to an end point, and the audit of where it ended."""
+
+import numpy as np
+
+
+def climb(objective, start, *, kinks, smooth, maxiter):
+    """Minimise from one start by L-BFGS, then by Newton steps while they help.
+
+    Under an L1 penalty each weight is written as the difference of two bounded ones, which makes the function
+    smooth and finds weights that are exactly zero. Where the loss or the activation has kinks, a search that ends
+    at one is restarted until it no longer improves, and a small problem is finished by Nelder and Mead's simplex,
+    which needs no gradient.
+
+    Parameters
+    ----------
+    objective : Objective
+        The negative log density.
+    start : array (size,)
+        Where to begin.
+    kinks : array (size,)
+        Slope of the penalty at zero.
+    smooth : bool
+        Whether loss and activation have a gradient everywhere.
+    maxiter : int
+        Iterations of L-BFGS.
+
+    Returns
+    -------
+    array (size,)
+        The end point.
+    int
+        Iterations used.
+    bool
+        Whether the search ended by itself, and not at a limit.
+    """
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
+    size = objective.size
+    if size == 0:
+        return start, 0, True
+    options = {"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-7}
+    sharp = np.flatnonzero(kinks)
+
+    def split(z):
+        x = z[:size].copy()
+        x[sharp] -= z[size:]
+        value, gradient = objective(x)
+        value += kinks[sharp] @ (z[sharp] + z[size:] - np.abs(x[sharp]))
+        smooth = gradient[sharp] - kinks[sharp] * np.sign(x[sharp])
+        gradient[sharp] = smooth + kinks[sharp]
+        return value, np.concatenate([gradient, kinks[sharp] - smooth])
+
+    # Threaded BLAS collapses on vectors this short when another process is running.
+    with threadpool_limits(1), np.errstate(all="ignore"):
+        if not len(sharp):
+            # Newton's steps end a search sooner than L-BFGS does, wherever the Hessian is definite.
+            result = minimize(objective, start, jac=True, method="L-BFGS-B", options={**options, "ftol": 1e-9})
+            x, iterations = newton(objective, result.x, kinks), result.nit
+            if np.abs(objective(x)[1]).max() < 1e-7 or iterations >= maxiter:
+                return x, iterations, iterations < maxiter
+            result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
+            iterations += result.nit
+            x = newton(objective, result.x, kinks)
+            if smooth or np.abs(objective(x)[1]).max() < 1e-7:
+                return x, iterations, result.success
+            x, more, settled = _restart(objective, x, options)
+            return x, iterations + more, settled
+        bounds = [(0.0, None) if kinks[j] else (None, None) for j in range(size)] + [(0.0, None)] * len(sharp)
+        z = np.concatenate([start, np.maximum(-start[sharp], 0.0)])
+        z[sharp] = np.maximum(start[sharp], 0.0)
+        result = minimize(split, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        x = result.x[:size].copy()
+        x[sharp] -= result.x[size:]
+        if smooth:
+            return newton(objective, x, kinks), result.nit, result.success
+        x, more, settled = _restart(objective, x, options)
+        return settle(objective, x, kinks), result.nit + more, settled
+
+
+def _restart(objective, x, options):
+    """Search on from a kink, where L-BFGS stops early, until a restart brings nothing."""
+    from scipy.optimize import minimize
+
+    value, iterations, idle = objective(x)[0], 0, 0
+    for attempt in range(30):
+        result = minimize(objective, x, jac=True, method="L-BFGS-B", options=options)
+        if objective.size <= 12:
+            # A simplex can collapse beside the optimum: three sizes must fail before it counts as found.
+            corners = np.vstack([np.zeros(objective.size), 0.1 ** (1 + attempt % 3) * np.eye(objective.size)])
+            limits = {"xatol": 1e-11, "fatol": 1e-13, "maxiter": 400 * objective.size, "adaptive": True}
+            limits["initial_simplex"] = result.x + corners
+            result = minimize(lambda x: objective(x)[0], result.x, method="Nelder-Mead", options=limits)
+        iterations += result.nit
+        gain = value - result.fun
+        if gain > 0:
+            x, value = result.x, result.fun
+        idle = idle + 1 if gain <= 1e-10 * max(1.0, abs(value)) else 0
+        if idle == (3 if objective.size <= 12 else 1):
+            return x, iterations, True
+    return x, iterations, False
+
+
+def settle(objective, x, kinks):
+    """Put weights that an L1 penalty holds near zero at zero, where that is no worse."""
+    rounded = np.where((kinks > 0) & (np.abs(x) < 1e-6), 0.0, x)
+    return rounded if objective(rounded)[0] <= objective(x)[0] else x
+
+
+def unheld(x, kinks):
+    """Elements that are not held at the kink of their penalty."""
+    return ~((kinks > 0) & (x == 0))
+
+
+def _slope(gradient, x, kinks):
+    """Gradient, or where a weight sits at the kink of its penalty, what exceeds the slopes on either side."""
+    held = np.sign(gradient) * np.maximum(np.abs(gradient) - kinks, 0.0)
+    return np.where(unheld(x, kinks), gradient, held)
+
+
+def newton(objective, x, kinks, *, steps=8):
+    """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
+    value, gradient = objective(x)
+    for _ in range(steps):
+        free = unheld(x, kinks)
+        if not np.isfinite(value) or not free.any() or np.abs(gradient[free]).max() < 1e-13:
+            break
+        hessian = objective.hessian(x)[np.ix_(free, free)]
+        if not np.isfinite(hessian).all():
+            break
+        eigenvalues, vectors = np.linalg.eigh(hessian)
+        if eigenvalues.min() < -1e-6 * eigenvalues.max():
+            break
+        curved = eigenvalues > 1e-9 * eigenvalues.max()
+        new = x.copy()
+        new[free] -= vectors[:, curved] @ ((vectors[:, curved].T @ gradient[free]) / eigenvalues[curved])
+        new_value, new_gradient = objective(new)
+        # Far from the minimum the value falls while the gradient may rise; near it only the gradient tells.
+        rounding = 1e-12 * max(1.0, abs(value))
+        flatter = np.abs(new_gradient[free]).max() < np.abs(gradient[free]).max()
+        if not (new_value < value - rounding or (flatter and new_value <= value + rounding)):
+            break
+        x, value, gradient = new, new_value, new_gradient
+    return x
+
+
+def audit_ends(objective, ends, *, kinks):
+    """Value, gradient norm, Hessian signature and convergence flag of each end point.
+
+    Parameters
+    ----------
+    objective : Objective
+        The negative log density.
+    ends : array (n, size)
+        Where the starts ended.
+    kinks : array (size,)
+        Slope of the penalty at zero; weights that are exactly zero under an L1 penalty are left out of the
+        Hessian.
+
+    Returns
+    -------
+    array (n,)
+        Negative log densities.
+    dict of str to array (n,)
+        ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
+        saddle: some negative; kink: the loss has no second derivatives; infinity: see `limits.outward`),
+        ``n_negative`` and ``n_zero`` eigenvalues.
+    """
+    n = len(ends)
+    values = np.full(n, np.inf)
+    audit = {
+        "gradient_norm": np.full(n, np.nan),
+        "converged": np.zeros(n, dtype=bool),
+        "signature": np.full(n, "flat", dtype="<U8"),
+        "n_negative": np.zeros(n, dtype=int),
+        "n_zero": np.zeros(n, dtype=int),
+    }
+    for i, x in enumerate(ends):
+        values[i], gradient = objective(x)
+        norm = float(np.linalg.norm(_slope(gradient, x, kinks)))
+        if not np.isfinite(values[i]):
+            continue
+        audit["gradient_norm"][i] = norm
+        free = unheld(x, kinks)
+        hessian = objective.hessian(x)[np.ix_(free, free)]
+        if np.isfinite(hessian).all():
+            # In units of their own size: a large weight's curvature is small, and no less a curvature.
+            size = np.maximum(1.0, np.abs(x[free]))
+            eigenvalues = np.linalg.eigvalsh(hessian * size * size[:, None]) if free.any() else np.ones(1)
+            zero = 1e-9 * np.abs(eigenvalues).max()
+            audit["n_negative"][i] = int((eigenvalues < -zero).sum())
+            audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())
+            audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
+            small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5
+            audit["converged"][i] = small and audit["n_negative"][i] == 0
+    return values, audit

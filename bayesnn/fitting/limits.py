@@ -1,0 +1,674 @@
+"""Where an optimisation that runs off to infinity is going: end points followed to the limits they tend to."""
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import linprog, minimize
+from threadpoolctl import threadpool_limits
+
+from bayesnn.fitting.climb import audit_ends, climb
+from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, Closure, Piece
+from bayesnn.fitting.optima import same_optimum
+from bayesnn.fitting.recession import recession
+from bayesnn.network import ACTIVATIONS
+from bayesnn.priors import Flat
+
+ROUNDS = 6
+"""Most times that a limit is itself followed on."""
+MOVES = 40
+"""Most rows that the hyperplanes of steps are moved over."""
+LARGE = 20.0
+"""Spread of a unit's arguments, or of the terms of an output relative to their sum, from which weights are large."""
+NEAREST = 4
+"""Rows nearest to a step's hyperplane that are tried in between."""
+CLOSE = 0.5
+"""Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
+GONE = 800.0
+"""Margin at which a probability differs from its limit by less than the smallest number."""
+FOLLOWED = (3, 20, 30_000)
+"""Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
+times parameters, as many as that are."""
+STEPS = (1.5, 30.0)
+"""Scales at which a limit is compared with finite weights whose other parameters are optimised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """A function that a network tends to and does not reach.
+
+    Parameters
+    ----------
+    closure : Closure
+        The network with the units that are at a limit.
+    x : array (size,)
+        Its flat vector.
+    value : float
+        Negative log density of the limit, in the units the model works in.
+    direction : dict of str to array, optional
+        Of the output layer (and the cutpoints), where its weights grow as well.
+    """
+
+    closure: Closure
+    x: np.ndarray
+    value: float
+    direction: dict | None = None
+
+    @property
+    def log_likelihood(self):
+        """Log-likelihood of the limit, for densities in the user's units."""
+        offset = {name: GONE * by for name, by in (self.direction or {}).items()}
+        problem = self.closure.problem
+        at_limit = self.closure.having(self.closure.pieces, offset=offset).log_likelihood(self.x)
+        return at_limit - len(problem.X) * problem.log_y_sd
+
+    def weights(self, scale):
+        """Finite weights on the path to the limit: the larger the scale, the nearer.
+
+        Parameters
+        ----------
+        scale : float
+            Above 1: of a jet the inverse of the distance between its units, of a step the argument of the row that is
+            nearest to it, of an output layer how far it has gone along its direction.
+
+        Returns
+        -------
+        dict of str to array
+            Parameters, as `MLP.forward` takes them.
+        """
+        if self.direction is None:
+            return self.closure.weights(self.x, scale)
+        offset = {name: min(scale, 1e3) * by for name, by in self.direction.items()}
+        return self.closure.having(self.closure.pieces, offset=offset).weights(self.x, scale)
+
+    def path(self):
+        """Log density along the path.
+
+        Returns
+        -------
+        scales : array (s,)
+            From 2 to 10^10.
+        values : array (s,)
+            Log densities at the finite weights of these scales, in the units the model works in.
+        """
+        scales = 10.0 ** np.arange(0.25, 10.01, 0.25)
+        return scales, np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
+
+    def nearest(self):
+        """Scale at which finite weights come closest to the limit; beyond it rounding grows."""
+        scales, values = self.path()
+        gap = np.abs(values + self.value)
+        return scales[np.flatnonzero(gap <= max(2 * np.nanmin(gap), slack(self.value)))[0]]
+
+    def describe(self):
+        """Say what the function is made of."""
+        pieces, net = self.closure.pieces, self.closure.problem.net
+        words = [piece.describe(self.closure.problem) for piece in pieces]
+        counts = [f"{words.count(w)} times {w}" if words.count(w) > 1 else w for w in dict.fromkeys(words)]
+        ordinary = sum(net.hidden) - sum(len(piece.units) for piece in pieces)
+        if ordinary and pieces:
+            counts.append("an ordinary unit" if ordinary == 1 else f"{ordinary} ordinary units")
+        if self.direction is not None:
+            counts.append("output weights that grow along one direction")
+        return ", ".join(counts)
+
+
+def follow(problem, objective, end, *, smooth):
+    """Follow an end point outward to the limit that it tends to.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fitted; its weights have flat priors.
+    objective : Objective
+        The negative log density of the finite network.
+    end : array (size,)
+        The end point.
+    smooth : bool
+        Whether loss and activation have a gradient everywhere.
+
+    Returns
+    -------
+    Limit or None
+        None where nothing tends to a limit that is at least as high as the end point.
+    """
+    state, best = start_of(problem, objective, end), None
+    separated = recede(state)
+    if separated is not None and separated.value <= slack(0.0):
+        # Every row's likelihood tends to 1: there is nothing above that.
+        return separated
+    for _ in range(ROUNDS):
+        found = None
+        for pieces, x in _proposals(state):
+            tried = _refit(state.closure.having(pieces), x, worst=state.value)
+            # Of two that are alike the one with more units at a limit says more.
+            if tried is not None and (found is None or tried.value < found.value - 1e-6):
+                found = tried
+        if found is None:
+            break
+        found = _polish(_move_steps(found), smooth)
+        if found.value > state.value + slack(state.value):
+            break
+        best = state = found
+    return recede(state) or best
+
+
+def outward(problem, objective, ends, audit, *, kinks, smooth):
+    """Follow end points that are flat, large or not converged, and say which of them are on their way to a limit.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fitted.
+    objective : Objective
+        Its negative log density.
+    ends : array (n, size)
+        End points; better ones that are found on the way take their places.
+    audit : dict of str to array (n,)
+        As `audit_ends` gives it, with ``value``; changed in place: an end point on its way to a limit has the signature
+        "infinity" and has not converged, and one that is none of the first few that were followed has not either.
+    kinks, smooth
+        As for `climb`.
+
+    Returns
+    -------
+    list of Limit
+        Of the end points that were followed.
+    """
+    limits, followed = [], 0
+    fewest, most, numbers = FOLLOWED
+    most = min(most, max(fewest, numbers // (len(problem.X) * max(objective.size, 1))))
+    f = problem.net.forward(objective.unpack(ends), problem.X)
+    open_ = np.isfinite(audit["value"])
+    strict = is_strict(problem, audit)
+    # Threaded BLAS collapses on vectors this short when another process is running.
+    with threadpool_limits(1):
+        while open_.any():
+            i = int(np.argmin(np.where(open_, audit["value"], np.inf)))
+            alike = open_ & same_optimum(-audit["value"], f, i)
+            open_ &= ~alike
+            settled = strict[i] and not _large(problem, objective, ends[i])
+            if settled and recede(start_of(problem, objective, ends[i])) is None:
+                continue
+            if followed == most:
+                audit["converged"][alike & ~strict] = False
+                continue
+            followed += 1
+            limit, end = _follow_and_check(problem, objective, ends[i], kinks, smooth)
+            if end is not None:
+                ends[i] = end
+                values, again = audit_ends(objective, end[None], kinks=kinks)
+                audit["value"][i] = values[0]
+                for name in again:
+                    audit[name][i] = again[name][0]
+            if limit is not None:
+                limits.append(limit)
+                audit["signature"][alike] = "infinity"
+                audit["converged"][alike] = False
+    return limits
+
+
+def is_strict(problem, audit):
+    """Which end points are strict local maxima, but for the directions that change no function."""
+    return audit["converged"] & (audit["n_negative"] == 0) & (audit["n_zero"] <= _idle(problem))
+
+
+def _idle(problem):
+    """Dimension of the continuous symmetry of the network's function at a regular point."""
+    net, shapes = problem.net, problem.shapes
+    if net.hidden and net.activation == "relu":
+        return sum(net.hidden)
+    if net.hidden and net.activation == "identity":
+        return sum(h**2 for h in net.hidden)
+    last = net.n_layers
+    return shapes[f"W{last}"][0] + net.has_bias(last) if net.loss.name == "cross_entropy" else 0
+
+
+def _large(problem, objective, end):
+    """Whether hidden units are nearly steps, or output weights cancel each other."""
+    net, params = problem.net, objective.unpack(end)
+    if not net.hidden:
+        return False
+    H, last = problem.X, net.n_layers
+    for layer in range(1, last):
+        Z = H @ params[f"W{layer}"] + params.get(f"b{layer}", 0.0)
+        if np.ptp(Z, axis=0).max() > LARGE:
+            return True
+        H = ACTIVATIONS[net.activation].function(Z)
+    parts = H[:, :, None] * params[f"W{last}"]
+    return bool((np.std(parts, axis=0).sum(axis=0) > LARGE * np.std(parts.sum(axis=1), axis=0)).any())
+
+
+def _follow_and_check(problem, objective, end, kinks, smooth):
+    """Limit of an end point, unless finite weights reach or exceed it; then these weights, where they are better."""
+    better = None
+    for _ in range(2):
+        limit = follow(problem, objective, end, smooth=smooth)
+        if limit is None:
+            break
+        highest, attained = None, False
+        for scale in STEPS:
+            held, value = _hold(limit, objective, scale)
+            # Far out rounding makes the two equal: only weights of moderate size can show that they reach the limit.
+            attained |= scale == STEPS[0] and value <= limit.value + slack(limit.value)
+            x, _, _ = climb(objective, held, kinks=kinks, smooth=smooth, maxiter=2000)
+            if highest is None or objective(x)[0] < objective(highest)[0]:
+                highest = x
+        beaten = objective(highest)[0] < limit.value - slack(limit.value)
+        if not beaten:
+            return (None if attained else limit), better
+        # Weights that are finite, or at least nearer, are better: perhaps they tend to something higher still.
+        end = better = highest
+    return None, better
+
+
+def _hold(limit, objective, scale):
+    """Optimise everything but the weights that grow, which stay on the path at a scale."""
+    closure, held = limit.closure, {}
+    params = limit.weights(scale)
+    x = objective.pack(params)
+    for name, shape in zip(objective.names, objective.shapes, strict=True):
+        held[name] = np.zeros(shape, dtype=bool)
+        for piece in closure.pieces:
+            if name in (f"W{piece.layer}", f"b{piece.layer}"):
+                held[name][..., list(piece.units)] = True
+            if piece.kind == "kink" and name == f"W{piece.layer + 1}":
+                held[name][list(piece.units)] = True
+        if limit.direction is not None and name in limit.direction:
+            held[name] |= limit.direction[name] != 0
+    fixed = np.concatenate([np.ravel(held[name]) for name in objective.names])
+    if fixed.all():
+        return x, objective(x)[0]
+
+    def partly(part):
+        value, gradient = objective(np.where(fixed, x, part))
+        return value, np.where(fixed, 0.0, gradient)
+
+    found = minimize(partly, x, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "maxcor": 30, "ftol": 1e-14})
+    return np.where(fixed, x, found.x), float(found.fun)
+
+
+def start_of(problem, objective, end):
+    """Begin with a network none of whose units is at a limit."""
+    closure = Closure(problem, (), dict(zip(objective.names, objective.shapes, strict=True)))
+    return Limit(closure, np.array(end, dtype=float), float(closure(end)[0]))
+
+
+def recede(state):
+    """Let the output layer grow along a direction in which no row's log-likelihood falls and some rise for ever.
+
+    The features of the last hidden layer are a design matrix, and whether there is such a direction is a linear
+    programme: for these features its answer is exact.
+
+    Parameters
+    ----------
+    state : Limit
+        A network with or without units at a limit.
+
+    Returns
+    -------
+    Limit or None
+        None for regression, or where there is no such direction.
+    """
+    closure, problem = state.closure, state.closure.problem
+    net, last = problem.net, problem.net.n_layers
+    if net.loss.task == "regression":
+        return None
+    grows = flat_parts(net)
+    features = closure.outputs(state.x)[1]
+    ones = np.ones((len(features), int(net.has_bias(last) and grows["b"])))
+    design = np.column_stack([features[:, : features.shape[1] * grows["W"]], ones])
+    found = recession(problem, design)
+    if found is None:
+        return None
+    direction, by = {}, found["direction"]
+    outputs = len(problem.output_names) if net.loss.task == "classes" else 1
+    coefficients = by[: design.shape[1] * outputs].reshape(outputs, -1).T
+    if grows["W"]:
+        direction[f"W{last}"] = coefficients[: features.shape[1]]
+    if ones.shape[1]:
+        direction[f"b{last}"] = coefficients[-1]
+    if net.loss.task == "ordinal":
+        direction["cutpoints"] = by[design.shape[1] :]
+    # In units in which the slowest rising row's margin is the scale, measured from where it is zero.
+    direction = {name: value / found["slowest"] for name, value in direction.items()}
+    params = closure.unpack(state.x)
+    parts = [params[f"W{last}"]] if grows["W"] else []
+    parts += [params[f"b{last}"][None]] if ones.shape[1] else []
+    gone = found["extent"](np.r_[np.vstack(parts).T.ravel(), params.get("cutpoints", ())]) * found["slowest"]
+    start = closure.pack({name: value - gone * direction.get(name, 0.0) for name, value in params.items()})
+    far = closure.having(closure.pieces, layers=[last], offset={k: GONE * v for k, v in direction.items()})
+    x, _, _ = climb(far, start, kinks=np.zeros(far.size), smooth=net.loss.smooth, maxiter=500)
+    return Limit(closure, x, float(far(x)[0]), direction)
+
+
+def flat_parts(net):
+    """Whether the weights and the biases have flat priors, and may grow without bound."""
+    return {"W": isinstance(net.prior, Flat), "b": isinstance(net.prior.bias or net.prior, Flat)}
+
+
+def slack(value):
+    """Difference of two log densities that rounding may make."""
+    return 1e-12 * (10 + abs(value))
+
+
+def _refit(closure, x, *, worst):
+    """Optimise a closure from a start: its output layer first, then everything; None where it starts far too low."""
+    outer = closure.having(closure.pieces, layers=[closure.problem.net.n_layers])
+    x = _descend(outer, x, 50)
+    value = closure(x)[0]
+    # A limit that an end point is close to costs little before anything but the output layer is refitted.
+    if not np.isfinite(value) or value > worst + 0.05 * len(closure.problem.X) + 5:
+        return None
+    x = _descend(closure, x, 300)
+    value = closure(x)[0]
+    return Limit(closure, x, float(value)) if np.isfinite(value) else None
+
+
+def _descend(objective, x, maxiter):
+    options = {"maxiter": maxiter, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-7}
+    return minimize(objective, x, jac=True, method="L-BFGS-B", options=options).x
+
+
+def _polish(limit, smooth):
+    """Optimise a limit to the last digit."""
+    closure = limit.closure
+    x, _, _ = climb(closure, limit.x, kinks=np.zeros(closure.size), smooth=smooth, maxiter=500)
+    return replace(limit, x=x, value=float(closure(x)[0]))
+
+
+def _proposals(state):
+    """Pieces that units may be on their way to, each with a start."""
+    closure, x = state.closure, state.x
+    net, free = closure.problem.net, []
+    for layer in range(1, net.n_layers):
+        taken = {u for piece in closure.pieces if piece.layer == layer for u in piece.units}
+        H, Z = closure.arguments(x, layer)
+        units = [u for u in range(net.hidden[layer - 1]) if u not in taken]
+        steps = [p for u in units if (p := _steps(closure, x, layer, u, H, Z[:, u]))]
+        if len(steps) > 1:
+            free.append(_join(closure, x, [options[0] for options in steps]))
+        free += [_join(closure, x, [option]) for options in steps for option in options]
+        for u in units:
+            free += [_join(closure, x, [p]) for p in _single(closure, x, layer, u, H, Z[:, u])]
+        free += _several(closure, x, layer, units, H, Z)
+    return free
+
+
+def _join(closure, x, options):
+    """Pieces of a closure and new ones, with the start in which the new ones' numbers are put."""
+    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
+    for _, change in options:
+        change(params)
+    return (*closure.pieces, *(piece for piece, _ in options)), closure.pack(params)
+
+
+def _biased(closure, layer):
+    return closure.problem.net.has_bias(layer)
+
+
+def _steps(closure, x, layer, unit, H, z):
+    """List the steps that a unit may be on its way to: the hyperplane beside the rows, or through the nearest."""
+    net = closure.problem.net
+    if net.activation not in ENDS or np.mean(np.abs(z) > 2.0) < 0.5:
+        return []
+    side, size, out = np.sign(z), np.abs(z), []
+    for reach in (3.0, 1.0, 0.0):
+        on = size <= reach
+        if out and any(np.array_equal(on, piece.side == 0) for piece, _ in out):
+            continue
+        option = _step(closure, layer, unit, H, np.where(on, 0.0, side), z)
+        out += [option] if option is not None else []
+    return out
+
+
+def _step(closure, layer, unit, H, side, z):
+    """Make a step with given sides, if there is a hyperplane that has them."""
+    direction = _hyperplane(closure, layer, H, side)
+    if direction is None:
+        return None
+    biased, on = _biased(closure, layer), side == 0
+    design = np.column_stack([H, np.ones(len(H))]) if biased else H
+    inner = np.linalg.lstsq(design[on], np.clip(z[on], -6, 6), rcond=None)[0] if on.any() else np.zeros(design.shape[1])
+
+    def change(params):
+        params[f"W{layer}"][:, unit] = inner[: H.shape[1]]
+        if biased:
+            params[f"b{layer}"][unit] = inner[-1]
+
+    return Piece("step", layer, (unit,), side=side, direction=direction), change
+
+
+def _hyperplane(closure, layer, H, side):
+    """Direction (u, c) with u.h + c of the given sign at every row, zero where it is zero; None if there is none."""
+    biased = _biased(closure, layer) and not _penalised(closure)
+    design = np.column_stack([H, np.ones(len(H))]) if biased else H
+    unit = np.abs(design).max(axis=0)
+    unit[unit == 0] = 1.0
+    scaled, on = design / unit, side == 0
+    if on.all() or np.linalg.matrix_rank(scaled[on]) >= scaled.shape[1]:
+        return None
+    q = scaled.shape[1]
+    above = np.unique(scaled[~on] * side[~on, None], axis=0)
+    equal = {"A_eq": np.column_stack([scaled[on], np.zeros(on.sum())]), "b_eq": np.zeros(on.sum())} if on.any() else {}
+    found = linprog(
+        np.r_[np.zeros(q), -1.0],
+        A_ub=np.column_stack([-above, np.ones(len(above))]),
+        b_ub=np.zeros(len(above)),
+        bounds=[(-1.0, 1.0)] * q + [(None, 1.0)],
+        method="highs",
+        **equal,
+    )
+    if found.x is None or found.x[-1] < 1e-6:
+        return None
+    direction = found.x[:-1] / unit
+    if on.any():
+        # The solver's zeros are good to 1e-9 only.
+        _, _, basis = np.linalg.svd(design[on])
+        null = basis[np.linalg.matrix_rank(design[on]) :]
+        direction = null.T @ (null @ direction)
+    margins = (design @ direction)[~on] * side[~on]
+    if margins.min() <= 0:
+        return None
+    direction = direction / margins.min()
+    return direction if biased else np.r_[direction, 0.0]
+
+
+def _penalised(closure):
+    """Whether biases have a prior that keeps them finite, while weights have none."""
+    return bool(closure.rates.any())
+
+
+def _single(closure, x, layer, unit, H, z):
+    """List the exponential, straight line or kink that a unit may be on its way to."""
+    net, out = closure.problem.net, []
+    n_in, biased, next_bias = H.shape[1], _biased(closure, layer), _biased(closure, layer + 1)
+    centre = H.mean(axis=0)
+    derivatives = DERIVATIVES[net.activation]
+    if (
+        net.activation in TAILS
+        and biased
+        and not _penalised(closure)
+        and np.abs(z).min() > 0.7
+        and abs(np.sign(z).sum()) == len(z)
+    ):
+        low, a, k = TAILS[net.activation]
+        right = z[0] > 0
+        if (next_bias or low == 0) and (not right or ACTIVATIONS[net.activation].symmetry in ("odd", "sigmoid")):
+
+            def tail(params):
+                W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
+                if right:
+                    _flip(params, layer, unit, net)
+                at = params[f"b{layer}"][unit] + centre @ W[:, unit]
+                if next_bias:
+                    params[f"b{layer + 1}"] += low * V[unit]
+                V[unit] *= a * np.exp(k * at)
+                W[:, unit] *= k
+                params[f"b{layer}"][unit] = 0.0
+
+            out.append((Piece("tail", layer, (unit,), centre=centre if layer == 1 else np.zeros(n_in)), tail))
+    spread = np.ptp(z)
+    if (
+        0 < spread < 2.0
+        and net.activation != "identity"
+        and (next_bias or ACTIVATIONS[net.activation].symmetry == "odd")
+    ):
+
+        def line(params):
+            V = params[f"W{layer + 1}"]
+            value, slope, *_ = (float(v) for v in derivatives(np.array(z.mean())))
+            if next_bias:
+                params[f"b{layer + 1}"] += (value - slope * (centre @ params[f"W{layer}"][:, unit])) * V[unit]
+            V[unit] *= slope * spread
+            params[f"W{layer}"][:, unit] /= spread
+            if biased:
+                params[f"b{layer}"][unit] = 0.0
+
+        out.append((Piece("line", layer, (unit,)), line))
+    if net.activation in KINKS and np.mean(np.abs(z) > 3.0) > 0.7:
+        size = np.abs(z).max()
+
+        def kink(params):
+            params[f"W{layer}"][:, unit] /= size
+            if biased:
+                params[f"b{layer}"][unit] /= size
+            params[f"W{layer + 1}"][unit] *= size
+
+        out.append((Piece("kink", layer, (unit,)), kink))
+    return out
+
+
+def _flip(params, layer, unit, net):
+    """Turn a unit round: the same function from the opposite weights."""
+    params[f"W{layer}"][:, unit] *= -1
+    if f"b{layer}" in params:
+        params[f"b{layer}"][unit] *= -1
+    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and f"b{layer + 1}" in params:
+        params[f"b{layer + 1}"] += params[f"W{layer + 1}"][unit]
+    params[f"W{layer + 1}"][unit] *= -1
+
+
+def _several(closure, x, layer, units, H, Z):
+    """Jets of units that come close to each other, and quadratics of units that come close to constants."""
+    net, out = closure.problem.net, []
+    symmetry = ACTIVATIONS[net.activation].symmetry
+    if net.activation == "identity":
+        return out
+    turn = symmetry == "odd" or (symmetry == "sigmoid" and _biased(closure, layer + 1))
+    phi = DERIVATIVES[net.activation]
+    lines = [p.units[0] for p in closure.pieces if p.layer == layer and p.kind == "line"]
+    flat = [u for u in units if np.ptp(Z[:, u]) < 2.0] + lines
+    if _biased(closure, layer + 1) and net.activation != "relu":
+        for pair in combinations(flat, 2):
+            out.append(_quadratic(closure, x, layer, pair, Z))
+    jets = [p for p in closure.pieces if p.layer == layer and p.kind == "jet"]
+    found = []
+    for i, j in combinations(units, 2):
+        for sign in (1, -1) if turn else (1,):
+            a, b = phi(Z[:, i])[0], phi(sign * Z[:, j])[0]
+            gap = np.sqrt(np.mean((a - b) ** 2)) / max(np.std(a), np.std(b), 1e-300)
+            found.append((gap, (i, j), (1, sign)))
+    found = sorted(f for f in found if f[0] < CLOSE)[:4]
+    out += [_jet(closure, x, layer, pair, signs) for _, pair, signs in found]
+    for (_, a, s), (_, b, t) in combinations(found, 2):
+        if a[0] == b[0]:
+            out.append(_jet(closure, x, layer, (*a, b[1]), (*s, t[1])))
+    if net.activation == "relu":
+        return out
+    for piece in jets:
+        first = piece.units[0]
+        for u in units:
+            for sign in (1, -1) if turn else (1,):
+                a, b = phi(Z[:, first])[0], phi(sign * Z[:, u])[0]
+                if np.sqrt(np.mean((a - b) ** 2)) < 2 * CLOSE * max(np.std(a), np.std(b)):
+                    out.append(_jet(closure, x, layer, (*piece.units, u), (1, 1, sign)))
+    return out
+
+
+def _jet(closure, x, layer, units, signs):
+    """Units about their mean, in the direction in which they differ most; a jet takes one more unit in."""
+    kept = tuple(p for p in closure.pieces if p.layer != layer or not set(p.units) & set(units))
+    known = len(kept) < len(closure.pieces)
+    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
+    for unit, sign in zip(units, signs, strict=True):
+        if sign < 0:
+            _flip(params, layer, unit, closure.problem.net)
+    W, b, V = params[f"W{layer}"], params.get(f"b{layer}"), params[f"W{layer + 1}"]
+    curve = W[:, units] if b is None else np.vstack([W[:, units], b[list(units)]])
+    if known:
+        curve = np.column_stack([curve[:, :2], np.zeros(len(curve))])
+        V[units[2]] = 0.0
+    else:
+        middle = curve.mean(axis=1)
+        _, _, directions = np.linalg.svd((curve - middle[:, None]).T, full_matrices=False)
+        size = np.linalg.norm(curve - middle[:, None], axis=0).max()
+        rows = V[list(units)]
+        curve = np.column_stack([middle, *([directions[0]] + [np.zeros(len(middle))] * (len(units) - 2))])
+        V[list(units)] = 0.0
+        V[units[0]] = rows.sum(axis=0)
+        V[units[1]] = (rows[0] - rows[1]) * size
+        if len(units) == 3:
+            V[units[2]] = np.abs(rows).max() * size**2
+    W[:, units] = curve[: len(W)]
+    if b is not None:
+        b[list(units)] = curve[-1]
+    piece = Piece("jet" if len(units) == 2 else "jet3", layer, tuple(units))
+    return (*kept, piece), closure.pack(params)
+
+
+def _quadratic(closure, x, layer, units, Z):
+    """Two units with vanishing weights: the steeper one gives the direction of the square."""
+    kept = tuple(p for p in closure.pieces if p.layer != layer or not set(p.units) & set(units))
+    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
+    W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
+    first = max(units, key=lambda u: np.ptp(Z[:, u]))
+    second = next(u for u in units if u != first)
+    W[:, first] /= max(np.ptp(Z[:, first]), 1e-12)
+    W[:, second] = 0.0
+    V[[first, second]] = 1e-3
+    if f"b{layer}" in params:
+        params[f"b{layer}"][[first, second]] = 0.0
+    return (*kept, Piece("quadratic", layer, (first, second))), closure.pack(params)
+
+
+def _move_steps(limit):
+    """Move the hyperplanes of steps over rows that are better off on the other side or in between."""
+    for _ in range(MOVES):
+        better = next(_neighbours(limit), None)
+        if better is None:
+            return limit
+        limit = better
+    return limit
+
+
+def _neighbours(limit):
+    """Better limits whose steps differ at one row (or several equal ones)."""
+    closure, x = limit.closure, limit.x
+    for place, piece in enumerate(closure.pieces):
+        if piece.kind != "step":
+            continue
+        unit = piece.units[0]
+        H, Z = closure.arguments(x, piece.layer)
+        z = Z[:, unit]
+        sides = []
+        gone = (piece.side == 0) & (np.abs(z) > 6.0)
+        if gone.any():
+            sides.append(np.where(gone, np.sign(z), piece.side))
+        if piece.layer == closure.problem.net.n_layers - 1:
+            # What the likelihood gains as a row's activation leaves its limit; only the nearest rows can do so first.
+            pull = closure.pulls(x, piece)[:, 0] * piece.side
+            distance = np.abs(H @ piece.direction[:-1] + piece.direction[-1])
+            willing = np.flatnonzero(pull < -1e-7 * (1 + np.abs(pull).max()))
+            for row in willing[np.argsort(distance[willing])][:NEAREST]:
+                sides.append(np.where((H[row] == H).all(axis=1), 0.0, piece.side))
+        for side in sides:
+            at = np.where((side == 0) & (piece.side != 0), 2.5 * piece.side, z)
+            option = _step(closure, piece.layer, unit, H, side, at)
+            if option is None:
+                continue
+            rest = closure.having([p for i, p in enumerate(closure.pieces) if i != place])
+            pieces, start = _join(rest, x, [option])
+            tried = _refit(rest.having(pieces), start, worst=limit.value)
+            if tried is not None and tried.value < limit.value - slack(limit.value):
+                yield tried

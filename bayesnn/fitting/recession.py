@@ -1,0 +1,101 @@
+"""Directions of weights along which no observation's log-likelihood falls and some rise for ever."""
+
+import numpy as np
+
+REACH = 1e5
+"""Largest weight of a direction, in units in which the largest feature is one and a rising row rises by one."""
+
+
+def recession(problem, design):
+    """Search a direction of recession of a linear predictor, by a linear programme that finds every row that can rise.
+
+    Parameters
+    ----------
+    problem : Problem
+        Labels or counts.
+    design : array (n, p)
+        What the weights multiply, without those whose priors keep them finite.
+
+    Returns
+    -------
+    dict or None
+        ``reason`` in words, ``direction`` (weights, class by class; then cutpoints), how many rows (comparisons of
+        classes) are ``rising``, the ``smallest_margin`` of all rows and the ``slowest`` of those that rise, and the
+        ``extent`` of a vector of weights along the direction.
+
+    References
+    ----------
+    A. Albert and J. A. Anderson, "On the existence of maximum likelihood estimates in logistic regression models",
+    Biometrika 71 (1984). K. Konis, "Linear programming algorithms for detecting separated data in binary logistic
+    regression models", thesis, University of Oxford (2007).
+    """
+    from scipy.optimize import linprog
+
+    # Columns in units of their own size, so that the tolerances mean the same for all of them.
+    unit = np.abs(design).max(axis=0, initial=0.0)
+    unit[unit == 0] = 1.0
+    rise, stay = _rows(problem, design / unit)
+    n, k = rise.shape[1], len(rise)
+    if n == 0:
+        return None
+    # Each row may count for as much as it rises, but for no more than one: as many as possible will.
+    found = linprog(
+        np.r_[np.zeros(n), -np.ones(k)],
+        A_ub=np.column_stack([-rise, np.eye(k)]),
+        b_ub=np.zeros(k),
+        A_eq=np.column_stack([stay, np.zeros((len(stay), k))]) if len(stay) else None,
+        b_eq=np.zeros(len(stay)) if len(stay) else None,
+        bounds=[(-REACH, REACH)] * n + [(0.0, 1.0)] * k,
+        method="highs",
+    )
+    direction = found.x[:n]
+    direction = direction / max(np.abs(direction).max(), 1.0)
+    margins = rise @ direction
+    rising = margins > 1e-9
+    if not rising.any():
+        return None
+    if problem.net.loss.task == "count":
+        reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
+    elif rising.all():
+        reason = "the classes are completely separated: every observation's likelihood rises to 1 along one direction"
+    else:
+        reason = (
+            f"the classes are quasi-completely separated: along one direction {rising.sum()} of {k} comparisons "
+            "rise for ever and none falls"
+        )
+    copies = len(problem.output_names) if problem.net.loss.task == "classes" else 1
+    units = np.r_[np.tile(unit, copies), np.ones(n - copies * len(unit))]
+    return {
+        "reason": reason,
+        "direction": direction / units,
+        "smallest_margin": float(margins.min()),
+        "slowest": float(margins[rising].min()),
+        "rising": int(rising.sum()),
+        "extent": lambda weights: float(np.min(rise[rising] @ (weights * units) / margins[rising])),
+    }
+
+
+def _rows(problem, design):
+    """Rows whose product with a direction must not be negative, and rows whose product must vanish."""
+    y, task = problem.y, problem.net.loss.task
+    p = design.shape[1]
+    if task == "count":
+        return -design[y == 0], design[y > 0]
+    if task == "binary":
+        return design * np.where(y == 1, 1.0, -1.0)[:, None], np.empty((0, p))
+    if task == "ordinal":
+        # The directions are (weights, cutpoints): eta below the upper cutpoint, above the lower one.
+        k = int(y.max())
+        eye = np.eye(k)
+        upper = [np.concatenate([-x, eye[c]]) for x, c in zip(design, y, strict=True) if c < k]
+        lower = [np.concatenate([x, -eye[c - 1]]) for x, c in zip(design, y, strict=True) if c > 0]
+        # Every class occurs, so its two rows together keep the cutpoints in order along the direction.
+        return np.array(upper + lower), np.empty((0, p + k))
+    classes = len(problem.output_names)
+    rows = []
+    for x, c in zip(design, y, strict=True):
+        for other in set(range(classes)) - {int(c)}:
+            row = np.zeros((classes, p))
+            row[c], row[other] = x, -x
+            rows.append(row.ravel())
+    return np.array(rows), np.empty((0, classes * p))
