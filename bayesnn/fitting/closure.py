@@ -199,6 +199,7 @@ class Closure(Layout):
         self.offset = offset or {}
         self.problem, self.pieces, net = problem, tuple(pieces), problem.net
         self.rates = Layout.rates(self, net.prior)
+        self.unpenalised = not self.rates.any()
         self.constant = float(net.prior.logp({k: np.zeros(v) for k, v in shapes.items() if k[0] in "Wb"}))
         fixed = {name: np.zeros(shape, dtype=bool) for name, shape in shapes.items()}
         copies = {name: np.ones(shape) for name, shape in shapes.items()}
@@ -325,6 +326,8 @@ class Closure(Layout):
         """Differentiate each row's log-likelihood by its outputs (n, m), by fourth-order central differences."""
         loss, y, args = self.problem.net.loss, self.problem.y, self.problem.net.likelihood_args(params)
         scale = float(np.max(args.get("noise", 1.0)))
+        if loss.name == "squared_error":
+            return (y.reshape(len(f), -1) - f) / scale**2
         if loss.name == "gaussian_nll":
             scale = min(1.0, float(np.exp(f[:, 1].min())))
         out = np.empty_like(f)
@@ -338,7 +341,7 @@ class Closure(Layout):
     def density_at(self, params):
         """Log density of the network itself at finite weights; the priors are those of its flat vector."""
         f = self.problem.net.forward(params, self.problem.X)
-        x = self.pack(params) if self.rates.any() else np.zeros(self.size)
+        x = self.pack(params) if not self.unpenalised else None
         return self._total(f, params) + self._log_prior(x, 1.0)[0]
 
     def log_likelihood(self, x):
@@ -407,6 +410,8 @@ class Closure(Layout):
 
     def _log_prior(self, x, copies):
         """Log-prior of the weights and biases, and its derivative."""
+        if self.unpenalised:
+            return 0.0, 0.0
         l1, l2, a, s = self.rates
         value = self.constant - np.sum(copies * (l1 * np.abs(x) + l2 * x**2 + a * np.log1p(s * x**2)))
         return value, -copies * (l1 * np.sign(x) + 2 * l2 * x + 2 * a * s * x / (1 + s * x**2))

@@ -241,12 +241,14 @@ def judge(problem, audit, limits):
             kind = "log-likelihood" if isinstance(problem.net.prior, Flat) else "log density"
             numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
             reason = (
-                f"the {kind} rises towards a limit that no weights reach ({limit.describe()}): "
-                f"{numbers['supremum']:.6f} there, {numbers['best_finite']:.6f} at the best finite weights"
+                f"the {kind} rises towards {numbers['supremum']:.10g}, which no weights reach: the limit is "
+                f"{limit.describe()}, and the best finite weights lie {value - limit.value:.2g} below it"
             )
             return Existence(False, reason, numbers, limit)
     if value <= lowest(problem) + slack(value):
         return Existence(True, "no function has a higher likelihood", {})
+    if problem.net.activation == "sin" and problem.net.hidden:
+        return Existence(None, "sine units of ever higher frequency may come as near to the targets as one likes", {})
     if is_strict(problem, audit)[best]:
         return Existence(True, "a strict local maximum, and no limit that was found is higher", {})
     return Existence(None, "the best end point is no strict local maximum, and no limit is known", {})

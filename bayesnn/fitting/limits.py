@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, Closure, Piece
-from bayesnn.fitting.optima import same_optimum
+from bayesnn.fitting.optima import compared, same_optimum
 from bayesnn.fitting.recession import recession
 from bayesnn.network import ACTIVATIONS
 from bayesnn.priors import Flat
@@ -20,13 +20,17 @@ MOVES = 40
 """Most rows that the hyperplanes of steps are moved over."""
 LARGE = 20.0
 """Spread of a unit's arguments, or of the terms of an output relative to their sum, from which weights are large."""
+COST = 1.0
+"""Most that the log density may lose, in nats, where a unit is put at a limit and the output layer refitted."""
+TRIED = 3
+"""Most units (or groups of them) whose limits are tried at a time."""
 NEAREST = 4
 """Rows nearest to a step's hyperplane that are tried in between."""
 CLOSE = 0.5
 """Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
 GONE = 800.0
 """Margin at which a probability differs from its limit by less than the smallest number."""
-FOLLOWED = (3, 20, 30_000)
+FOLLOWED = (3, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
 STEPS = (1.5, 30.0)
@@ -139,10 +143,9 @@ def follow(problem, objective, end, *, smooth):
         return separated
     for _ in range(ROUNDS):
         found = None
-        for pieces, x in _proposals(state):
-            tried = _refit(state.closure.having(pieces), x, worst=state.value)
-            # Of two that are alike the one with more units at a limit says more.
-            if tried is not None and (found is None or tried.value < found.value - 1e-6):
+        starts = [(state.closure.having(pieces), x) for pieces, x in _proposals(state)]
+        for tried in _refit(starts, worst=state.value):
+            if found is None or tried.value < found.value - slack(found.value):
                 found = tried
         if found is None:
             break
@@ -178,7 +181,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
     limits, followed = [], 0
     fewest, most, numbers = FOLLOWED
     most = min(most, max(fewest, numbers // (len(problem.X) * max(objective.size, 1))))
-    f = problem.net.forward(objective.unpack(ends), problem.X)
+    f = compared(problem.net, objective.unpack(ends), problem.X)
     open_ = np.isfinite(audit["value"])
     strict = is_strict(problem, audit)
     # Threaded BLAS collapses on vectors this short when another process is running.
@@ -205,6 +208,11 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
                 limits.append(limit)
                 audit["signature"][alike] = "infinity"
                 audit["converged"][alike] = False
+    # Better end points may have come to where others are on their way to infinity.
+    f, strict = compared(problem.net, objective.unpack(ends), problem.X), is_strict(problem, audit)
+    for i in np.flatnonzero(audit["signature"] == "infinity"):
+        alike = same_optimum(-audit["value"], f, i) & ~strict
+        audit["signature"][alike], audit["converged"][alike] = "infinity", False
     return limits
 
 
@@ -242,7 +250,7 @@ def _large(problem, objective, end):
 def _follow_and_check(problem, objective, end, kinks, smooth):
     """Limit of an end point, unless finite weights reach or exceed it; then these weights, where they are better."""
     better = None
-    for _ in range(2):
+    for _ in range(3):
         limit = follow(problem, objective, end, smooth=smooth)
         if limit is None:
             break
@@ -352,17 +360,20 @@ def slack(value):
     return 1e-12 * (10 + abs(value))
 
 
-def _refit(closure, x, *, worst):
-    """Optimise a closure from a start: its output layer first, then everything; None where it starts far too low."""
-    outer = closure.having(closure.pieces, layers=[closure.problem.net.n_layers])
-    x = _descend(outer, x, 50)
-    value = closure(x)[0]
-    # A limit that an end point is close to costs little before anything but the output layer is refitted.
-    if not np.isfinite(value) or value > worst + 0.05 * len(closure.problem.X) + 5:
-        return None
-    x = _descend(closure, x, 300)
-    value = closure(x)[0]
-    return Limit(closure, x, float(value)) if np.isfinite(value) else None
+def _refit(starts, *, worst):
+    """Optimise closures from their starts: the output layer of each, then everything in the most promising ones."""
+    ready = []
+    for closure, start in starts:
+        x = _descend(closure.having(closure.pieces, layers=[closure.problem.net.n_layers]), start, 50)
+        value = closure(x)[0]
+        # A limit that an end point is close to costs little before anything but the output layer is refitted.
+        if np.isfinite(value) and value <= worst + COST:
+            ready.append((value, closure, x))
+    for _, closure, x in sorted(ready, key=lambda one: one[0])[:TRIED]:
+        x = _descend(closure, x, 300)
+        value = closure(x)[0]
+        if np.isfinite(value):
+            yield Limit(closure, x, float(value))
 
 
 def _descend(objective, x, maxiter):
@@ -476,7 +487,7 @@ def _hyperplane(closure, layer, H, side):
 
 def _penalised(closure):
     """Whether biases have a prior that keeps them finite, while weights have none."""
-    return bool(closure.rates.any())
+    return not closure.unpenalised
 
 
 def _single(closure, x, layer, unit, H, z):
@@ -669,6 +680,6 @@ def _neighbours(limit):
                 continue
             rest = closure.having([p for i, p in enumerate(closure.pieces) if i != place])
             pieces, start = _join(rest, x, [option])
-            tried = _refit(rest.having(pieces), start, worst=limit.value)
-            if tried is not None and tried.value < limit.value - slack(limit.value):
-                yield tried
+            for tried in _refit([(rest.having(pieces), start)], worst=limit.value):
+                if tried.value < limit.value - slack(limit.value):
+                    yield tried

@@ -6,6 +6,30 @@ TOLERANCE = 1e-3
 """Most by which the log densities of one optimum differ, in nats, and its functions, relative to their size."""
 
 
+def compared(net, params, X):
+    """Functions of end points, as they are compared: network outputs, or probabilities and means of labels and counts.
+
+    Logits that run off to infinity differ for ever while their probabilities agree.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    params : dict of str to array (s, ...)
+        End points.
+    X : array (n, p)
+        Inputs, in the units the model works in.
+
+    Returns
+    -------
+    array (s, n, k)
+        One function for each end point.
+    """
+    f = net.forward(params, X)
+    with np.errstate(over="ignore"):
+        return f if net.loss.task == "regression" else net.loss.mean(f, **net.likelihood_args(params))
+
+
 def same_function(f, other, *, tolerance=TOLERANCE):
     """Which of several functions equal another, relative to its size.
 

@@ -38,22 +38,24 @@ def recession(problem, design):
     n, k = rise.shape[1], len(rise)
     if n == 0:
         return None
+
+    def solve(ahead, reach, extra, bound):
+        """Maximise the sum of extra variables, each at most what some of the rows rise by."""
+        equal = np.column_stack([stay, np.zeros((len(stay), extra))])
+        still = {"A_eq": equal, "b_eq": np.zeros(len(stay))} if len(stay) else {}
+        cost = np.r_[np.zeros(n), -np.ones(extra)]
+        bounds = [(-reach, reach)] * n + [(0.0, bound)] * extra
+        return linprog(cost, A_ub=np.column_stack([-rise, ahead]), b_ub=np.zeros(k), bounds=bounds, method="highs",
+                       **still).x[:n]  # fmt: skip
+
     # Each row may count for as much as it rises, but for no more than one: as many as possible will.
-    found = linprog(
-        np.r_[np.zeros(n), -np.ones(k)],
-        A_ub=np.column_stack([-rise, np.eye(k)]),
-        b_ub=np.zeros(k),
-        A_eq=np.column_stack([stay, np.zeros((len(stay), k))]) if len(stay) else None,
-        b_eq=np.zeros(len(stay)) if len(stay) else None,
-        bounds=[(-REACH, REACH)] * n + [(0.0, 1.0)] * k,
-        method="highs",
-    )
-    direction = found.x[:n]
-    direction = direction / max(np.abs(direction).max(), 1.0)
-    margins = rise @ direction
-    rising = margins > 1e-9
+    direction = solve(np.eye(k), REACH, k, 1.0)
+    rising = rise @ direction > 1e-9 * max(np.abs(direction).max(), 1.0)
     if not rising.any():
         return None
+    # Of the directions that raise all of these, the one along which the slowest of them rises fastest.
+    direction = solve(rising[:, None].astype(float), 1.0, 1, None)
+    margins = rise @ direction
     if problem.net.loss.task == "count":
         reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
     elif rising.all():
