@@ -2,6 +2,11 @@
 
 import numpy as np
 
+ROUNDING = 3e-11
+"""Eigenvalues of the Hessian, in units of the weights' own size and of the largest, that rounding may make."""
+NEAR = 1e-3
+"""Longest Newton step, in units of the weights' own size, from a point that has converged."""
+
 
 def climb(objective, start, *, kinks, smooth, maxiter):
     """Minimise from one start by L-BFGS, then by Newton steps while they help.
@@ -186,11 +191,17 @@ def audit_ends(objective, ends, *, kinks):
         if np.isfinite(hessian).all():
             # In units of their own size: a large weight's curvature is small, and no less a curvature.
             size = np.maximum(1.0, np.abs(x[free]))
-            eigenvalues = np.linalg.eigvalsh(hessian * size * size[:, None]) if free.any() else np.ones(1)
-            zero = 1e-9 * np.abs(eigenvalues).max()
+            step = 0.0
+            eigenvalues, vectors = np.linalg.eigh(hessian * size * size[:, None]) if free.any() else (np.ones(1), None)
+            zero = ROUNDING * np.abs(eigenvalues).max()
+            if free.any():
+                curved = np.abs(eigenvalues) > zero
+                slope = vectors[:, curved].T @ (_slope(gradient, x, kinks)[free] * size)
+                step = float(np.linalg.norm(slope / eigenvalues[curved]))
             audit["n_negative"][i] = int((eigenvalues < -zero).sum())
             audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())
             audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
-            small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5
+            # Far out on a slope that flattens for ever the gradient is small as well, but the next step is not.
+            small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5 and step <= NEAR * np.sqrt(free.sum())
             audit["converged"][i] = small and audit["n_negative"][i] == 0
     return values, audit

@@ -238,7 +238,7 @@ def judge(problem, audit, limits):
         limit = min(limits, key=lambda limit: limit.value)
         tied = limit.value <= value + slack(value) and audit["signature"][best] == "infinity"
         if tied or limit.value < value - slack(value):
-            kind = "log-likelihood" if isinstance(problem.net.prior, Flat) else "log density"
+            kind = "log-likelihood" if limit.closure.unpenalised else "log density"
             numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
             reason = (
                 f"the {kind} rises towards {numbers['supremum']:.10g}, which no weights reach: the limit is "

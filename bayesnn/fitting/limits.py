@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linprog, minimize
 from threadpoolctl import threadpool_limits
 
-from bayesnn.fitting.climb import audit_ends, climb
+from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, Closure, Piece
 from bayesnn.fitting.optima import compared, same_optimum
 from bayesnn.fitting.recession import recession
@@ -344,6 +344,10 @@ def recede(state):
     parts = [params[f"W{last}"]] if grows["W"] else []
     parts += [params[f"b{last}"][None]] if ones.shape[1] else []
     gone = found["extent"](np.r_[np.vstack(parts).T.ravel(), params.get("cutpoints", ())]) * found["slowest"]
+    if "cutpoints" in direction:
+        # They must stay in order.
+        gaps, by = np.diff(params["cutpoints"]), np.diff(direction["cutpoints"])
+        gone = min([gone, *(0.9 * gaps[by > 0] / by[by > 0])])
     start = closure.pack({name: value - gone * direction.get(name, 0.0) for name, value in params.items()})
     far = closure.having(closure.pieces, layers=[last], offset={k: GONE * v for k, v in direction.items()})
     x, _, _ = climb(far, start, kinks=np.zeros(far.size), smooth=net.loss.smooth, maxiter=500)
@@ -364,7 +368,8 @@ def _refit(starts, *, worst):
     """Optimise closures from their starts: the output layer of each, then everything in the most promising ones."""
     ready = []
     for closure, start in starts:
-        x = _descend(closure.having(closure.pieces, layers=[closure.problem.net.n_layers]), start, 50)
+        outer = closure.having(closure.pieces, layers=[closure.problem.net.n_layers])
+        x = newton(outer, _descend(outer, start, 20), np.zeros(outer.size))
         value = closure(x)[0]
         # A limit that an end point is close to costs little before anything but the output layer is refitted.
         if np.isfinite(value) and value <= worst + COST:
@@ -611,16 +616,21 @@ def _jet(closure, x, layer, units, signs):
         curve = np.column_stack([curve[:, :2], np.zeros(len(curve))])
         V[units[2]] = 0.0
     else:
-        middle = curve.mean(axis=1)
-        _, _, directions = np.linalg.svd((curve - middle[:, None]).T, full_matrices=False)
-        size = np.linalg.norm(curve - middle[:, None], axis=0).max()
-        rows = V[list(units)]
-        curve = np.column_stack([middle, *([directions[0]] + [np.zeros(len(middle))] * (len(units) - 2))])
+        middle, rows = curve.mean(axis=1), V[list(units)]
+        apart = curve - middle[:, None]
+        left, spread, right = np.linalg.svd(apart, full_matrices=False)
+        k = int(np.abs(rows).max(axis=0).argmax())
+        first, moments = left[:, 0], apart @ rows
         V[list(units)] = 0.0
         V[units[0]] = rows.sum(axis=0)
-        V[units[1]] = (rows[0] - rows[1]) * size
-        if len(units) == 3:
-            V[units[2]] = np.abs(rows).max() * size**2
+        if len(units) == 2:
+            V[units[1]] = (spread[0] * right[0]) @ rows
+            curve = np.column_stack([middle, first])
+        else:
+            # Sums of the output weights times powers of how far each unit is along the curve.
+            V[units[2]] = (spread[0] * right[0]) ** 2 @ rows
+            bend = V[units[2], k] if V[units[2], k] else 1.0
+            curve = np.column_stack([middle, first, moments[:, k] / bend])
     W[:, units] = curve[: len(W)]
     if b is not None:
         b[list(units)] = curve[-1]

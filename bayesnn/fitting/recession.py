@@ -45,16 +45,25 @@ def recession(problem, design):
         still = {"A_eq": equal, "b_eq": np.zeros(len(stay))} if len(stay) else {}
         cost = np.r_[np.zeros(n), -np.ones(extra)]
         bounds = [(-reach, reach)] * n + [(0.0, bound)] * extra
-        return linprog(cost, A_ub=np.column_stack([-rise, ahead]), b_ub=np.zeros(k), bounds=bounds, method="highs",
-                       **still).x[:n]  # fmt: skip
+        found = linprog(cost, A_ub=np.column_stack([-rise, ahead]), b_ub=np.zeros(k), bounds=bounds, method="highs",
+                       **still)  # fmt: skip
+        return None if found.x is None else found.x[:n]
 
     # Each row may count for as much as it rises, but for no more than one: as many as possible will.
     direction = solve(np.eye(k), REACH, k, 1.0)
+    if direction is None:
+        # Nearly dependent features are beyond the solver within bounds that wide.
+        direction = solve(np.eye(k), 1.0, k, None)
+    if direction is None:
+        return None
     rising = rise @ direction > 1e-9 * max(np.abs(direction).max(), 1.0)
     if not rising.any():
         return None
     # Of the directions that raise all of these, the one along which the slowest of them rises fastest.
-    direction = solve(rising[:, None].astype(float), 1.0, 1, None)
+    fastest = solve(rising[:, None].astype(float), 1.0, 1, None)
+    if fastest is not None and (rise[rising] @ fastest).min() > 0:
+        direction = fastest
+    direction = direction / max(np.abs(direction).max(), 1.0)
     margins = rise @ direction
     if problem.net.loss.task == "count":
         reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
