@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
+from bayesnn.fitting.optima import same_optimum
 from bayesnn.tree import KINDS, prepare
 from tests.conftest import X5, Y5, random_params, tree_of
 
@@ -199,19 +200,71 @@ def test_optima_show_every_start_and_its_function(sine, sine_net, sine_map):
     joint = np.sort(sine_map.optima.log_likelihood + sine_map.optima.log_prior)[::-1]
     shown = np.concatenate([line.get_ydata() for line in left.get_lines()])
     assert_allclose(np.sort(shown)[::-1], joint, rtol=1e-12)
-    assert left.get_title() == "20 starts"
+    assert left.get_title() == "MAP: 20 starts"
     assert left.get_ylabel() == "log-likelihood + log-prior"
-    assert len(right.get_lines()) == 20
-    near = int((joint >= joint[0] - 1e-3 * abs(joint[0])).sum())
-    assert right.get_title() == f"{near} of 20 share the best curve"
-    best = right.get_lines()[-1]
+    assert all(float(t).is_integer() for t in left.get_xticks())
+    best = line_of(right, "best optimum")
     params = {k: v.to_numpy()[0, 0] for k, v in sine_map.posterior.data_vars.items()}
-    assert_allclose(best.get_ydata(), sine_net.forward(params, best.get_xdata()[:, None])[:, 0], atol=1e-5)
+    assert_allclose(best.get_ydata(), sine_net.forward(params, best.get_xdata()[:, None])[:, 0], atol=1e-12)
+    assert_allclose(np.column_stack(line_of(right, "data").get_data()), np.column_stack([sine.X, sine.y]))
+    assert line_of(right, "data").get_zorder() > best.get_zorder()
     render(left)
+
+
+def with_optima(fit, **columns):
+    """The fit with other columns in its group of end points."""
+    changed = fit.copy()
+    new = {k: (fit["optima"][k].dims, v) for k, v in columns.items()}
+    changed["optima"] = xr.DataTree(fit["optima"].to_dataset().assign(new))
+    changed["optima"].attrs.update(fit["optima"].attrs)
+    return changed
+
+
+def shares(fit):
+    """What the picture says of how many starts share the best optimum, and the number of its filled dots."""
+    left, right = bnn.plot_optima(fit)
+    filled = [line for line in left.get_lines() if line.get_label().endswith("the best")]
+    said = re.fullmatch(r"(\d+) of 20 starts reached the best optimum", right.get_title())
+    return int(said[1]), sum(line.get_xdata().size for line in filled)
+
+
+def test_optima_count_what_is_the_same_by_one_rule(sine, sine_net, sine_map):
+    """Same height and same function; neither alone."""
+    optima = sine_map.optima
+    density = (optima.log_likelihood + optima.log_prior).to_numpy()
+    f = sine_net.forward({k: optima[k].to_numpy() for k in ("W1", "b1", "W2", "b2")}, sine.X)
+    converged = optima.converged.to_numpy().astype(bool)
+    best = int(np.flatnonzero(converged)[density[converged].argmax()])
+    same = int((same_optimum(density, f, best) & converged).sum())
+    assert shares(sine_map) == (same, same)
+    assert same == 20
+    # Five other functions at the same height, four of the same function that stand lower, one that did not converge.
+    others = np.setdiff1d(np.arange(20), [best])
+    b2, height = optima.b2.to_numpy().copy(), optima.log_likelihood.to_numpy().copy()
+    done = converged.copy()
+    b2[others[:5]] += 0.3
+    height[others[5:9]] -= 2
+    done[others[9]] = False
+    assert shares(with_optima(sine_map, b2=b2, log_likelihood=height, converged=done)) == (10, 10)
+
+
+def test_a_start_that_is_higher_and_did_not_converge_is_named(sine_map):
+    done = np.ones(20, dtype=bool)
+    done[sine_map.optima.attrs["best"]] = False
+    height = sine_map.optima.log_likelihood.to_numpy().copy()
+    height[sine_map.optima.attrs["best"]] += 1
+    left, right = bnn.plot_optima(with_optima(sine_map, converged=done, log_likelihood=height))
+    assert right.get_title() == "19 of 20 starts reached the best optimum;\na start that did not converge is higher"
+    assert line_of(left, "local maximum, not converged").get_ydata() == height.max() + float(
+        sine_map.optima.log_prior[sine_map.optima.attrs["best"]]
+    )
+    _, right = bnn.plot_optima(with_optima(sine_map, converged=np.zeros(20, dtype=bool)))
+    assert right.get_title() == "none of 20 starts converged"
 
 
 def test_optima_at_one_height_are_no_picture_of_rounding_errors(sine_map):
     together = sine_map.isel(start=[sine_map.optima.attrs["best"]] * 3)
+    together.optima.attrs["best"] = 0
     left, _ = bnn.plot_optima(together)
     assert np.ptp(left.get_ylim()) >= 0.5
     render(left)
@@ -219,28 +272,104 @@ def test_optima_at_one_height_are_no_picture_of_rounding_errors(sine_map):
 
 
 def test_optima_tell_maxima_from_saddles_and_from_starts_that_did_not_converge(sine_mle):
-    mixed = sine_mle.copy()
     signature, converged = np.full(20, "minimum", dtype="<U7"), np.ones(20, dtype=bool)
     signature[:2], converged[1:4] = "saddle", False
-    audit = {"signature": ("start", signature), "converged": ("start", converged)}
-    mixed["optima"] = xr.DataTree(sine_mle.optima.to_dataset().assign(audit))
-    left, _ = bnn.plot_optima(mixed)
+    left, _ = bnn.plot_optima(with_optima(sine_mle, signature=signature, converged=converged))
     found = {line.get_label(): line.get_xdata().size for line in left.get_lines()}
-    assert sorted(found.values()) == [1, 1, 2, 16]
-    assert {"saddle", "saddle, not converged"} <= set(found)
+    assert sum(found.values()) == 20
+    assert found["saddle, not converged"] == 1
+    assert found["local maximum, not converged"] == 2
+    assert not any("minimum" in name for name in found), "the highest dots are maxima of what the axis shows"
     assert left.get_ylabel() == "log-likelihood"
     looks = {(line.get_marker(), line.get_markerfacecolor()) for line in left.get_lines()}
-    assert len(looks) == 4
+    assert len(looks) == len(found)
 
 
-def test_optima_of_many_inputs_are_fitted_values():
+def test_optima_of_many_inputs_are_fitted_against_observed():
     data = bnn.load_data("diabetes", random_seed=1)
     tree = bnn.fit_map(bnn.MLP(hidden=(), noise=0.7), data, restarts=2, random_seed=1, progressbar=False)
     _, right = bnn.plot_optima(tree)
-    f = right.get_lines()[-1].get_ydata()
-    assert f.size == len(data.X)
-    assert (np.diff(f) >= -1e-9).all(), "ordered by the best fit"
-    assert "training row" in right.get_xlabel()
+    fitted, observed = line_of(right, "best optimum").get_data()
+    assert_allclose(fitted, bnn.predict(tree)["mean"][:, 0], rtol=1e-9)
+    assert_allclose(observed, data.y)
+    assert right.get_xlabel() == "fitted disease progression"
+    assert len(right.get_lines()) == 2, "the rows and the diagonal: no curve through rows"
+
+
+def test_optima_of_many_functions_are_a_range_and_not_hair(sine):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    data = bnn.MLP(hidden=(3,), noise=0.1, prior=bnn.Normal(3.0))
+    tree = bnn.fit_map(data, X, np.sin(2 * X).sum(axis=1), restarts=8, random_seed=1, progressbar=False)
+    left, right = bnn.plot_optima(tree)
+    n = bnn.count_modes(tree).n_modes
+    assert n > 2
+    (bars,) = right.collections
+    assert bars.get_label() == f"range over {n} optima"
+    converged = np.flatnonzero(tree.optima.converged)
+    params = {k: tree.optima[k].to_numpy()[converged] for k in ("W1", "b1", "W2", "b2")}
+    f = data.forward(params, X)[..., 0]
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    assert_allclose(ends, np.column_stack([f.min(axis=0), f.max(axis=0)]), atol=2e-3)
+    assert len(right.get_lines()) == 2
+    assert "local maximum: another optimum" in {line.get_label() for line in left.get_lines()}
+    render(left)
+
+
+def test_optima_of_labels_are_probabilities():
+    data = bnn.load_data("iris", random_seed=1)
+    net = bnn.MLP(hidden=(), loss="cross_entropy")
+    tree = bnn.fit_map(net, data, restarts=2, random_seed=1, progressbar=False)
+    _, right = bnn.plot_optima(tree)
+    own = bnn.predict(tree)["probability"].to_numpy()[np.arange(len(data.y)), data.y]
+    assert_allclose(line_of(right, "best optimum").get_ydata(), np.sort(own), rtol=1e-9)
+    node = bnn.fit_map(replace(net, loss="binary_cross_entropy"), X5, [0, 1, 0, 1, 1], restarts=2, progressbar=False)
+    _, right = bnn.plot_optima(node)
+    x, p = line_of(right, "best optimum").get_data()
+    assert_allclose(p, bnn.predict(node, x[:, None])["probability"][:, 1], rtol=1e-9)
+
+
+def at_infinity(fit, log_likelihood):
+    """The fit as one whose maximum lies at infinity."""
+    ghost = fit.copy()
+    ghost.attrs |= {"bayesnn_exists": 0, "bayesnn_limit": "unit 1 becomes a step at x = 0"}
+    ghost["limit"] = xr.DataTree(xr.Dataset({"log_likelihood": log_likelihood}))
+    return ghost
+
+
+def test_optima_of_a_maximum_at_infinity_show_the_limit(sine_mle):
+    ghost = at_infinity(sine_mle, 21.5)
+    left, right = bnn.plot_optima(ghost)
+    assert left.get_title() == "MLE: at infinity, 20 starts"
+    assert_allclose(line_of(left, "limit").get_ydata(), 21.5)
+    assert left.get_ylim()[1] > 21.5
+    assert "best" not in " ".join(line.get_label() for line in left.get_lines()), "an end point is no optimum"
+    x, curve = line_of(right, "limit").get_data()
+    assert_allclose(curve, bnn.predict(ghost, x[:, None])["mean"][:, 0], rtol=1e-9)
+    assert right.get_title() == "the limit, and where the starts stopped"
+    assert left.figure.get_supxlabel() == "limit: unit 1 becomes a step at x = 0"
+    for exists, name in ((0, "MLE: unbounded"), (-1, "MLE: undecided")):
+        other = sine_mle.copy()
+        other.attrs["bayesnn_exists"] = exists
+        left, right = bnn.plot_optima(other)
+        assert left.get_title() == f"{name}, 20 starts"
+        assert "reached" not in right.get_title()
+        assert line_of(right, "highest end point")
+
+
+def test_a_curve_that_leaves_the_frame_is_marked(sine_map):
+    b2 = sine_map.optima.b2.to_numpy().copy()
+    other = (sine_map.optima.attrs["best"] + 1) % 20
+    _, right = bnn.plot_optima(sine_map)
+    assert not texts(right)
+    b2[other] += 1234
+    _, right = bnn.plot_optima(with_optima(sine_map, b2=b2))
+    (mark,) = [line for line in right.get_lines() if line.get_label() == "_leaves"]
+    assert mark.get_ydata() == right.get_ylim()[1]
+    assert mark.get_marker() == "^"
+    top = max(line.get_ydata().max() for line in right.get_lines())
+    assert texts(right) == [f"leaves, to {top:,.0f}"]
+    assert 1234 < top < 1237
 
 
 def test_a_posterior_has_no_optima(sine_post):

@@ -5,7 +5,7 @@ import bayesnn as bnn
 from bayesnn.errors import FitError, SpecError
 from bayesnn.plots import plot_barrier, plot_mirrors, plot_modes, plot_orbit, plot_rhat, plot_strips
 from bayesnn.symmetry import GroupElement, apply_symmetry, orbit
-from bayesnn.tree import params_of, prepare
+from bayesnn.tree import params_of, prepare, to_dataset
 from tests.conftest import X5, Y5, random_params, tree_of
 
 RNG = np.random.default_rng(4)
@@ -460,16 +460,69 @@ def test_modes_of_starts(sine_map):
     left, right = plot_modes(sine_map)
     found = bnn.count_modes(sine_map)
     starts = found.dataset["starts"].to_numpy()
-    assert len([line for line in left.get_lines() if line.get_label() != "_data"]) == found.n_modes
+    curves = [line for line in left.get_lines() if line.get_label().startswith("optimum")]
+    assert len(curves) == found.n_modes
     widths = [bar.get_width() for bar in right.patches]
     assert widths[: found.n_modes] == list(starts)
     assert sum(widths) == 20
     assert right.get_yticklabels()[0].get_text().endswith("8 copies")
     best = sine_map["optima"].to_dataset().isel(start=int(found.dataset["best_start"][0]))
-    grid = left.get_lines()[-2].get_xdata()
+    grid = lines(left)["optimum 1"].get_xdata()
     net = bnn.MLP(hidden=(2,), noise=0.2)
     f = net.forward({k: best[k].to_numpy() for k in ("W1", "b1", "W2", "b2")}, grid[:, None])[:, 0]
-    assert np.allclose(left.get_lines()[-2].get_ydata(), f)
+    assert np.allclose(lines(left)["optimum 1"].get_ydata(), f)
+    assert lines(left)["data"].get_zorder() > max(line.get_zorder() for line in curves)
+
+
+def made_optima(fit, heights, **columns):
+    """The fit with end points of its own, each another function unless said otherwise."""
+    import xarray as xr
+
+    n = len(heights)
+    params = {k: np.repeat(v[0], n, axis=0) for k, v in params_of(fit).items()}
+    params["b2"] = params["b2"] + np.arange(n)[:, None]
+    problem = prepare(bnn.MLP.from_json(fit.attrs["bayesnn_network"]), X30, Y30)
+    optima = to_dataset(params, problem, {"start": np.arange(n)})
+    base = {"log_likelihood": heights, "log_prior": np.zeros(n), "converged": np.ones(n, bool)}
+    base |= {"signature": np.full(n, "minimum"), **columns}
+    out = fit.copy()
+    out["optima"] = xr.DataTree(optima.assign({k: ("start", v) for k, v in base.items()}))
+    out["optima"].attrs["best"] = int(np.argmax(heights))
+    return out
+
+
+def test_bars_of_equal_height_are_told_apart():
+    _, right = plot_modes(made_optima(point((2,)), [5.0, 5.0, 5.0, 1.0]))
+    names = [label.get_text() for label in right.get_yticklabels()]
+    assert names == ["1: 5, 8 copies", "2: 5, 8 copies", "3: 5, 8 copies", "4: 1, 8 copies"]
+    assert right.get_ylabel() == "log density, symmetric copies"
+
+
+def test_without_a_converged_start_there_is_a_curve_still():
+    fit = made_optima(point((2,)), [5.0, 4.0], converged=np.zeros(2, bool))
+    left, right = plot_modes(fit)
+    assert left.get_title() == "MAP; no start converged"
+    curve = lines(left)["highest end point"]
+    assert np.allclose(curve.get_ydata(), bnn.predict(fit, curve.get_xdata()[:, None])["mean"][:, 0])
+    assert [label.get_text() for label in right.get_yticklabels()] == ["not converged"]
+
+
+def test_modes_of_a_maximum_at_infinity_show_the_limit():
+    import xarray as xr
+
+    fit = made_optima(point((2,), kind="mle"), [5.0, 4.0])
+    fit["limit"] = xr.DataTree(xr.Dataset({"log_likelihood": 6.0}))
+    fit.attrs["bayesnn_exists"] = 0
+    left, _ = plot_modes(fit)
+    assert left.get_title() == "MLE: at infinity; 2 end points modulo symmetry"
+    assert {"limit", "end point 1", "end point 2"} <= set(lines(left))
+
+
+def test_the_share_of_the_draws_is_no_probability():
+    _, right = plot_modes(chains(MIRRORED, modes=(0, 0, 0, 1)))
+    (words,) = [text.get_text() for text in right.texts]
+    assert "not probabilities" in words
+    assert not plot_modes(chains(MIRRORED))[1].texts, "one mode needs no share"
 
 
 def test_modes_of_a_posterior_by_colour_and_chain():
@@ -490,7 +543,15 @@ def test_modes_of_several_inputs_and_of_a_line():
     X = RNG.normal(size=(20, 2))
     net = bnn.MLP(hidden=(2,), noise=0.2)
     post = tree_of(net, X, X[:, 0], random_params(prepare(net, X, X[:, 0]), (2, 30), seed=1))
-    assert plot_modes(post)[0].get_xlabel() == "training row, by fitted value"
+    left, _ = plot_modes(post)
+    assert left.get_xlabel() == "fitted target"
+    fitted, observed = lines(left)["mean of all draws"].get_data()
+    assert np.allclose(fitted, bnn.predict(post)["mean"][:, 0])
+    assert np.allclose(observed, X[:, 0])
+    (bars,) = left.collections
+    f = net.forward({k: v.reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()}, X)[..., 0]
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    assert np.allclose(ends, np.quantile(f, [0.05, 0.95], axis=0).T)
     line = bnn.MLP(hidden=(), noise=0.3)
     post = tree_of(line, X5, Y5, random_params(prepare(line, X5, Y5), (2, 30), seed=1))
     assert plot_modes(post)[0].get_title() == "1 mode in function space"
