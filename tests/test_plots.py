@@ -151,12 +151,30 @@ def test_many_inputs_show_held_out_rows_against_what_was_observed():
         mean, observed = line_of(ax, "held-out row").get_data()
         assert_allclose(observed, data.y_test)
         assert_allclose(mean, bnn.predict(fit, data.X_test)["mean"][:, 0], rtol=1e-12)
-        (text,) = texts(ax)
-        rmse = bnn.score(fit, data.X_test, data.y_test)["rmse"]
-        assert float(re.fullmatch(r"held-out RMSE (\S+)", text)[1]) == pytest.approx(rmse, rel=5e-3)
+        mean, observed = line_of(ax, "training row").get_data()
+        assert_allclose(observed, data.y)
+        assert_allclose(mean, bnn.predict(fit, data.X)["mean"][:, 0], rtol=1e-12)
+        (said,) = [re.fullmatch(r"RMSE: training (\S+), held-out (\S+)", text) for text in texts(ax) if "RMSE" in text]
+        assert float(said[1]) == pytest.approx(bnn.score(fit, data.X, data.y)["rmse"], rel=5e-3)
+        assert float(said[2]) == pytest.approx(bnn.score(fit, data.X_test, data.y_test)["rmse"], rel=5e-3)
+    looks = {(line.get_markerfacecolor(), line.get_markeredgecolor()) for line in axes[0].get_lines()[:2]}
+    assert len(looks) == 2
     assert axes[0].get_ylabel() == "observed disease progression"
-    assert texts(bnn.plot_fits(fits[0])[0])[0].startswith("training RMSE")
+    alone = bnn.plot_fits(fits[0])[0]
+    assert any(re.fullmatch(r"RMSE: training \S+", text) for text in texts(alone))
     render(axes)
+
+
+def test_one_wild_prediction_does_not_squeeze_the_others():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    X[0] *= 100
+    net = bnn.MLP(hidden=())
+    params = {"W1": np.ones((1, 1, 3, 1)), "b1": np.zeros((1, 1, 1)), "noise": np.ones((1, 1))}
+    y = np.clip(X.sum(axis=1), -3, 3)
+    (ax,) = bnn.plot_fits(tree_of(net, X, y, params, kind="map"))
+    assert np.abs(X[0].sum()) > 50 > np.abs(ax.get_xlim()).max()
+    assert "1 predictions leave the frame" in texts(ax)
 
 
 def test_many_inputs_and_classes_show_the_probability_of_the_truth():
@@ -168,8 +186,11 @@ def test_many_inputs_and_classes_show_the_probability_of_the_truth():
         shown = np.concatenate([line_of(ax, name).get_ydata() for name in data.class_names])
         assert_allclose(np.sort(shown), np.sort(found), rtol=1e-12)
         accuracy = bnn.score(fit, data.X_test, data.y_test)["accuracy"]
-        assert texts(ax) == [f"accuracy {accuracy:.3f}"]
-    assert legend(axes) == list(data.class_names)
+        seen = bnn.score(fit, data.X, data.y)["accuracy"]
+        assert f"accuracy: training {seen:.3f}, held-out {accuracy:.3f}" in texts(ax)
+        own = bnn.predict(fit, data.X)["probability"].to_numpy()[np.arange(120), data.y]
+        assert_allclose(line_of(ax, "training rows").get_ydata(), np.sort(own), rtol=1e-12)
+    assert legend(axes) == ["training rows", *data.class_names]
     render(axes)
 
 
@@ -181,10 +202,73 @@ def test_data_without_features_are_drawn_too(name, loss):
     render(bnn.plot_traces(fits[1]))
 
 
-def test_a_fit_that_does_not_exist_says_so(sine_map):
-    ghost = sine_map.copy()
-    ghost.attrs["bayesnn_exists"] = 0
-    assert bnn.plot_fits(ghost)[0].get_title() == "MAP does not exist: last iterate"
+def test_held_out_rows_have_a_mark_of_their_own(sine, sine_map):
+    (ax,) = bnn.plot_fits(sine_map, data=sine)
+    seen, held_out = line_of(ax, "data"), line_of(ax, "held-out data")
+    assert_allclose(np.column_stack(held_out.get_data()), np.column_stack([sine.X_test, sine.y_test]))
+    assert seen.get_markerfacecolor() != held_out.get_markerfacecolor()
+    low, high = ax.get_ylim()
+    assert low < sine.y_test.min() < sine.y_test.max() < high
+    line = bnn.load_data("separable_line")
+    node = drawn(bnn.MLP(hidden=(), loss="binary_cross_entropy"), line.X, line.y)
+    (ax,) = bnn.plot_fits(node, data=line)
+    x, up = line_of(ax, "held-out data").get_data()
+    assert_allclose(x, line.X_test[:, 0])
+    assert_allclose(np.round(up), line.y_test)
+    moons = bnn.load_data("two_moons")
+    surface = drawn(bnn.MLP(hidden=(2,), loss="binary_cross_entropy"), moons.X, moons.y)
+    (ax,) = bnn.plot_fits(surface, data=moons)
+    for k in (0, 1):
+        shown = line_of(ax, f"{k}, held out")
+        assert_allclose(np.column_stack(shown.get_data()), moons.X_test[moons.y_test == k])
+        own = line_of(ax, str(k))
+        assert shown.get_marker() != own.get_marker()
+        faces = {own.get_markerfacecolor(), own.get_markeredgecolor()}
+        assert faces == {"white", "#000000"}, "a mark has a light and a dark part, for light and dark grounds"
+
+
+def test_a_fit_without_a_maximum_is_headed_so(sine_mle):
+    ghost = at_infinity(sine_mle, 21.5)
+    assert bnn.plot_fits(ghost)[0].get_title() == "MLE: at infinity"
+    assert "MLE: at infinity" in texts(bnn.plot_fits(steep=ghost)[0])[0]
+
+
+def test_names_are_titles(sine_map, sine_mle):
+    named = bnn.plot_fits(narrow=sine_map, wide=sine_mle)
+    assert [ax.get_title() for ax in named] == ["narrow", "wide"]
+    assert [texts(ax)[0].strip() for ax in named] == ["MAP", "MLE"], "which answer it is"
+    assert [ax.get_title() for ax in bnn.plot_fits({"a": sine_map})] == ["a"]
+    several = bnn.plot_fits([sine_map, sine_map])
+    assert [ax.get_title() for ax in several] == ["MAP 1", "MAP 2"]
+    assert [texts(ax)[0].strip() for ax in several] == ["", ""]
+    with pytest.raises(SpecError, match="twice"):
+        bnn.plot_fits({"a": sine_map}, a=sine_mle)
+
+
+def test_a_posterior_whose_chains_disagree_carries_that(sine_post):
+    good = sine_post.copy()
+    good.attrs |= {"bayesnn_function_rhat": 1.01, "bayesnn_divergences": 0}
+    assert not "".join(texts(bnn.plot_fits(good)[0]))
+    bad = sine_post.copy()
+    bad.attrs |= {"bayesnn_function_rhat": 1.312, "bayesnn_divergences": 43}
+    axes = bnn.plot_fits(bad, good)
+    assert texts(axes[0])[0] == "chains disagree about the function (R-hat 1.31)\n43 of 4000 draws diverged"
+    render(axes)
+
+
+def test_a_mean_that_leaves_the_frame_is_marked(sine, sine_map):
+    wild = sine_map.copy(deep=True)
+    wild["posterior"]["W2"][:] *= 40
+    (ax,) = bnn.plot_fits(wild, data=sine)
+    mean = line_of(ax, "mean").get_ydata()
+    top = [text for text in texts(ax) if "leaves" in text]
+    assert f"leaves, to {mean.max():.3g}" in top
+    assert {line.get_marker() for line in ax.get_lines() if line.get_label() == "_leaves"} >= {"^"}
+    assert not any("leaves" in text for text in texts(bnn.plot_fits(sine_map, data=sine)[0]))
+
+
+def test_the_legend_has_what_any_panel_shows(sine_map, sine_post):
+    assert "90% of the function" in legend(bnn.plot_fits(sine_post, sine_map))
 
 
 def test_no_fits_are_no_picture():
