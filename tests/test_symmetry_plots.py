@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesnn as bnn
 from bayesnn.errors import FitError, SpecError
@@ -384,9 +385,62 @@ def test_networks_with_fewer_symmetries():
 
 def test_barrier_of_an_mle_is_that_of_the_likelihood():
     left, _ = plot_barrier(point((2,), activation="sigmoid", kind="mle"))
-    assert left.get_ylabel() == "log-likelihood"
+    assert left.get_ylabel() == "log-likelihood,\nbelow the optimum"
     flip = next(line for name, line in lines(left).items() if name.startswith("flip unit 1"))
     assert np.isclose(*flip.get_ydata()[[0, -1]], rtol=0, atol=1e-9)
+
+
+def test_heights_are_in_the_users_units_and_deep_paths_on_a_logarithmic_axis():
+    net = bnn.MLP(hidden=(2,), noise=0.2)
+    fit = bnn.fit_map(net, X30, 7 * Y30, scaling="standard", restarts=5, random_seed=1, progressbar=False)
+    left, _ = plot_barrier(fit)
+    one = {k: v[0, 0] for k, v in params_of(fit).items()}
+    problem = prepare(net, X30, 7 * Y30, scaling="standard")
+    scaled = net.log_likelihood(one, problem.X, problem.y).sum() + net.log_prior(one)
+    top = lines(left)["_modes"].get_ydata()[0]
+    assert np.isclose(top, scaled - 30 * np.log(np.std(7 * Y30)))
+    assert left.get_yscale() == "function"
+    ticks = {label.get_text(): at for at, label in zip(left.get_yticks(), left.get_yticklabels(), strict=True)}
+    assert np.isclose(ticks["0"], top)
+    assert np.isclose(ticks["-100"], top - 100)
+    place = left.transData.transform([(0, ticks[name]) for name in ("-10", "-100", "-1,000")])[:, 1]
+    assert np.isclose(place[0] - place[1], place[1] - place[2], rtol=0.05), "ten times deeper is one step lower"
+    shallow = plot_barrier(point((1,), noise=20.0, kind="mle"))[0]
+    assert shallow.get_yscale() == "linear"
+    assert shallow.get_yticklabels()[0].get_text() == "0"
+
+
+def test_no_barrier_between_end_points_that_are_no_optimum(sine_mle):
+    plot_barrier(sine_mle)
+    lost = sine_mle.copy()
+    optima = sine_mle["optima"].to_dataset().assign(converged=("start", np.zeros(20, bool)))
+    lost["optima"] = xr.DataTree(optima)
+    with pytest.raises(SpecError, match=r"not converged .*fit_map"):
+        plot_barrier(lost)
+    undecided, infinite = sine_mle.copy(), sine_mle.copy()
+    undecided.attrs["bayesnn_exists"], infinite.attrs["bayesnn_exists"] = -1, 0
+    with pytest.raises(SpecError, match=r"'MLE: unbounded'.*no optimum"):
+        plot_barrier(infinite)
+    title = plot_barrier(undecided)[0].figure.get_suptitle()
+    assert title == "MLE: undecided: an end point that may be no optimum"
+
+
+def boxes(ax):
+    """Where the texts of a panel are drawn."""
+    ax.figure.canvas.draw()
+    return [text.get_window_extent() for text in ax.texts]
+
+
+@pytest.mark.parametrize("stretch", [0.05, 1.0, 20.0])
+def test_names_in_the_plane_do_not_cover_one_another(stretch):
+    """Also where the triangle is narrow or flat."""
+    net = bnn.MLP(hidden=(2,), noise=0.2, bias=False)
+    params = {"W1": np.array([[[[1.0 * stretch, 3.0]]]]), "W2": np.array([[[[0.5 * stretch], [2.0]]]])}
+    _, right = plot_barrier(tree_of(net, X30, Y30, params, kind="map"))
+    found = boxes(right)
+    assert len(found) == 3
+    for a, one in enumerate(found):
+        assert not any(one.overlaps(other) for other in found[a + 1 :])
 
 
 def test_barrier_refuses(sine_post):
@@ -476,8 +530,6 @@ def test_modes_of_starts(sine_map):
 
 def made_optima(fit, heights, **columns):
     """The fit with end points of its own, each another function unless said otherwise."""
-    import xarray as xr
-
     n = len(heights)
     params = {k: np.repeat(v[0], n, axis=0) for k, v in params_of(fit).items()}
     params["b2"] = params["b2"] + np.arange(n)[:, None]
@@ -508,8 +560,6 @@ def test_without_a_converged_start_there_is_a_curve_still():
 
 
 def test_modes_of_a_maximum_at_infinity_show_the_limit():
-    import xarray as xr
-
     fit = made_optima(point((2,), kind="mle"), [5.0, 4.0])
     fit["limit"] = xr.DataTree(xr.Dataset({"log_likelihood": 6.0}))
     fit.attrs["bayesnn_exists"] = 0
