@@ -494,7 +494,24 @@ def test_traces_of_one_chain_of_noise_and_of_constant_draws():
     axes = bnn.plot_traces(drawn(net, X5, Y5, draws=(1, 30)))
     assert [ax.get_title(loc="left") for ax in axes[:2, 0]] == ["W1, unit 1", "noise"], "one chain has no R-hat"
     still = {k: np.ones_like(v) for k, v in random_params(prepare(net, X5, Y5), (2, 10), seed=0).items()}
-    render(bnn.plot_traces(tree_of(net, X5, Y5, still)))
+    axes = bnn.plot_traces(tree_of(net, X5, Y5, still))
+    assert axes[0, 0].get_title(loc="left") == "W1, unit 1: constant"
+    assert texts(axes[0, 1]) == ["constant: 1"], "an empty panel says why it is empty"
+    render(axes)
+
+
+def test_traces_are_in_the_users_units():
+    net = bnn.MLP(hidden=(1,))
+    post = drawn(net, 100 + 10 * X5, 50 + 7 * Y5, scaling="standard", draws=(2, 30))
+    axes = bnn.plot_traces(post, inputs=1)
+    assert [ax.get_title(loc="left").split(":")[0] for ax in axes[:, 0]] == [
+        "W1, unit 1 (scaled)",
+        "noise",
+        "f at x1 = 100",
+    ]
+    shown = [np.concatenate([line.get_ydata() for line in ax.get_lines()]) for ax in axes[:, 0]]
+    assert_allclose(shown[1], np.std(7 * Y5) * post.posterior.noise.to_numpy().ravel())
+    assert shown[2].mean() == pytest.approx(bnn.predict(post, [[100.0]])["mean"].item(), rel=1e-9)
 
 
 def test_traces_need_draws(sine_map):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -178,6 +180,21 @@ def test_mirrors_aligned_panel_holds_one_image():
         return np.ptp(means, axis=0).max()
 
     assert gap(aligned) < 0.1 < 1 < gap(raw)
+
+
+def test_an_aligned_cloud_that_crosses_a_mirror_is_explained(sine_post):
+    _, aligned = plot_mirrors(sine_post)
+    a, b = np.moveaxis(params_of(bnn.align(sine_post))["W1"][:, :, 0], -1, 0)
+    share = min((a > b).mean(), (a < b).mean())
+    assert share > 0.05
+    words = aligned.figure.get_suptitle()
+    assert words.startswith(f"{share:.0%} of the aligned draws are across $w_1 = w_2$ from the others")
+    assert "all their weights together" in words
+    centre, _ = np.meshgrid([1.0, 2.0], np.arange(100))
+    net = bnn.MLP(hidden=(2,), bias=False, noise=0.3)
+    apart = {"W1": np.stack([centre] * 2)[:, :, None], "W2": np.ones((2, 100, 2, 1))}
+    apart["W1"] = apart["W1"] + 0.01 * RNG.normal(size=apart["W1"].shape)
+    assert not plot_mirrors(tree_of(net, X5, Y5, apart))[0].figure.get_suptitle(), "nothing to explain"
 
 
 def test_mirrors_without_sign_flips_have_one_line():
@@ -474,11 +491,15 @@ def test_three_rhats_are_those_of_arviz(sine_post):
     assert np.allclose(np.sort(shown), np.sort(np.clip(raw - 1, 1e-4, None)))
     for ax in axes:
         assert np.allclose(lines(ax)["_threshold"].get_ydata(), 0.01)
-    worst = [float(ax.texts[0].get_text().split(": ")[1]) for ax in axes]
+    worst = [float(re.search(r"[\d.]+$", ax.texts[0].get_text())[0]) for ax in axes]
     assert worst[0] == pytest.approx(raw.max(), abs=1e-3)
     assert worst[0] > 1.3
     assert worst[1] < 1.05
     assert worst[2] < 1.05
+    for ax, where in zip(axes, (boxes(ax) for ax in axes), strict=True):
+        drawn = np.concatenate([line.get_xydata() for line in ax.get_lines() if "_threshold" not in line.get_label()])
+        places = np.vstack([ax.transData.transform(drawn), ax.transData.transform([(x, 0.01) for x in ax.get_xlim()])])
+        assert not any(box.contains(*place) for box in where for place in places), "no name is struck through"
     again = [ax.get_title() for ax in plot_rhat(aligned)]
     assert again == [ax.get_title() for ax in axes]
 
@@ -494,6 +515,11 @@ def test_rhats_above_the_line_have_another_marker():
         assert found["above 1.01"].get_marker() != found["at most 1.01"].get_marker()
     harmless = plot_rhat(chains(MIRRORED, draws=400))
     assert harmless[0].get_title() == "raw weights: 6 of 7 above 1.01"
+    assert harmless[1].get_title().startswith("aligned weights: 0 of 7 "), "seven weights; the log-prior is none"
+    assert "hollow: log-prior" in [text.get_text() for text in harmless[1].texts]
+    hollow = [line for line in harmless[1].get_lines() if line.get_label().startswith("_beside")]
+    assert sum(line.get_xdata().size for line in hollow) == 1
+    assert {line.get_markerfacecolor() for line in hollow} == {"white"}
     assert all(np.median(lines(ax)["at most 1.01"].get_ydata()) < 0.01 for ax in harmless[1:])
 
 
