@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
@@ -12,8 +13,9 @@ from matplotlib.collections import PolyCollection
 from numpy.testing import assert_allclose
 
 import bayesnn as bnn
-from bayesnn.errors import SpecError
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError
 from bayesnn.fitting.optima import same_optimum
+from bayesnn.plots import capacity_table
 from bayesnn.tree import KINDS, prepare
 from tests.conftest import X5, Y5, random_params, tree_of
 
@@ -459,6 +461,246 @@ def test_a_curve_that_leaves_the_frame_is_marked(sine_map):
 def test_a_posterior_has_no_optima(sine_post):
     with pytest.raises(SpecError, match="fit_mle and fit_map"):
         bnn.plot_optima(sine_post)
+
+
+# Functions drawn from the prior
+
+
+def band_of(ax, share):
+    """Ends of a band: x, lower and upper."""
+    (band,) = [c for c in bands(ax) if c.get_label() == f"{share}% of the functions"]
+    corners = np.unique(band.get_paths()[0].vertices, axis=0)
+    x = np.unique(corners[:, 0])
+    ends = [(corners[corners[:, 0] == at, 1].min(), corners[corners[:, 0] == at, 1].max()) for at in x]
+    return x, np.array(ends).T
+
+
+def test_bands_of_the_prior_are_those_of_its_exact_distribution():
+    """A line's functions are normal at every input, with variance sd^2 (1 + x^2)."""
+    line = bnn.MLP(hidden=(), prior=bnn.Normal(2.0))
+    (ax,) = bnn.plot_prior(line, X5, Y5, draws=40_000, curves=7, random_seed=1)
+    for share, z in ((90, 1.6448536), (50, 0.6744898)):
+        x, (lower, upper) = band_of(ax, share)
+        assert_allclose(upper, z * 2 * np.sqrt(1 + x**2), rtol=0.03)
+        assert_allclose(lower, -z * 2 * np.sqrt(1 + x**2), rtol=0.03)
+    assert len([line for line in ax.get_lines() if line.get_label() in ("7 draws", "_draw")]) == 7
+    assert_allclose(np.column_stack(line_of(ax, "data").get_data()), np.column_stack([X5, Y5]))
+    assert ax.figure.get_suptitle() == "prior Normal(sd=2.0): 7 of 40000 functions"
+    render(ax)
+
+
+def test_the_prior_is_shown_in_the_users_units():
+    line = bnn.MLP(hidden=(), prior=bnn.Normal(1.0))
+    X, y = 100 + 10 * X5, 50 + 7 * Y5
+    (ax,) = bnn.plot_prior(line, X, y, scaling="standard", draws=40_000, random_seed=1)
+    x, (lower, upper) = band_of(ax, 90)
+    half = 1.6448536 * y.std() * np.sqrt(1 + ((x - X.mean()) / X.std()) ** 2)
+    assert_allclose([lower, upper], [y.mean() - half, y.mean() + half], rtol=0.03)
+    assert x[0] < X.min() < X.max() < x[-1]
+    assert_allclose(np.column_stack(line_of(ax, "data").get_data()), np.column_stack([X, y]))
+
+
+def test_the_prior_of_labels_is_one_of_probabilities():
+    iris = bnn.load_data("iris", random_seed=1)
+    axes = bnn.plot_prior(bnn.MLP((3,), loss="cross_entropy"), iris, feature="petal width (cm)", draws=400)
+    assert [ax.get_ylabel() for ax in axes] == [f"p({name})" for name in iris.class_names]
+    assert {ax.get_xlabel() for ax in axes} == {"petal width (cm)"}
+    assert "the other features at their means" in axes[0].figure.get_suptitle()
+    curves = [np.array([line.get_ydata() for line in ax.get_lines() if "draw" in line.get_label()]) for ax in axes]
+    assert_allclose(np.sum(curves, axis=0), 1, rtol=1e-12)
+    for k, ax in enumerate(axes):
+        x, has = line_of(ax, "data").get_data()
+        assert_allclose(x, iris.X[:, 3])
+        assert_allclose(has, iris.y == k)
+    (ax,) = bnn.plot_prior(bnn.MLP((2,), loss="binary_cross_entropy"), X5, random_seed=1)
+    assert ax.get_ylabel() == "p(1)"
+    assert not [line for line in ax.get_lines() if line.get_label() == "data"], "none were given"
+    (ax,) = bnn.plot_prior(bnn.MLP((), loss="binary_cross_entropy"), bnn.load_data("coin"), draws=40_000, random_seed=1)
+    inside = sum(p.get_width() * p.get_height() for p in ax.patches if p.get_x() + p.get_width() / 2 > 0.76)
+    assert inside == pytest.approx(0.124, abs=0.01), "P(logit > log(.76 / .24)) for a standard normal logit"
+    for axes in (bnn.plot_prior(bnn.MLP((2,), loss=loss), X5, [0, 1, 2, 1, 2]) for loss in ("poisson", "ordinal")):
+        render(axes)
+
+
+def test_draws_from_the_prior_have_its_moments():
+    from bayesnn.plots.prior import prior_draws
+
+    n, rng = 20_000, np.random.default_rng(1)
+    problem = prepare(bnn.MLP((4,), prior=bnn.Normal(2.0, fan_in=True, bias=bnn.Laplace(3.0))), X5, Y5)
+    params = prior_draws(problem, n, rng)
+    assert params["W2"].std() == pytest.approx(2 / np.sqrt(4), rel=0.02)
+    assert np.abs(params["b1"]).mean() == pytest.approx(3.0, rel=0.02)
+    assert params["noise"].std() == pytest.approx(np.sqrt(1 - 2 / np.pi), rel=0.03)
+    # Learned scales: E w^2 = E s^2 = sd^2, E w^4 = 3 E s^4 = 9 sd^4, and a layer's weights share their scale.
+    shared = prior_draws(prepare(bnn.MLP((2,), noise=1.0, prior=bnn.Hierarchical(2.0)), X5, Y5), n, rng)
+    w = shared["W1"].reshape(n, -1)
+    assert np.mean(w**2) == pytest.approx(4, rel=0.05)
+    assert np.mean(w[:, 0] ** 2 * w[:, 1] ** 2) == pytest.approx(48, rel=0.25), "E s^4 = 3 sd^4; 16 without sharing"
+    ordinal = prior_draws(prepare(bnn.MLP((2,), loss="ordinal"), X5, [0, 1, 2, 1, 2]), n, rng)
+    assert (np.diff(ordinal["cutpoints"], axis=-1) >= 0).all()
+
+
+def test_the_prior_refuses():
+    net, y3 = bnn.MLP((2,)), [0, 1, 2, 1, 2]
+    with pytest.raises(ImproperPriorError, match="Normal"):
+        bnn.plot_prior(bnn.MLP((2,), prior=bnn.Flat()), X5, Y5)
+    for args, options, words in (
+        ((net, X5, Y5), {"feature": 2}, "the data have x1"),
+        ((net, X5, Y5), {"feature": "hours"}, "'hours'"),
+        ((net, X5, Y5), {"prob": 1}, "between 0 and 1"),
+        ((net, X5, Y5), {"draws": 0}, "positive integer"),
+        ((net, X5), {"scaling": "standard"}, "without y"),
+        ((bnn.MLP((2,), loss="cross_entropy"), X5), {}, "needs labels"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            bnn.plot_prior(*args, **options)
+    render(bnn.plot_prior(bnn.MLP((2,), loss="cross_entropy"), X5, y3))
+
+
+# Error against capacity
+
+
+@pytest.fixture(scope="module")
+def capacity(sine):
+    """Two capacities of every answer, on the data that the session's fits are of."""
+    net = bnn.MLP(noise=0.2, prior=bnn.Normal(1.0))
+    return capacity_table(
+        net, sine, hidden=[0, (2,)], restarts=20, draws=60, tune=60, chains=2, random_seed=1, progressbar=False
+    )
+
+
+def test_the_table_of_capacities_has_the_fits_scores(capacity, sine, sine_mle, sine_map):
+    assert list(capacity["answer"]) == ["mle", "map", "posterior"] * 2
+    assert list(capacity["hidden"]) == ["0"] * 3 + ["2"] * 3
+    for answer, fit in (("mle", sine_mle), ("map", sine_map)):
+        row = capacity[(capacity.answer == answer) & (capacity.hidden == "2")].iloc[0]
+        seen, unseen = bnn.score(fit, sine.X, sine.y), bnn.score(fit, sine.X_test, sine.y_test)
+        found = row[["training RMSE", "held-out RMSE", "training LPPD", "held-out LPPD"]].to_numpy(dtype=float)
+        assert_allclose(found, [seen["rmse"], unseen["rmse"], seen["lppd"], unseen["lppd"]], rtol=1e-6)
+        assert row["sound"]
+        assert row["heading"] == KINDS[answer]
+    mle = capacity[capacity.answer == "mle"]
+    assert mle["training LPPD"].is_monotonic_increasing, "a small network is a larger one with units at zero"
+
+
+def test_capacity_shows_the_table(capacity):
+    left, right = bnn.plot_capacity(capacity)
+    assert (left.get_title(), right.get_title()) == ("training rows", "held-out rows")
+    assert left.get_ylabel() == "RMSE"
+    assert left.get_xlabel() == "hidden units"
+    assert [t.get_text() for t in left.get_xticklabels()] == ["0", "2"]
+    for ax, where in ((left, "training"), (right, "held-out")):
+        for answer, name in KINDS.items():
+            shown = capacity.loc[capacity.answer == answer, f"{where} RMSE"]
+            assert_allclose(line_of(ax, name).get_ydata(), shown)
+    assert bnn.plot_capacity(capacity, measure="lppd")[0].get_ylabel() == "LPPD, nats for each row"
+    render(left)
+
+
+def test_capacity_survives_a_file_and_marks_what_is_no_maximum(capacity, tmp_path):
+    marked = capacity.copy()
+    marked.loc[3, ["sound", "heading"]] = False, "MLE: at infinity"
+    marked.to_csv(tmp_path / "capacity.csv", index=False)
+    axes = bnn.plot_capacity(pd.read_csv(tmp_path / "capacity.csv"))
+    for ax, where in zip(axes, ("training", "held-out"), strict=True):
+        unsound = line_of(ax, "_open mle")
+        assert_allclose(unsound.get_ydata(), capacity.loc[[3], f"{where} RMSE"])
+        assert unsound.get_markerfacecolor() == "white"
+    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["0", "2"]
+    assert any(text.startswith("open: no maximum") for text in legend(axes))
+    whole = bnn.plot_capacity(capacity.assign(sound=True))
+    assert legend(whole) == list(KINDS.values())
+
+
+def test_wild_fits_do_not_flatten_the_others(capacity):
+    wild = capacity.copy()
+    wild.loc[3, ["held-out RMSE", "held-out LPPD"]] = 1000.0, -600.0
+    assert bnn.plot_capacity(capacity)[0].get_yscale() == "linear"
+    assert bnn.plot_capacity(wild)[0].get_yscale() == "log"
+    left, right = bnn.plot_capacity(wild, measure="lppd")
+    assert np.ptp(right.get_ylim()) < 12
+    assert "leaves, to -600" in texts(right)
+    render(left)
+
+
+def test_fits_that_are_known_are_not_made_again(capacity, sine, monkeypatch):
+    from bayesnn.plots import capacity as module
+
+    net, made = bnn.MLP(noise=0.2), []
+    monkeypatch.setattr(module, "_row", lambda *args: made.append(args[0]) or dict(capacity.iloc[0, 2:]))
+    again = capacity_table(net, sine, hidden=[0, 2, 5], table=capacity, progressbar=False)
+    assert made == ["mle", "map", "posterior"], "only those of five units"
+    pd.testing.assert_frame_equal(again.iloc[:6], capacity)
+    made.clear()
+    widths = capacity_table(net, sine, prior_sd=[0.1, 1, 10], progressbar=False)
+    assert made == ["mle", "map", "posterior", "map", "posterior", "map", "posterior"], "the MLE has no prior"
+    assert list(widths["prior_sd"]) == [0.1] * 3 + [1.0] * 3 + [10.0] * 3
+    left, _ = bnn.plot_capacity(widths)
+    assert left.get_xscale() == "log"
+    assert left.get_xlabel() == "standard deviation of the prior"
+
+    def stop(*args):
+        if made:
+            raise KeyboardInterrupt
+        return made.append(1) or dict(capacity.iloc[0, 2:])
+
+    made.clear()
+    monkeypatch.setattr(module, "_row", stop)
+    with pytest.warns(ConvergenceWarning, match="1 of 6 fits are kept"):
+        kept = capacity_table(net, sine, hidden=[1, 2], progressbar=False)
+    assert len(kept) == 1
+
+
+def test_what_is_unsound(sine, sine_mle, sine_post):
+    from bayesnn.plots.capacity import _sound
+
+    best = int(sine_mle.optima.attrs["best"])
+    done = np.ones(20, dtype=bool)
+    done[best] = False
+    undecided, rhat, divergent = sine_mle.copy(), sine_post.copy(), sine_post.copy()
+    undecided.attrs["bayesnn_exists"] = -1
+    rhat.attrs |= {"bayesnn_function_rhat": 1.06, "bayesnn_divergences": 0}
+    divergent.attrs |= {"bayesnn_function_rhat": 1.0, "bayesnn_divergences": 3}
+    assert _sound(sine_mle)
+    lost = with_optima(sine_mle, converged=done)
+    assert not any(_sound(fit) for fit in (undecided, at_infinity(sine_mle, 21.5), rhat, divergent, lost))
+
+
+def test_error_rates_of_labels_and_a_maximum_that_does_not_exist():
+    line = bnn.load_data("separable_line")
+    net = bnn.MLP(loss="binary_cross_entropy")
+    left, right = bnn.plot_capacity(net, line, hidden=[0], answers=["mle", "map"], restarts=3, progressbar=False)
+    assert left.get_ylabel() == "error rate"
+    assert_allclose(line_of(left, "MLE").get_ydata(), 0)
+    assert line_of(right, "_open mle").get_xdata().size == 1, "the classes are separated: there is no MLE"
+    assert line_of(right, "_open map").get_xdata().size == 0
+
+
+def test_capacity_refuses_before_anything_long(sine, monkeypatch):
+    from bayesnn.plots import capacity as module
+
+    monkeypatch.setattr(module, "_row", lambda *args: pytest.fail("a fit was made"))
+    net = bnn.MLP(noise=0.2)
+    for args, options, words in (
+        ((net, sine), {}, "neither hidden nor prior_sd"),
+        ((net, sine), {"hidden": [1], "prior_sd": [1.0]}, "both"),
+        ((net, sine), {"hidden": []}, "no values"),
+        ((net, sine), {"hidden": [1], "answers": ["mcmc"]}, "'posterior'"),
+        ((net, replace(sine, X_test=None, y_test=None)), {"hidden": [1]}, "held-out"),
+        ((net, sine.X), {"hidden": [1]}, "ndarray"),
+        ((net, sine), {"hidden": [-1]}, "positive integers"),
+        ((replace(net, prior=bnn.Laplace(1.0)), sine), {"prior_sd": [1.0]}, "no standard deviation"),
+        ((replace(net, prior=bnn.Flat()), sine), {"hidden": [1]}, "no posterior"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            capacity_table(*args, progressbar=False, **options)
+    for args, options, words in (
+        ((pd.DataFrame({"a": [1]}),), {}, "capacity_table"),
+        ((pd.DataFrame({"a": [1]}),), {"hidden": [1]}, "the table alone"),
+        ((net, sine), {"measure": "loss"}, "'lppd'"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            bnn.plot_capacity(*args, **options)
 
 
 # Traces
