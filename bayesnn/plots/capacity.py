@@ -202,7 +202,7 @@ def plot_capacity(net, data=None, *, measure="error", **options):
     """Draw training and held-out error against hidden units, or against the width of the prior.
 
     More units can only raise the likelihood of the MLE, for a small network is a larger one with units at zero; the
-    held-out error rises from where the noise is fitted. Under a prior units that are too many do less harm.
+    held-out error rises from where the noise is fitted. Under a prior units that are too many usually do less harm.
 
     Parameters
     ----------

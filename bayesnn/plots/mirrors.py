@@ -135,7 +135,7 @@ def mirror_lines(ax, half, signed):
         ax.plot(x, y, ls=style, label=f"_{name}", **look)
     at = 0.97 * half
     box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
-    text = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 4}
+    text = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
     ax.text(at - 0.07 * half, at, "$w_1 = w_2$", va="top", **text)
     if signed:
         ax.text(at - 0.07 * half, -at, "$w_1 = -w_2$", va="bottom", **text)
