@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesnn.plots.functions import frame_of, grid_of, mark_leaving, original
+from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
 from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
 from bayesnn.prediction import predict
 from bayesnn.tree import heading, kind_of, named_fits, problem_of
@@ -203,7 +203,6 @@ def _rows_shown(problem, data):
 def _against_observed(ax, fit, problem, data, prob):
     colour, rows = COLOURS[kind_of(fit)], _rows_shown(problem, data)
     words, seen = [], np.concatenate([y.ravel() for _, _, y in rows])
-    beyond, frame = 0, (seen.min() - 0.6 * np.ptp(seen), seen.max() + 0.6 * np.ptp(seen))
     for which, X, y in rows:
         p, y = predict(fit, X, prob=prob), y.reshape(len(y), -1)
         last = which == rows[-1][0]
@@ -217,16 +216,12 @@ def _against_observed(ax, fit, problem, data, prob):
             else:
                 look = {"mfc": "none", "mec": GREY, "mew": 0.6, "ms": 3.2, "zorder": 2}
             ax.plot(mean, y[:, k], marker, ls="", label=name, **look)
-            beyond += int(((mean < frame[0]) | (mean > frame[1])).sum())
         words.append(f"{which} {np.sqrt(np.mean((p['mean'].to_numpy() - y) ** 2)):.3g}")
     ends = [seen.min(), seen.max()]
     ax.plot(ends, ends, color=INK, lw=1, ls=(0, (4, 2)), label="observed = predicted", zorder=4)
     text = {"xycoords": "axes fraction", "fontsize": 8, "bbox": {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}}
     ax.annotate(f"RMSE: {', '.join(words)}", (0.98, 0.02), ha="right", zorder=5, **text)
-    if beyond:
-        # One wild prediction would squeeze all the others.
-        ax.set_xlim(frame)
-        ax.annotate(f"{beyond} predictions leave the frame", (0.98, 0.1), ha="right", zorder=5, **text)
+    clip_to_observed(ax, seen)
     ax.set_xlabel("predicted mean")
     ax.set_ylabel(f"observed {problem.target_names[0] if len(problem.target_names) == 1 else 'targets'}")
 

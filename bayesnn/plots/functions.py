@@ -43,7 +43,9 @@ class Canvas:
             Means of the first target, or probabilities.
         """
         net, problem = self.problem.net, self.problem
-        mean = net.loss.mean(net.forward(params, self.X), **net.likelihood_args(params))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # On the way to infinity a rate may be beyond every number.
+            mean = net.loss.mean(net.forward(params, self.X), **net.likelihood_args(params))
         if net.loss.task in ("regression", "count"):
             return original_y(problem, mean)[..., 0]
         return mean[..., 1] if self.form == "curve" else mean[..., np.arange(len(self.X)), problem.y]
@@ -74,6 +76,10 @@ class Canvas:
         order = np.argsort(values) if order is None else order
         across, up = (values, self.x) if self.form == "observed" else (self.x, values[order])
         if spread is not None:
+            if self.form == "observed":
+                # Far outside is as good as infinite, and can be drawn.
+                far = 2 * (np.ptp(self.x) or 1.0)
+                spread = np.clip(spread, self.x.min() - far, self.x.max() + far)
             # Rows that are sorted stand at their place in the order.
             bars, low, high = (ax.hlines, *spread) if self.form == "observed" else (ax.vlines, *spread[:, order])
             bars(self.x, low, high, alpha=0.4, lw=1.2, zorder=1.5, **{"color": GREY} | (spread_look or {}))
@@ -107,6 +113,7 @@ class Canvas:
             ends = [self.x.min(), self.x.max()]
             ax.plot(ends, ends, color=INK, lw=1, ls=(0, (4, 2)), zorder=4, label="observed = fitted")
             ax.set(xlabel=f"fitted {target}", ylabel=f"observed {target}")
+            clip_to_observed(ax, self.x)
         else:
             ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (4, 2)), label="_half")
             ax.set(ylim=(-0.03, 1.03), xlabel="training rows, worst first", ylabel="probability of the true class")
@@ -157,6 +164,17 @@ def frame_of(y, task):
     low, high = float(np.min(y)), float(np.max(y))
     size = (high - low) or 1.0
     return low - (0.05 if task == "count" else 0.35) * size, high + 0.35 * size
+
+
+def clip_to_observed(ax, observed):
+    """Keep a wild prediction from squeezing all the others on the horizontal axis, and say so."""
+    (low, high), size = ax.get_xlim(), 0.6 * (np.ptp(observed) or 1.0)
+    frame = observed.min() - size, observed.max() + size
+    if low < frame[0] or high > frame[1]:
+        ax.set_xlim(max(low, frame[0]), min(high, frame[1]))
+        box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+        words = "some predictions leave the frame"
+        ax.annotate(words, (0.98, 0.1), xycoords="axes fraction", ha="right", fontsize=8, zorder=6, bbox=box)
 
 
 def mark_leaving(ax, x, curves):

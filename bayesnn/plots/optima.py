@@ -93,8 +93,9 @@ def _heights(ax, fit, group):
     order = np.argsort(-height, kind="stable")
     rank, height, group = np.arange(1, len(order) + 1), height[order], group[order]
     shown, signature = np.isfinite(height), fit["optima"]["signature"].to_numpy()[order]
+    best = ": the best" if group[0] == 0 else ": the best that converged"
     status = np.where(group < 0, 2, np.where((group == 0) & known, 0, 1))
-    words = (": the best", ": another optimum" if known else "", ", not converged")
+    words = (best, ": another optimum" if known else "", ", not converged")
     for name in dict.fromkeys([*_LOOK, *signature]):
         marker, text = _LOOK.get(name, ("P", name))
         for k, face in enumerate((COLOURS[kind], PALE, "white")):
@@ -118,7 +119,11 @@ def _heights(ax, fit, group):
 
 def _functions(ax, fit, group):
     """Draw the fit's own function, and those of the other end points behind it."""
-    canvas, colour, best = canvas_of(problem_of(fit)), COLOURS[kind_of(fit)], int(fit["optima"].attrs["best"])
+    canvas, colour, best = (
+        canvas_of(problem_of(fit)),
+        COLOURS[kind_of(fit)],
+        int(fit["optima"].attrs.get("best", np.nanargmax(heights(fit)[0]))),
+    )
     own = canvas.values(params_of(fit))[0, 0]
     ends = canvas.values(params_of(fit, group="optima", batch=("start",)))
     exists, at_limit = fit.attrs.get("bayesnn_exists", 1), "limit" in fit
@@ -142,7 +147,7 @@ def _functions(ax, fit, group):
         canvas.finish(ax, np.vstack([own, ends[first], ends[lost]]))
     else:
         rows = first if exists == 1 and first else [*first, *lost]
-        words = "optima" if rows is first else "end points"
+        words = "optima" if rows is first and group[best] == 0 else "end points"
         spread = range_of(np.vstack([own, ends[rows]]))
         look = {"label": f"range over {len(rows) + 1} {words}"}
         canvas.draw(ax, own, spread=spread, spread_look=look, color=colour, zorder=3, label=name)
@@ -159,5 +164,7 @@ def _verdict(fit, group, best):
         return f"none of {n} converged"
     if exists != 1:
         return "whether this is a maximum is undecided"
-    words = f"{(group == 0).sum()} of {n} reached the best optimum"
-    return words if group[best] == 0 else f"{words};\na start that did not converge is higher"
+    k = (group == 0).sum()
+    if group[best] != 0:
+        return f"the highest start did not converge;\n{k} of {n} reached the best optimum that did"
+    return f"{k} of {n} reached the best optimum"
