@@ -11,13 +11,12 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior
 from bayesnn.fitting.progress import bar
 from bayesnn.network import MLP
+from bayesnn.plots.fits import RHAT_MAX
 from bayesnn.plots.functions import mark_leaving
 from bayesnn.plots.style import COLOURS, INK, new_axes
 from bayesnn.prediction import score
 from bayesnn.tree import KINDS, heading
 
-RHAT_MAX = 1.05
-"""Largest R-hat of the function of a posterior that counts; above it `fit_posterior` warns."""
 _AXES = {"hidden": "hidden units", "prior_sd": "standard deviation of the prior"}
 _LOOK = {"mle": ("o", 6.5, "-"), "map": ("s", 7, "-"), "posterior": ("^", 5, (0, (4, 2)))}
 """Marker, its size, and dashes: smaller and dashed on top, since MAP and posterior often coincide."""
