@@ -54,11 +54,13 @@ _HOMES = {
     "diagnostics": ("compare", "diagnose"),
     "plots": (
         "plot_barrier",
+        "plot_capacity",
         "plot_fits",
         "plot_mirrors",
         "plot_modes",
         "plot_optima",
         "plot_orbit",
+        "plot_prior",
         "plot_rhat",
         "plot_strips",
         "plot_traces",

@@ -1,11 +1,14 @@
+import re
+
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesnn as bnn
 from bayesnn.errors import FitError, SpecError
 from bayesnn.plots import plot_barrier, plot_mirrors, plot_modes, plot_orbit, plot_rhat, plot_strips
 from bayesnn.symmetry import GroupElement, apply_symmetry, orbit
-from bayesnn.tree import params_of, prepare
+from bayesnn.tree import params_of, prepare, to_dataset
 from tests.conftest import X5, Y5, random_params, tree_of
 
 RNG = np.random.default_rng(4)
@@ -177,6 +180,21 @@ def test_mirrors_aligned_panel_holds_one_image():
         return np.ptp(means, axis=0).max()
 
     assert gap(aligned) < 0.1 < 1 < gap(raw)
+
+
+def test_an_aligned_cloud_that_crosses_a_mirror_is_explained(sine_post):
+    _, aligned = plot_mirrors(sine_post)
+    a, b = np.moveaxis(params_of(bnn.align(sine_post))["W1"][:, :, 0], -1, 0)
+    share = min((a > b).mean(), (a < b).mean())
+    assert share > 0.05
+    words = aligned.figure.get_suptitle()
+    assert words.startswith(f"{share:.0%} of the aligned draws are across $w_1 = w_2$ from the others")
+    assert "all their weights together" in words
+    centre, _ = np.meshgrid([1.0, 2.0], np.arange(100))
+    net = bnn.MLP(hidden=(2,), bias=False, noise=0.3)
+    apart = {"W1": np.stack([centre] * 2)[:, :, None], "W2": np.ones((2, 100, 2, 1))}
+    apart["W1"] = apart["W1"] + 0.01 * RNG.normal(size=apart["W1"].shape)
+    assert not plot_mirrors(tree_of(net, X5, Y5, apart))[0].figure.get_suptitle(), "nothing to explain"
 
 
 def test_mirrors_without_sign_flips_have_one_line():
@@ -384,9 +402,62 @@ def test_networks_with_fewer_symmetries():
 
 def test_barrier_of_an_mle_is_that_of_the_likelihood():
     left, _ = plot_barrier(point((2,), activation="sigmoid", kind="mle"))
-    assert left.get_ylabel() == "log-likelihood"
+    assert left.get_ylabel() == "log-likelihood,\nbelow the optimum"
     flip = next(line for name, line in lines(left).items() if name.startswith("flip unit 1"))
     assert np.isclose(*flip.get_ydata()[[0, -1]], rtol=0, atol=1e-9)
+
+
+def test_heights_are_in_the_users_units_and_deep_paths_on_a_logarithmic_axis():
+    net = bnn.MLP(hidden=(2,), noise=0.2)
+    fit = bnn.fit_map(net, X30, 7 * Y30, scaling="standard", restarts=5, random_seed=1, progressbar=False)
+    left, _ = plot_barrier(fit)
+    one = {k: v[0, 0] for k, v in params_of(fit).items()}
+    problem = prepare(net, X30, 7 * Y30, scaling="standard")
+    scaled = net.log_likelihood(one, problem.X, problem.y).sum() + net.log_prior(one)
+    top = lines(left)["_modes"].get_ydata()[0]
+    assert np.isclose(top, scaled - 30 * np.log(np.std(7 * Y30)))
+    assert left.get_yscale() == "function"
+    ticks = {label.get_text(): at for at, label in zip(left.get_yticks(), left.get_yticklabels(), strict=True)}
+    assert np.isclose(ticks["0"], top)
+    assert np.isclose(ticks["-100"], top - 100)
+    place = left.transData.transform([(0, ticks[name]) for name in ("-10", "-100", "-1,000")])[:, 1]
+    assert np.isclose(place[0] - place[1], place[1] - place[2], rtol=0.05), "ten times deeper is one step lower"
+    shallow = plot_barrier(point((1,), noise=20.0, kind="mle"))[0]
+    assert shallow.get_yscale() == "linear"
+    assert shallow.get_yticklabels()[0].get_text() == "0"
+
+
+def test_no_barrier_between_end_points_that_are_no_optimum(sine_mle):
+    plot_barrier(sine_mle)
+    lost = sine_mle.copy()
+    optima = sine_mle["optima"].to_dataset().assign(converged=("start", np.zeros(20, bool)))
+    lost["optima"] = xr.DataTree(optima)
+    with pytest.raises(SpecError, match=r"not converged .*fit_map"):
+        plot_barrier(lost)
+    undecided, infinite = sine_mle.copy(), sine_mle.copy()
+    undecided.attrs["bayesnn_exists"], infinite.attrs["bayesnn_exists"] = -1, 0
+    with pytest.raises(SpecError, match=r"'MLE: unbounded'.*no optimum"):
+        plot_barrier(infinite)
+    title = plot_barrier(undecided)[0].figure.get_suptitle()
+    assert title == "MLE: undecided: an end point that may be no optimum"
+
+
+def boxes(ax):
+    """Where the texts of a panel are drawn."""
+    ax.figure.canvas.draw()
+    return [text.get_window_extent() for text in ax.texts]
+
+
+@pytest.mark.parametrize("stretch", [0.05, 1.0, 20.0])
+def test_names_in_the_plane_do_not_cover_one_another(stretch):
+    """Also where the triangle is narrow or flat."""
+    net = bnn.MLP(hidden=(2,), noise=0.2, bias=False)
+    params = {"W1": np.array([[[[1.0 * stretch, 3.0]]]]), "W2": np.array([[[[0.5 * stretch], [2.0]]]])}
+    _, right = plot_barrier(tree_of(net, X30, Y30, params, kind="map"))
+    found = boxes(right)
+    assert len(found) == 3
+    for a, one in enumerate(found):
+        assert not any(one.overlaps(other) for other in found[a + 1 :])
 
 
 def test_barrier_refuses(sine_post):
@@ -420,11 +491,15 @@ def test_three_rhats_are_those_of_arviz(sine_post):
     assert np.allclose(np.sort(shown), np.sort(np.clip(raw - 1, 1e-4, None)))
     for ax in axes:
         assert np.allclose(lines(ax)["_threshold"].get_ydata(), 0.01)
-    worst = [float(ax.texts[0].get_text().split(": ")[1]) for ax in axes]
+    worst = [float(re.search(r"[\d.]+$", ax.texts[0].get_text())[0]) for ax in axes]
     assert worst[0] == pytest.approx(raw.max(), abs=1e-3)
     assert worst[0] > 1.3
     assert worst[1] < 1.05
     assert worst[2] < 1.05
+    for ax, where in zip(axes, (boxes(ax) for ax in axes), strict=True):
+        drawn = np.concatenate([line.get_xydata() for line in ax.get_lines() if "_threshold" not in line.get_label()])
+        places = np.vstack([ax.transData.transform(drawn), ax.transData.transform([(x, 0.01) for x in ax.get_xlim()])])
+        assert not any(box.contains(*place) for box in where for place in places), "no name is struck through"
     again = [ax.get_title() for ax in plot_rhat(aligned)]
     assert again == [ax.get_title() for ax in axes]
 
@@ -440,6 +515,11 @@ def test_rhats_above_the_line_have_another_marker():
         assert found["above 1.01"].get_marker() != found["at most 1.01"].get_marker()
     harmless = plot_rhat(chains(MIRRORED, draws=400))
     assert harmless[0].get_title() == "raw weights: 6 of 7 above 1.01"
+    assert harmless[1].get_title().startswith("aligned weights: 0 of 7 "), "seven weights; the log-prior is none"
+    assert "hollow: log-prior" in [text.get_text() for text in harmless[1].texts]
+    hollow = [line for line in harmless[1].get_lines() if line.get_label().startswith("_beside")]
+    assert sum(line.get_xdata().size for line in hollow) == 1
+    assert {line.get_markerfacecolor() for line in hollow} == {"white"}
     assert all(np.median(lines(ax)["at most 1.01"].get_ydata()) < 0.01 for ax in harmless[1:])
 
 
@@ -460,16 +540,65 @@ def test_modes_of_starts(sine_map):
     left, right = plot_modes(sine_map)
     found = bnn.count_modes(sine_map)
     starts = found.dataset["starts"].to_numpy()
-    assert len([line for line in left.get_lines() if line.get_label() != "_data"]) == found.n_modes
+    curves = [line for line in left.get_lines() if line.get_label().startswith("optimum")]
+    assert len(curves) == found.n_modes
     widths = [bar.get_width() for bar in right.patches]
     assert widths[: found.n_modes] == list(starts)
     assert sum(widths) == 20
     assert right.get_yticklabels()[0].get_text().endswith("8 copies")
     best = sine_map["optima"].to_dataset().isel(start=int(found.dataset["best_start"][0]))
-    grid = left.get_lines()[-2].get_xdata()
+    grid = lines(left)["optimum 1"].get_xdata()
     net = bnn.MLP(hidden=(2,), noise=0.2)
     f = net.forward({k: best[k].to_numpy() for k in ("W1", "b1", "W2", "b2")}, grid[:, None])[:, 0]
-    assert np.allclose(left.get_lines()[-2].get_ydata(), f)
+    assert np.allclose(lines(left)["optimum 1"].get_ydata(), f)
+    assert lines(left)["data"].get_zorder() > max(line.get_zorder() for line in curves)
+
+
+def made_optima(fit, heights, **columns):
+    """The fit with end points of its own, each another function unless said otherwise."""
+    n = len(heights)
+    params = {k: np.repeat(v[0], n, axis=0) for k, v in params_of(fit).items()}
+    params["b2"] = params["b2"] + np.arange(n)[:, None]
+    problem = prepare(bnn.MLP.from_json(fit.attrs["bayesnn_network"]), X30, Y30)
+    optima = to_dataset(params, problem, {"start": np.arange(n)})
+    base = {"log_likelihood": heights, "log_prior": np.zeros(n), "converged": np.ones(n, bool)}
+    base |= {"signature": np.full(n, "minimum"), **columns}
+    out = fit.copy()
+    out["optima"] = xr.DataTree(optima.assign({k: ("start", v) for k, v in base.items()}))
+    out["optima"].attrs["best"] = int(np.argmax(heights))
+    return out
+
+
+def test_bars_of_equal_height_are_told_apart():
+    _, right = plot_modes(made_optima(point((2,)), [5.0, 5.0, 5.0, 1.0]))
+    names = [label.get_text() for label in right.get_yticklabels()]
+    assert names == ["1: 5, 8 copies", "2: 5, 8 copies", "3: 5, 8 copies", "4: 1, 8 copies"]
+    assert right.get_ylabel() == "log density, symmetric copies"
+
+
+def test_without_a_converged_start_there_is_a_curve_still():
+    fit = made_optima(point((2,)), [5.0, 4.0], converged=np.zeros(2, bool))
+    left, right = plot_modes(fit)
+    assert left.get_title() == "MAP; no start converged"
+    curve = lines(left)["highest end point"]
+    assert np.allclose(curve.get_ydata(), bnn.predict(fit, curve.get_xdata()[:, None])["mean"][:, 0])
+    assert [label.get_text() for label in right.get_yticklabels()] == ["not converged"]
+
+
+def test_modes_of_a_maximum_at_infinity_show_the_limit():
+    fit = made_optima(point((2,), kind="mle"), [5.0, 4.0])
+    fit["limit"] = xr.DataTree(xr.Dataset({"log_likelihood": 6.0}))
+    fit.attrs["bayesnn_exists"] = 0
+    left, _ = plot_modes(fit)
+    assert left.get_title() == "MLE: at infinity; 2 end points modulo symmetry"
+    assert {"limit", "end point 1", "end point 2"} <= set(lines(left))
+
+
+def test_the_share_of_the_draws_is_no_probability():
+    _, right = plot_modes(chains(MIRRORED, modes=(0, 0, 0, 1)))
+    (words,) = [text.get_text() for text in right.texts]
+    assert "not probabilities" in words
+    assert not plot_modes(chains(MIRRORED))[1].texts, "one mode needs no share"
 
 
 def test_modes_of_a_posterior_by_colour_and_chain():
@@ -490,7 +619,15 @@ def test_modes_of_several_inputs_and_of_a_line():
     X = RNG.normal(size=(20, 2))
     net = bnn.MLP(hidden=(2,), noise=0.2)
     post = tree_of(net, X, X[:, 0], random_params(prepare(net, X, X[:, 0]), (2, 30), seed=1))
-    assert plot_modes(post)[0].get_xlabel() == "training row, by fitted value"
+    left, _ = plot_modes(post)
+    assert left.get_xlabel() == "fitted target"
+    fitted, observed = lines(left)["mean of all draws"].get_data()
+    assert np.allclose(fitted, bnn.predict(post)["mean"][:, 0])
+    assert np.allclose(observed, X[:, 0])
+    (bars,) = left.collections
+    f = net.forward({k: v.reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()}, X)[..., 0]
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    assert np.allclose(ends, np.quantile(f, [0.05, 0.95], axis=0).T)
     line = bnn.MLP(hidden=(), noise=0.3)
     post = tree_of(line, X5, Y5, random_params(prepare(line, X5, Y5), (2, 30), seed=1))
     assert plot_modes(post)[0].get_title() == "1 mode in function space"

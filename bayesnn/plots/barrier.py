@@ -8,7 +8,7 @@ from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
 from bayesnn.symmetry import GroupElement, apply_symmetry
 from bayesnn.symmetry.group import flips, log_prior
 from bayesnn.symmetry.orbit import point_of
-from bayesnn.tree import kind_of
+from bayesnn.tree import heading, kind_of, problem_of
 
 LEVELS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000)
 """How far below the modes the contours lie; what is lower has the colour of the last."""
@@ -39,7 +39,8 @@ def plot_barrier(fit, *, layer=1, units=(1, 2)):
     Raises
     ------
     SpecError
-        No mirror image in this layer, units that are zero or equal, or a layer or unit that the network does not have.
+        An end point that is no optimum: one that has not converged, or a fit whose maximum lies at infinity. No mirror
+        image in this layer, units that are zero or equal, or a layer or unit that the network does not have.
     FitError
         A fit of many draws.
 
@@ -50,6 +51,9 @@ def plot_barrier(fit, *, layer=1, units=(1, 2)):
     :math:`h` the plane holds :math:`\theta, g\theta, h\theta`, and the path from :math:`g\theta` to :math:`h\theta`
     has the profile of the one from :math:`\theta` to :math:`g^{-1}h\,\theta`. Beside the plane other ways are open:
     a path may be a barrier for a sampler only if there is no lower one around it.
+
+    Where a path falls by more than 10, the vertical axis is logarithmic in the distance below the optimum, as the
+    colours of the plane are: a barrier of 10 and one of 1000 can be read beside each other.
 
     References
     ----------
@@ -69,10 +73,11 @@ def plot_barrier(fit, *, layer=1, units=(1, 2)):
     ('paths between mirror modes', 'flip unit 1: falls by 18')
     """
     params, net, X, y = point_of(fit, None)
-    prior = kind_of(fit) != "mle"
+    check_optimum(fit)
+    prior, units_of_y = kind_of(fit) != "mle", len(X) * problem_of(fit).log_y_sd
 
     def height(weights):
-        density = net.log_likelihood(weights, X, y).sum(axis=-1)
+        density = net.log_likelihood(weights, X, y).sum(axis=-1) - units_of_y
         return density + log_prior(weights, net) if prior else density
 
     moves = _moves(net, layer, units, "posterior" if prior else "likelihood")
@@ -83,22 +88,59 @@ def plot_barrier(fit, *, layer=1, units=(1, 2)):
                 f"Got an optimum that stays where it is under {words!r}: a unit is zero, or two are equal, and "
                 "there is no other mode to go to. Choose other units."
             )
-    t = np.linspace(0.0, 1.0, 201)
-    left, *rest = new_axes(1, min(2, len(moves)), width=4.8, height=3.7)[0]
+    t, top = np.linspace(0.0, 1.0, 201), float(height(params))
+    left, *rest = new_axes(1, min(2, len(moves)), width=4.5, height=3.9)[0]
+    deepest = 0.0
     for k, ((words, _), mode) in enumerate(zip(moves, modes, strict=True)):
         values = height(_mix(t, params, [mode]))
         fall = values[0] - values.min()
-        label = f"{words}: falls by {fall:.0f}" if fall >= 100 else f"{words}: falls by {fall:.2g}"
+        label = f"{words}: falls by {fall:,.0f}" if fall >= 100 else f"{words}: falls by {fall:.2g}"
         left.plot(t, values, color=CHAINS[k], ls=DASHES[k], lw=2, label=label)
-    left.plot([0, 1], [values[0], values[-1]], MARKERS[0], color=INK, ms=6, ls="", label="_modes")
+        deepest = max(deepest, top - values.min())
+    left.plot([0, 1], [top, top], MARKERS[0], color=INK, ms=6, ls="", zorder=5, label="_modes")
     left.set_xlabel("way from the optimum to its image, t")
     left.set_title("paths between mirror modes", fontsize=10)
-    left.set_ylabel("log-likelihood + log-prior" if prior else "log-likelihood")
     left.margins(y=0.08)
+    _depth_axis(left, top, deepest, "log-likelihood + log-prior" if prior else "log-likelihood")
     left.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False, handlelength=3)
+    if fit.attrs.get("bayesnn_exists", 1) == -1:
+        left.figure.suptitle(f"{heading(fit)}: an end point that may be no optimum", fontsize=10)
     if rest:
         _plane(rest[0], height, params, modes, moves)
     return np.array([left, *rest])
+
+
+def check_optimum(fit):
+    """Refuse an end point that is no optimum: what lies between its images is no barrier between modes."""
+    remedy = "Use a MAP fit: bnn.fit_map(net, X, y)."
+    if fit.attrs.get("bayesnn_exists", 1) == 0:
+        raise SpecError(f"Got a fit that is headed {heading(fit)!r}: its weights are no optimum. {remedy}")
+    if "optima" in fit and "best" in fit["optima"].attrs:
+        best = fit["optima"].to_dataset().isel(start=int(fit["optima"].attrs["best"]))
+        if not bool(best["converged"]):
+            slope = float(best["gradient_norm"]) if "gradient_norm" in best else np.nan
+            raise SpecError(
+                f"Got a fit whose best start has not converged (gradient norm {slope:.2g}): its weights are no "
+                f"optimum. Raise maxiter. {remedy}"
+            )
+
+
+def _depth_axis(ax, top, deepest, name):
+    """Label heights by how far they lie below the optimum, on the levels of the plane where they fall far."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_ylabel(f"{name},\nbelow the optimum")
+    if deepest > LEVELS[3]:
+        ax.set_yscale(
+            "function", functions=(lambda v: -np.log1p(np.maximum(top - v, -0.9)), lambda v: top - np.expm1(-v))
+        )
+        levels = [level for level in LEVELS if level <= 1.5 * deepest]
+        ax.set_yticks([top - level for level in levels], [f"{-level:,}" if level else "0" for level in levels])
+        ax.set_ylim(top - 1.4 * deepest, top + 0.5)
+    else:
+        below = MaxNLocator(5).tick_values(0.0, max(deepest, 1e-3))[:-1]
+        ax.set_yticks([top - level for level in below], [f"{-level:.3g}" if level else "0" for level in below])
+    ax.minorticks_off()
 
 
 def _moves(net, layer, units, keep):
@@ -177,16 +219,13 @@ def _plane(ax, height, params, modes, moves):
         ax.plot(*places[[i, j]].T, color=CHAINS[k], ls=DASHES[k], lw=2, zorder=2)
     ax.plot(*places.T, MARKERS[0], color=INK, mec="white", mew=1.2, ms=8, ls="", zorder=3, label="_modes")
     names = ["optimum", *(words for words, _ in moves[:2])]
-    for place, name, above in zip(places, names, (-8, -21, 8), strict=True):
-        ax.annotate(
-            name,
-            place,
-            (0, above),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above > 0 else "top",
-            fontsize=8,
-            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5},
-        )
+    # Two lie on the lower edge of the triangle: their names are one below the other where they would meet.
+    close = corner[0, 0] < 0.9 * half
+    offsets = ((0, -8), (0, -22 if close else -8), (0, 8))
+    for place, name, offset in zip(places, names, offsets, strict=True):
+        look = {"ha": "center", "va": "bottom" if offset[1] > 0 else "top", "fontsize": 8, "zorder": 4}
+        box = {"fc": "white", "ec": "none", "alpha": 0.85, "pad": 1.5}
+        ax.annotate(name, place, offset, textcoords="offset points", bbox=box, **look)
+    ax.xaxis.get_major_locator().set_params(nbins=5)
     ax.set(aspect="equal", xlabel="distance in weight space", ylabel="distance in weight space")
     ax.set_title("plane through three mirror modes", fontsize=10)

@@ -1,40 +1,46 @@
-"""The three answers side by side: curves with bands, decision surfaces, or held-out predictions."""
+"""Fits side by side: curves with bands, decision surfaces, or predictions against what was observed."""
 
 import numpy as np
 
-from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, MARKERS, new_axes
+from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
+from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
 from bayesnn.prediction import predict
-from bayesnn.tree import KINDS, kind_of, problem_of
+from bayesnn.tree import heading, kind_of, named_fits, problem_of
 
 _LINES = ("-", "--", ":", "-.")
+RHAT_MAX = 1.05
+"""Largest R-hat of the function that a posterior's panel doesn't mention; above it `fit_posterior` warns."""
 
 
-def plot_fits(*fits, data=None, prob=0.9):
+def plot_fits(*fits, data=None, prob=0.9, **named):
     """Draw fits of the same data side by side, one panel each on common axes.
 
     One input: the fitted mean with the interval of its expectation (dark) and of a new observation (light), or
-    the probability of each class. Two inputs and labels: the decision surface. More inputs: predictions of the
-    held-out rows (the training rows where there are none) against what was observed.
+    the probability of each class. Two inputs and labels: the decision surface. More inputs: predictions against what
+    was observed, or the probability given to the true class. Held-out rows have a mark of their own, so that a fit
+    that is better on the rows it has seen than on others is seen to be.
 
     Parameters
     ----------
     *fits : xarray.DataTree
-        From `fit_mle`, `fit_map`, `fit_posterior`.
+        From `fit_mle`, `fit_map`, `fit_posterior`; or one dict or list of them.
     data : Dataset, optional
         Brings held-out rows, the grid and, for simulated data, the truth; None draws the training rows alone.
     prob : float
         Probability of the intervals.
+    **named : xarray.DataTree
+        Fits with names, which become the titles: ``plot_fits(narrow=a, wide=b, data=data)``.
 
     Returns
     -------
     array of matplotlib.axes.Axes
-        One for each fit.
+        One for each fit. Under the title stands what a reader must know of the fit: which answer it is, if the title
+        is a name; that it has no maximum; chains that disagree about the function (R-hat above 1.05); divergences.
 
     Raises
     ------
     SpecError
-        No fits.
+        No fits, or a name twice.
 
     Examples
     --------
@@ -42,13 +48,11 @@ def plot_fits(*fits, data=None, prob=0.9):
     >>> data = bnn.load_data("sine_gap", random_seed=1)
     >>> line = bnn.MLP(hidden=(), noise=0.2)
     >>> mle = bnn.fit_mle(line, data, restarts=2, random_seed=1, progressbar=False)
-    >>> axes = bnn.plot_fits(mle, data=data)
-    >>> axes[0].get_title()
-    'MLE'
+    >>> [ax.get_title() for ax in bnn.plot_fits(mle, data=data)], [ax.get_title() for ax in bnn.plot_fits(line=mle)]
+    (['MLE'], ['line'])
     """
-    if not fits:
-        raise SpecError("Got no fits; a picture needs at least one. Write plot_fits(mle, map_, post, data=data).")
-    problem = problem_of(fits[0])
+    fits = named_fits(fits, named)
+    problem = problem_of(next(iter(fits.values())))
     inputs, numbers = problem.X.shape[1], problem.net.loss.task in ("regression", "count")
     if inputs == 1:
         draw = _curve if numbers else _probability
@@ -56,40 +60,58 @@ def plot_fits(*fits, data=None, prob=0.9):
         draw = _surface
     else:
         draw = _against_observed if numbers else _sorted_labels
-    height = 3.0 if draw is not _against_observed else 3.4
-    axes = new_axes(1, len(fits), height=height, sharex=draw is not _sorted_labels, sharey=True)[0]
-    for ax, fit in zip(axes, fits, strict=True):
-        kind = kind_of(fit)
-        title = KINDS[kind]
-        if not fit.attrs.get("bayesnn_exists", 1):
-            title += " does not exist: last iterate"
-        ax.set_title(title, color=COLOURS[kind], fontweight="bold")
+    notes = {name: _notes(name, fit) for name, fit in fits.items()}
+    lines = max(map(len, notes.values()))
+    height = (3.0 if draw is not _against_observed else 3.4) + 0.15 * lines
+    # Three panels are as wide as a notebook; one or two may be wider each.
+    width = {1: 4.6, 2: 4.2}.get(len(fits), 3.2)
+    axes = new_axes(1, len(fits), height=height, width=width, sharex=True, sharey=True)[0]
+    for ax, (name, fit) in zip(axes, fits.items(), strict=True):
         draw(ax, fit, problem_of(fit), data, prob)
+        ax.set_title(name, color=COLOURS[kind_of(fit)], fontweight="bold", fontsize=11, pad=6 + 11 * lines)
+        text = {"ha": "center", "va": "bottom", "fontsize": 8, "color": INK}
+        ax.annotate(
+            "\n".join([*notes[name], *[""] * (lines - len(notes[name]))]),
+            (0.5, 1),
+            (0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            **text,
+        )
     for ax in axes[1:]:
         ax.set_ylabel("")
-    handles, labels = axes[-1].get_legend_handles_labels()
-    if handles:
-        columns = min(6, 2 * len(fits))
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    entries = {}
+    for ax in axes[::-1]:
+        entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
+    look = {"ncols": min(6, 2 * len(fits)), "fontsize": 8, "frameon": False}
+    axes[0].figure.legend(entries.values(), entries.keys(), loc="outside lower center", **look)
     return axes
 
 
-def _original(problem):
-    """Training rows in the user's units."""
-    scaling = problem.scaling
-    if scaling is None:
-        return problem.X, problem.y
-    return scaling.inverse_X(problem.X), scaling.inverse_y(problem.y)
+def _notes(name, fit):
+    """Lines that a panel must carry."""
+    notes, title = [], heading(fit)
+    if not name.startswith(title):
+        notes.append(title)
+    rhat, diverged = fit.attrs.get("bayesnn_function_rhat", 1.0), fit.attrs.get("bayesnn_divergences", 0)
+    if rhat > RHAT_MAX:
+        notes.append(f"chains disagree about the function (R-hat {rhat:.2f})")
+    if diverged:
+        sizes = fit["posterior"].sizes
+        notes.append(f"{diverged} of {sizes['chain'] * sizes['draw']} draws diverged")
+    return notes
 
 
-def _grid(x):
-    margin = 0.15 * (x.max() - x.min())
-    return np.linspace(x.min() - margin, x.max() + margin, 201)
+def _held_out(data):
+    """Held-out rows in the user's units; None where there are none."""
+    if data is None or data.X_test is None:
+        return None
+    return np.asarray(data.X_test), np.asarray(data.y_test)
 
 
 def _curve(ax, fit, problem, data, prob):
-    X, y = _original(problem)
-    grid = _grid(X[:, 0]) if data is None or data.X_new is None else np.asarray(data.X_new)[:, 0]
+    X, y = original(problem)
+    grid = grid_of(X[:, 0]) if data is None or data.X_new is None else np.asarray(data.X_new)[:, 0]
     p = predict(fit, grid[:, None], prob=prob)
     colour = COLOURS[kind_of(fit)]
     percent = f"{100 * prob:.0f}%"
@@ -106,35 +128,46 @@ def _curve(ax, fit, problem, data, prob):
         ax.plot(grid, middle, color=colour, lw=1.8, ls=_LINES[k % len(_LINES)], label=f"mean{name}")
     if data is not None and getattr(data, "truth", None) is not None:
         ax.plot(grid, np.ravel(data.truth(grid[:, None])), color=INK, ls=(0, (4, 2)), lw=1.1, label="truth")
-    target = y.reshape(len(y), -1)
+    target, held_out = y.reshape(len(y), -1), _held_out(data)
+    if held_out is not None:
+        held_out = held_out[0][:, 0], held_out[1].reshape(len(held_out[0]), -1)
     for k in range(target.shape[1]):
         name = f" {problem.target_names[k]}" if target.shape[1] > 1 else ""
         marker = MARKERS[k % len(MARKERS)]
-        ax.plot(X[:, 0], target[:, k], marker, color=INK, ms=3.2, alpha=0.7, ls="", label=f"data{name}")
-    low, high = target.min(), target.max()
-    below = 0.35 if problem.net.loss.task != "count" else 0.05
-    ax.set_ylim(low - below * (high - low), high + 0.35 * (high - low))
+        if held_out is not None:
+            look = {"mfc": "white", "mec": INK, "mew": 0.6, "ms": 3.4, "alpha": 0.75, "ls": "", "zorder": 2.5}
+            ax.plot(held_out[0], held_out[1][:, k], marker, **look, label=f"held-out data{name}")
+        look = {"color": INK, "ms": 3.6, "alpha": 0.85, "ls": "", "zorder": 3}
+        ax.plot(X[:, 0], target[:, k], marker, **look, label=f"data{name}")
+    ax.set_ylim(frame_of(target if held_out is None else np.vstack([target, held_out[1]]), problem.net.loss.task))
+    mark_leaving(ax, grid, p["mean"].to_numpy().T)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.target_names[0] if target.shape[1] == 1 else "targets")
 
 
 def _probability(ax, fit, problem, data, prob):
-    X, y = _original(problem)
-    grid = _grid(X[:, 0])
+    (X, y), held_out = original(problem), _held_out(data)
+    grid = grid_of(X[:, 0])
     p = predict(fit, grid[:, None])["probability"].to_numpy()
     shown = [1] if p.shape[1] == 2 else range(p.shape[1])
     for i, k in enumerate(shown):
         look = {"color": COLOURS[kind_of(fit)], "ls": _LINES[i % len(_LINES)], "lw": 1.8}
         ax.plot(grid, p[:, k], **look, label=f"p({problem.class_names[k]})")
-    ax.plot(X[:, 0], y / max(1, y.max()), "|", color=INK, ms=9, label="data, a row for each class")
-    ax.set_ylim(-0.05, 1.05)
+    top = max(1, len(problem.class_names) - 1)
+    ax.plot(X[:, 0], y / top, "|", color=INK, ms=9, label="data, a row for each class")
+    if held_out is not None:
+        # Beside the training rows, on the inner side of the outer classes.
+        at = held_out[1] / top
+        look = {"mfc": "white", "mec": INK, "mew": 0.6, "ms": 3.6, "ls": ""}
+        ax.plot(held_out[0][:, 0], at + np.where(at > 0.5, -0.05, 0.05), MARKERS[3], **look, label="held-out data")
+    ax.set_ylim(-0.06, 1.06)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel("probability")
 
 
 def _surface(ax, fit, problem, data, prob):
-    X, y = _original(problem)
-    a, b = np.meshgrid(_grid(X[:, 0]), _grid(X[:, 1]))
+    (X, y), held_out = original(problem), _held_out(data)
+    a, b = np.meshgrid(grid_of(X[:, 0]), grid_of(X[:, 1]))
     p = predict(fit, np.column_stack([a.ravel(), b.ravel()]))["probability"].to_numpy()
     if p.shape[1] == 2:
         shade = p[:, 1].reshape(a.shape)
@@ -148,69 +181,69 @@ def _surface(ax, fit, problem, data, prob):
     if ax.get_subplotspec().is_last_col():
         ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
     for k in np.unique(y):
-        rows = y == k
-        look = {"mec": INK, "mew": 0.6, "mfc": ("white", GREY, INK)[k % 3], "ms": 3.5, "ls": ""}
-        ax.plot(*X[rows].T, MARKERS[k % len(MARKERS)], **look, label=problem.class_names[k])
+        face, edge = CLASSES[k % len(CLASSES)]
+        look = {"mfc": face, "mec": edge, "mew": 0.9, "ls": ""}
+        marker = MARKERS[k % len(MARKERS)]
+        ax.plot(*X[y == k].T, marker, **look, ms=4.6, zorder=3, label=problem.class_names[k])
+        if held_out is not None:
+            rows, small = held_out[1] == k, look | {"mew": 0.5, "ms": 4.4}
+            ax.plot(*held_out[0][rows].T, "X", **small, zorder=2.5, label=f"{problem.class_names[k]}, held out")
+    ax.set(xlim=(a.min(), a.max()), ylim=(b.min(), b.max()))
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.feature_names[1])
 
 
 def _rows_shown(problem, data):
-    """Held-out rows where there are any, otherwise the training rows, with their name."""
-    if data is not None and data.X_test is not None:
-        return np.asarray(data.X_test), np.asarray(data.y_test), "held-out"
-    return *_original(problem), "training"
+    """Names, inputs and targets of the rows to show: the training rows, and the held-out ones where there are any."""
+    held_out = _held_out(data)
+    rows = [("training", *original(problem))]
+    return rows if held_out is None else [*rows, ("held-out", *held_out)]
 
 
 def _against_observed(ax, fit, problem, data, prob):
-    X, y, which = _rows_shown(problem, data)
-    p = predict(fit, X, prob=prob)
-    y = y.reshape(len(y), -1)
-    colour = COLOURS[kind_of(fit)]
-    for k in range(y.shape[1]):
-        mean, lower, upper = (p[v].to_numpy()[:, k] for v in ("mean", "lower", "upper"))
-        ax.vlines(
-            mean, lower, upper, color=colour, alpha=0.25, lw=1.2, label=f"{100 * prob:.0f}% interval" if not k else None
-        )
-        ax.plot(
-            mean,
-            y[:, k],
-            MARKERS[k % len(MARKERS)],
-            color=colour,
-            ms=3.5,
-            mec="white",
-            mew=0.3,
-            label=f"{which} row" if not k else None,
-        )
-    ends = [y.min(), y.max()]
-    ax.plot(ends, ends, color=INK, lw=1, ls=(0, (4, 2)), label="observed = predicted")
-    rmse = np.sqrt(np.mean((p["mean"].to_numpy() - y) ** 2))
-    ax.annotate(f"{which} RMSE {rmse:.3g}", (0.98, 0.02), xycoords="axes fraction", fontsize=8, ha="right")
+    colour, rows = COLOURS[kind_of(fit)], _rows_shown(problem, data)
+    words, seen = [], np.concatenate([y.ravel() for _, _, y in rows])
+    for which, X, y in rows:
+        p, y = predict(fit, X, prob=prob), y.reshape(len(y), -1)
+        last = which == rows[-1][0]
+        for k in range(y.shape[1]):
+            mean, lower, upper = (p[v].to_numpy()[:, k] for v in ("mean", "lower", "upper"))
+            marker, name = MARKERS[k % len(MARKERS)], f"{which} row" if not k else None
+            if last:
+                interval = f"{100 * prob:.0f}% interval" if not k else None
+                ax.vlines(mean, lower, upper, color=colour, alpha=0.25, lw=1.2, label=interval, zorder=1)
+                look = {"color": colour, "mec": "white", "mew": 0.3, "ms": 3.8, "zorder": 3}
+            else:
+                look = {"mfc": "none", "mec": GREY, "mew": 0.6, "ms": 3.2, "zorder": 2}
+            ax.plot(mean, y[:, k], marker, ls="", label=name, **look)
+        words.append(f"{which} {np.sqrt(np.mean((p['mean'].to_numpy() - y) ** 2)):.3g}")
+    ends = [seen.min(), seen.max()]
+    ax.plot(ends, ends, color=INK, lw=1, ls=(0, (4, 2)), label="observed = predicted", zorder=4)
+    text = {"xycoords": "axes fraction", "fontsize": 8, "bbox": {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}}
+    ax.annotate(f"RMSE: {', '.join(words)}", (0.98, 0.02), ha="right", zorder=5, **text)
+    clip_to_observed(ax, seen)
     ax.set_xlabel("predicted mean")
-    ax.set_ylabel(f"observed {problem.target_names[0] if y.shape[1] == 1 else 'targets'}")
+    ax.set_ylabel(f"observed {problem.target_names[0] if len(problem.target_names) == 1 else 'targets'}")
 
 
 def _sorted_labels(ax, fit, problem, data, prob):
-    X, y, which = _rows_shown(problem, data)
-    p = predict(fit, X)
-    own = p["probability"].to_numpy()[np.arange(len(y)), y]
-    order = np.argsort(own)
-    rank = np.arange(1, len(y) + 1)
+    words, rows = [], _rows_shown(problem, data)
     ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (4, 2)))
-    for k, name in enumerate(problem.class_names):
-        rows = y[order] == k
-        ax.plot(
-            rank[rows],
-            own[order][rows],
-            MARKERS[k % len(MARKERS)],
-            ms=4,
-            alpha=0.8,
-            ls="",
-            label=str(name),
-            color=(COLOURS["map"], "#E69F00", COLOURS["posterior"], "#CC79A7")[k % 4],
-        )
-    accuracy = np.mean(p["label"].to_numpy() == y)
-    ax.annotate(f"accuracy {accuracy:.3f}", (0.98, 0.06), xycoords="axes fraction", fontsize=8, ha="right")
+    for which, X, y in rows:
+        p = predict(fit, X)
+        own = p["probability"].to_numpy()[np.arange(len(y)), y]
+        order = np.argsort(own)
+        share = 100 * (np.arange(len(y)) + 0.5) / len(y)
+        if which == rows[-1][0]:
+            for k, name in enumerate(problem.class_names):
+                of = y[order] == k
+                look = {"color": CHAINS[k % len(CHAINS)], "ms": 4, "alpha": 0.85, "ls": ""}
+                ax.plot(share[of], own[order][of], MARKERS[k % len(MARKERS)], label=str(name), **look)
+        else:
+            ax.plot(share, own[order], color=GREY, lw=1.2, drawstyle="steps-mid", label=f"{which} rows")
+        words.append(f"{which} {np.mean(p['label'].to_numpy() == y):.3f}")
+    text = {"xycoords": "axes fraction", "fontsize": 8, "bbox": {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}}
+    ax.annotate(f"accuracy: {', '.join(words)}", (0.98, 0.06), ha="right", **text)
     ax.set_ylim(-0.03, 1.03)
-    ax.set_xlabel(f"{which} rows, worst first")
+    ax.set_xlabel(f"% of the {rows[-1][0]} rows, worst first")
     ax.set_ylabel("probability given to the true class")

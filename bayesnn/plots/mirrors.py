@@ -42,7 +42,7 @@ def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
     -----
     Exchanging the units mirrors the posterior at :math:`w_1 = w_2`. Where signs may flip, it is also mirrored at the
     axes :math:`w_1 = 0` and :math:`w_2 = 0` and at :math:`w_1 = -w_2`: eight wedges with the same content.
-    Aligned draws may cross a line where other weights tell the units apart.
+    Aligned draws may cross a line where other weights tell the units apart; the picture says how many do.
 
     References
     ----------
@@ -91,8 +91,25 @@ def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
         ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel=labels[units[0] - 1])
         ax.set_title(title, fontsize=10)
     axes[0].set_ylabel(labels[units[1] - 1])
+    share, line = _crossed(pairs[1], flips(problem.net)[layer - 1])
+    if share:
+        words = (
+            f"{f'{share:.0%}' if share >= 0.01 else 'Less than 1%'} of the aligned draws are across {line} from the "
+            "others. They are in the same mirror image all\nthe same: alignment tells the units apart by all their "
+            "weights together, not by these two alone."
+        )
+        axes[0].figure.suptitle(words, fontsize=8.5)
     chain_legend(axes)
     return axes
+
+
+def _crossed(pair, signed):
+    """Share of the draws on the rarer side of the line that most draws cross, and the line."""
+    a, b = pair[..., 0], pair[..., 1]
+    sides = {"$w_1 = w_2$": a > b}
+    if signed:
+        sides |= {"$w_1 = -w_2$": a > -b, "$w_1 = 0$": a > 0, "$w_2 = 0$": b > 0}
+    return max((min(side.mean(), 1 - side.mean()), line) for line, side in sides.items())
 
 
 def check_pair(units, n):
@@ -117,7 +134,8 @@ def mirror_lines(ax, half, signed):
         # An underscore keeps a line out of the legend of the chains; the name beside it is enough.
         ax.plot(x, y, ls=style, label=f"_{name}", **look)
     at = 0.97 * half
-    text = {"fontsize": 8, "color": GREY, "ha": "right"}
+    box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
+    text = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
     ax.text(at - 0.07 * half, at, "$w_1 = w_2$", va="top", **text)
     if signed:
         ax.text(at - 0.07 * half, -at, "$w_1 = -w_2$", va="bottom", **text)

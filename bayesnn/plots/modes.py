@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bayesnn.plots.orbit import along
-from bayesnn.plots.style import CHAINS, GREY, INK, new_axes
+from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
+from bayesnn.plots.style import CHAINS, COLOURS, GREY, MARKERS, new_axes
 from bayesnn.symmetry import count_modes
-from bayesnn.tree import kind_of, params_of, problem_of
+from bayesnn.tree import heading, kind_of, params_of, problem_of
 
 MOST = 7
 """Most modes with a colour of their own; the others share grey."""
@@ -26,9 +26,11 @@ def plot_modes(fit):
     Returns
     -------
     array (2,) of matplotlib.axes.Axes
-        Functions on the left: one curve for each distinct optimum, or draws and the mean of each mode; for several
-        inputs the fitted values by row. On the right, for an MLE or MAP the share of starts that ended in each basin,
-        for a posterior the share of each chain's draws in each mode.
+        Functions on the left, in the user's units and with the data: one curve for each distinct optimum, or draws and
+        the mean of each mode; for several inputs the fitted values against the observed ones, or the probability of
+        each row's own class. On the right, for an MLE or MAP the number of starts that ended in each basin, for a
+        posterior the share of each chain's draws in each mode. That share is not the mode's probability unless the
+        chains move freely between the modes: a chain that stays where it started says nothing about the others.
 
     Raises
     ------
@@ -48,15 +50,11 @@ def plot_modes(fit):
     >>> [ax.get_title() for ax in bnn.plots.plot_modes(mle)]
     ['1 distinct optimum modulo symmetry', 'basins of 3 starts']
     """
-    modes, problem = count_modes(fit), problem_of(fit)
-    left, right = new_axes(1, 2, width=4.4, height=3.4, width_ratios=[1.25, 1])[0]
+    found, canvas = count_modes(fit).dataset, canvas_of(problem_of(fit))
+    left, right = new_axes(1, 2, width=4.4, height=3.7, width_ratios=[1.25, 1])[0]
     draw = _of_draws if kind_of(fit) == "posterior" else _of_optima
-    draw(left, right, fit, modes.dataset, problem)
-    if problem.X.shape[1] == 1 and problem.net.loss.task in ("regression", "count"):
-        y = problem.y.reshape(len(problem.y), -1)[:, 0]
-        left.plot(problem.X[:, 0], y, "o", color=INK, ms=3, alpha=0.5, zorder=1, label="_data")
-    several = len(problem.output_names) > 1
-    left.set_ylabel(f"network output f[{problem.output_names[0]}]" if several else "network output f")
+    draw(left, right, fit, found, canvas)
+    legend_below(left)
     return np.array([left, right])
 
 
@@ -65,82 +63,97 @@ def _look(k):
     return (CHAINS[k], DASHES[k], HATCHES[k]) if k < MOST else (GREY, "-", "")
 
 
-def _count(n, one, many):
-    return f"{n} {one if n == 1 else many}"
-
-
-def _of_optima(left, right, fit, found, problem):
+def _of_optima(left, right, fit, found, canvas):
     """Draw one curve and one bar for each basin."""
-    params = params_of(fit, group="optima", batch=("start",))
-    n, starts = found.sizes["optimum"], found["starts"].to_numpy()
-    total, share = found.sizes["start"], found["frequency"].to_numpy()
+    n, starts, total = found.sizes["optimum"], found["starts"].to_numpy(), found.sizes["start"]
     place = {int(s): i for i, s in enumerate(fit["optima"]["start"].to_numpy())}
     rows = [place[int(s)] for s in found["best_start"].to_numpy()]
-    net, few = problem.net, {k: v[rows] for k, v in params.items()}
-    left.set_title(f"{_count(n, 'distinct optimum', 'distinct optima')} modulo symmetry", fontsize=10)
-    right.set_title(f"basins of {total} starts", fontsize=10)
-    names, height = [], 0
-    if n:
-        best = net.forward({k: v[0] for k, v in few.items()}, problem.X)[:, 0]
-        X, x, label = along(problem.X, best, problem.feature_names[0], problem.scaling is not None)
-        left.set_xlabel(label)
-        for k, f in reversed(list(enumerate(net.forward(few, X)[..., 0]))):
-            colour, dashes, _ = _look(k)
-            left.plot(x, f, color=colour, ls=dashes, lw=1 + 3 * share[k], alpha=0.9, zorder=3 - k / (n + 1))
-    density, copies = found["log_density"].to_numpy(), found["copies"].to_numpy()
+    values = canvas.values(params_of(fit, group="optima", batch=("start",)))
+    own, kind, exists = canvas.values(params_of(fit))[0, 0], kind_of(fit), fit.attrs.get("bayesnn_exists", 1)
+    curves = canvas.form == "curve"
+    if n and (curves or exists != 0):
+        shown = values[rows]
+        if curves:
+            noun = "optimum" if exists == 1 else "end point"
+            for k in range(n):
+                colour, dashes, _ = _look(k)
+                look = {"lw": 1 + 3 * starts[k] / total, "ls": dashes, "color": colour, "zorder": 3 - k / (n + 1)}
+                canvas.draw(left, shown[k], label=_number(k, n, noun), **look)
+        else:
+            look = {"label": f"range over {n} optima"}
+            canvas.draw(
+                left, shown[0], spread=range_of(shown), spread_look=look, color=CHAINS[0], zorder=3, label="optimum 1"
+            )
+    if exists == 0 or not n:
+        name = "limit" if "limit" in fit else "highest end point"
+        canvas.draw(left, own, lw=2.2, color=COLOURS[kind], zorder=4, label=name)
+    canvas.finish(left, np.vstack([own, values[rows]]) if curves else None)
+
+    names, density, copies = [], found["log_density"].to_numpy(), found["copies"].to_numpy()
     for k in range(min(n, MOST)):
-        colour, _, hatch = _look(k)
+        # Colours are those of the curves; rows of several inputs show the first one only.
+        colour, _, hatch = _look(k) if curves or k == 0 else (GREY, "-", "")
         right.barh(k, starts[k], color=colour, hatch=hatch, ec="white", lw=0)
-        many = "∞ copies" if np.isinf(copies[k]) else _count(int(copies[k]), "copy", "copies")
-        names.append(f"log density {density[k]:.4g}\n{many}")
-    height = len(names)
+        many = "∞ copies" if np.isinf(copies[k]) else counted(int(copies[k]), "copy", "copies")
+        names.append(f"{k + 1}: {density[k]:.6g}, {many}")
     for words, count in (("others", starts[MOST:].sum()), ("not converged", int((found["label"] < 0).sum()))):
         if count:
-            right.barh(height, count, color=GREY if words == "others" else "white", ec=GREY)
+            right.barh(len(names), count, color=GREY if words == "others" else "white", ec=GREY)
             names.append(words)
-            height += 1
     for bar in right.patches:
-        right.annotate(
-            f"{bar.get_width():.0f}",
-            (bar.get_width(), bar.get_y() + bar.get_height() / 2),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    right.set_yticks(range(height), names)
-    right.set_ylim(max(height, 3) - 0.4, -0.6)
+        at = bar.get_width(), bar.get_y() + bar.get_height() / 2
+        right.annotate(f"{bar.get_width():.0f}", at, (3, 0), textcoords="offset points", va="center", fontsize=8)
+    right.set_yticks(range(len(names)), names)
+    right.set_ylim(max(len(names), 3) - 0.4, -0.6)
     right.margins(x=0.12)
     right.xaxis.get_major_locator().set_params(integer=True)
-    right.set(xlabel="starts that ended there")
+    right.set(xlabel="starts that ended there", ylabel="log density, symmetric copies" if n else "")
+    right.set_title(f"basins of {counted(total, 'start', 'starts')}", fontsize=10)
+    words = f"{counted(n, 'distinct optimum', 'distinct optima')} modulo symmetry"
+    if not n:
+        words = "no start converged"
+    elif exists != 1:
+        words = f"{counted(n, 'end point', 'end points')} modulo symmetry"
+    left.set_title(words if exists == 1 and n else f"{heading(fit)}; {words}", fontsize=10)
 
 
-def _of_draws(left, right, post, found, problem):
-    """Draw curves of some draws, the mean of each mode, and one stacked bar for each chain."""
-    net, label = problem.net, found["function_label"].to_numpy()
-    params = params_of(post)
+def _number(k, n, noun):
+    """Label of mode k, or nothing where many share a look."""
+    if k < MOST:
+        return f"{noun} {k + 1}"
+    return f"{n - MOST} others" if k == MOST else "_other"
+
+
+def _of_draws(left, right, post, found, canvas):
+    """Draw some draws, the mean of each mode, and one stacked bar for each chain."""
+    label, share = found["function_label"].to_numpy().ravel(), found["function_occupancy"].to_numpy()
     draws = np.isin(post["posterior"]["draw"].to_numpy(), found["draw"].to_numpy())
-    few = {k: v[:, draws].reshape(-1, *v.shape[2:]) for k, v in params.items()}
-    label, share = label.ravel(), found["function_occupancy"].to_numpy()
-    n, mean = share.shape[1], net.forward(few, problem.X)[..., 0].mean(axis=0)
-    X, x, xlabel = along(problem.X, mean, problem.feature_names[0], problem.scaling is not None)
-    f = net.forward(few, X)[..., 0]
+    f = canvas.values({k: v[:, draws].reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()})
+    n, total, bottom = share.shape[1], share.mean(axis=0), np.zeros(len(share))
+    curves, order = canvas.form == "curve", np.argsort(f.mean(axis=0))
     step = max(1, len(f) // CURVES)
-    for values, k in zip(f[::step], label[::step], strict=True):
-        left.plot(x, values, color=_look(k)[0], lw=0.5, alpha=0.25, zorder=2, label="_draw")
-    total, bottom = share.mean(axis=0), np.zeros(len(share))
+    if curves:
+        for values, k in zip(f[::step], label[::step], strict=True):
+            canvas.draw(left, values, color=_look(k)[0], lw=0.5, alpha=0.25, zorder=2, label="_draw")
     for k in range(n):
         colour, dashes, hatch = _look(k)
-        name = f"mode {k + 1}: {total[k]:.0%} of the draws"
-        middle = f[label == k].mean(axis=0)
-        left.plot(x, middle, color="white", lw=2.4 + 3 * total[k], zorder=3)
-        left.plot(x, middle, color=colour, ls=dashes, lw=1 + 3 * total[k], zorder=4, label=name)
-        chains = np.arange(len(share))
+        own, name = f[label == k], f"mode {k + 1}: {total[k]:.0%} of the draws" if n > 1 else "mean of all draws"
+        middle, chains = own.mean(axis=0), np.arange(len(share))
+        if curves:
+            canvas.draw(left, middle, color="white", lw=2.4 + 3 * total[k], zorder=3, label="_edge")
+            canvas.draw(left, middle, color=colour, ls=dashes, lw=1 + 3 * total[k], zorder=4, label=name)
+        else:
+            spread = np.quantile(own, [0.05, 0.95], axis=0)
+            look = {"color": colour, "label": "90% of its draws" if n > 1 else "90% of the draws"}
+            dots = {"color": colour, "marker": MARKERS[k % len(MARKERS)], "zorder": 3, "label": name}
+            canvas.draw(left, middle, spread=spread, spread_look=look, order=order, **dots)
         right.bar(chains, share[:, k], bottom=bottom, color=colour, hatch=hatch, ec="white", lw=0)
         bottom += share[:, k]
-    left.legend(fontsize=8, frameon=False)
-    left.set_xlabel(xlabel)
-    left.set_title(f"{_count(n, 'mode', 'modes')} in function space", fontsize=10)
+    canvas.finish(left, f[::step] if curves else None)
+    left.set_title(f"{counted(n, 'mode', 'modes')} in function space", fontsize=10)
     right.set_xticks(range(len(share)), found["chain"].to_numpy())
     right.set(xlabel="chain", ylabel="share of its draws", ylim=(0, 1.02))
     right.set_title("modes by chain", fontsize=10)
+    if n > 1:
+        words = "Shares of draws are not probabilities of modes\nunless every chain visits every mode often."
+        right.annotate(words, (0.5, -0.2), xycoords="axes fraction", ha="center", va="top", fontsize=8)

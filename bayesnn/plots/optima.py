@@ -1,14 +1,17 @@
 """Where the starts of an optimisation ended: how high, and with which function."""
 
+import textwrap
+
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.orbit import along
-from bayesnn.plots.style import COLOURS, GREY, INK, new_axes
-from bayesnn.tree import kind_of, params_of, problem_of
+from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.symmetry import count_modes
+from bayesnn.tree import heading, kind_of, params_of, problem_of
 
 _LOOK = {
-    "minimum": ("o", "minimum of -log density"),
+    "minimum": ("o", "local maximum"),
     "flat": ("s", "flat in some direction"),
     "saddle": ("X", "saddle"),
     "kink": ("D", "kink"),
@@ -18,7 +21,9 @@ _LOOK = {
 def plot_optima(fit):
     """Draw every end point of a multi-start fit: its log density as a dot, and its function as a curve.
 
-    Starts that end at the same height usually ended in mirror images of one optimum, with identical curves.
+    Starts that end at one optimum usually ended in mirror images of it, with identical curves. Two end points are the
+    same optimum if they are as high and have the same function, as `count_modes` counts them; equal height alone is
+    not enough.
 
     Parameters
     ----------
@@ -27,13 +32,21 @@ def plot_optima(fit):
 
     Returns
     -------
-    array of matplotlib.axes.Axes
-        Dots on the left; on the right the functions, or for several inputs the fitted values by row.
+    array (2,) of matplotlib.axes.Axes
+        Dots on the left: filled with the fit's colour if they reached the best optimum, pale if they reached another
+        one, white if they did not converge. A maximum that lies at infinity is a horizontal line at its height. On
+        the right the functions in the user's units, with the data: one curve for each distinct optimum, or the
+        probability of the second class; for several inputs the fitted values against the observed ones, or the
+        probability of each row's own class, with bars from the lowest to the highest of the other functions.
 
     Raises
     ------
     SpecError
         A fit without the group ``optima``.
+
+    See Also
+    --------
+    plot_modes : Distinct optima only, each with its share of the starts.
 
     Examples
     --------
@@ -41,44 +54,117 @@ def plot_optima(fit):
     >>> line = bnn.MLP(hidden=(), noise=0.3)
     >>> mle = bnn.fit_mle(line, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0], restarts=3, random_seed=1,
     ...                   progressbar=False)
-    >>> len(bnn.plot_optima(mle))
-    2
+    >>> [ax.get_title() for ax in bnn.plot_optima(mle)]
+    ['MLE: 3 starts', '3 of 3 starts reached the best optimum']
     """
     if "optima" not in fit:
         raise SpecError(f"Got a {kind_of(fit)} fit without optima; they come with fit_mle and fit_map.")
-    problem, optima = problem_of(fit), fit["optima"].to_dataset()
-    height = optima["log_likelihood"].to_numpy().copy()
-    label = "log-likelihood"
-    if kind_of(fit) == "map":
-        height = height + optima["log_prior"].to_numpy()
-        label = "log-likelihood + log-prior"
-    order = np.argsort(-height)
-    left, right = new_axes(1, 2, width=4.0, height=3.0)[0]
-    rank = np.arange(1, len(order) + 1)
-    signature, converged = optima["signature"].to_numpy()[order], optima["converged"].to_numpy().astype(bool)[order]
-    for name, (marker, words) in _LOOK.items():
-        for done in (True, False):
-            rows = (signature == name) & (converged == done)
-            if rows.any():
-                face = COLOURS[kind_of(fit)] if done else "white"
-                text = words if done else f"{words}, not converged"
-                left.plot(rank[rows], height[order][rows], marker, mfc=face, mec=INK, mew=0.6, ms=6, ls="", label=text)
-    left.set(xlabel="start, best first", ylabel=label, title=f"{len(order)} starts")
-    left.ticklabel_format(axis="y", useOffset=False)
-    shown = height[np.isfinite(height)]
-    if np.ptp(shown) < 0.1:
-        # All at one height: not a picture of rounding errors.
-        left.set_ylim(shown.mean() - 0.5, shown.mean() + 0.5)
-    left.legend(fontsize=7, frameon=False, loc="lower left")
-
-    params = params_of(fit, group="optima", batch=("start",))
-    near = height >= np.nanmax(height) - 1e-6 * max(1.0, abs(np.nanmax(height)))
-    best = problem.net.forward({k: v[order[0]] for k, v in params.items()}, problem.X)[:, 0]
-    name = problem.feature_names[0] if problem.feature_names else ""
-    X, x, xlabel = along(problem.X, best, name, problem.scaling is not None)
-    f = problem.net.forward(params, X)[..., 0]
-    for k in order[::-1]:
-        colour, width = (COLOURS[kind_of(fit)], 1.6) if near[k] else (GREY, 0.8)
-        right.plot(x, f[k], color=colour, lw=width, alpha=0.8 if near[k] else 0.5, zorder=2 + near[k])
-    right.set(xlabel=xlabel, ylabel="network output f", title=f"{int(near.sum())} of {len(order)} share the best curve")
+    left, right = new_axes(1, 2, width=4.4, height=3.7)[0]
+    group = count_modes(fit).dataset["label"].to_numpy()
+    _heights(left, fit, group)
+    _functions(right, fit, group)
+    for ax in (left, right):
+        legend_below(ax)
+    if limit := fit.attrs.get("bayesnn_limit"):
+        left.figure.supxlabel(textwrap.fill(f"limit: {limit}", 130), fontsize=8)
     return np.array([left, right])
+
+
+def heights(fit):
+    """Log density of every end point in the user's units, and what it is called."""
+    height = fit["optima"]["log_likelihood"].to_numpy()
+    if kind_of(fit) == "mle":
+        return height, "log-likelihood"
+    return height + fit["optima"]["log_prior"].to_numpy(), "log-likelihood + log-prior"
+
+
+def limit_height(fit):
+    """Log density of the limit, for a maximum that lies at infinity; None for every other fit."""
+    if "limit" not in fit:
+        return None
+    height = float(fit["limit"]["log_likelihood"])
+    return height if kind_of(fit) == "mle" else height + float(problem_of(fit).net.log_prior(params_of(fit))[0, 0])
+
+
+def _heights(ax, fit, group):
+    """Draw the log density of every end point, the highest first."""
+    kind, limit, known = kind_of(fit), limit_height(fit), fit.attrs.get("bayesnn_exists", 1) == 1
+    height, label = heights(fit)
+    order = np.argsort(-height, kind="stable")
+    rank, height, group = np.arange(1, len(order) + 1), height[order], group[order]
+    shown, signature = np.isfinite(height), fit["optima"]["signature"].to_numpy()[order]
+    best = ": the best" if group[0] == 0 else ": the best that converged"
+    status = np.where(group < 0, 2, np.where((group == 0) & known, 0, 1))
+    words = (best, ": another optimum" if known else "", ", not converged")
+    for name in dict.fromkeys([*_LOOK, *signature]):
+        marker, text = _LOOK.get(name, ("P", name))
+        for k, face in enumerate((COLOURS[kind], PALE, "white")):
+            rows = (signature == name) & (status == k) & shown
+            if rows.any():
+                look = {"mfc": face, "mec": INK, "mew": 0.7, "ms": 6, "ls": ""}
+                ax.plot(rank[rows], height[rows], marker, label=text + words[k], **look)
+    if limit is not None:
+        ax.axhline(limit, color=COLOURS[kind], lw=1.6, ls="--", zorder=1, label="limit")
+    lost = "" if shown.all() else f", {(~shown).sum()} without a finite density"
+    title = heading(fit)
+    ax.set_title(f"{title}{', ' if ':' in title else ': '}{counted(len(order), 'start', 'starts')}{lost}", fontsize=10)
+    ax.set(xlabel="start, best first", ylabel=label, xlim=(0.2, len(order) + 0.8))
+    ax.ticklabel_format(axis="y", useOffset=False)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    values = np.append(height[shown], [] if limit is None else limit)
+    if np.ptp(values) < 0.1:
+        # All at one height: not a picture of rounding errors.
+        ax.set_ylim(values.mean() - 0.5, values.mean() + 0.5)
+
+
+def _functions(ax, fit, group):
+    """Draw the fit's own function, and those of the other end points behind it."""
+    canvas, colour, best = (
+        canvas_of(problem_of(fit)),
+        COLOURS[kind_of(fit)],
+        int(fit["optima"].attrs.get("best", np.nanargmax(heights(fit)[0]))),
+    )
+    own = canvas.values(params_of(fit))[0, 0]
+    ends = canvas.values(params_of(fit, group="optima", batch=("start",)))
+    exists, at_limit = fit.attrs.get("bayesnn_exists", 1), "limit" in fit
+    name = "limit" if at_limit else "best optimum" if exists == 1 and group[best] == 0 else "highest end point"
+    first = [int(np.flatnonzero(group == k)[0]) for k in np.unique(group[group >= 0]) if at_limit or k != group[best]]
+    lost = [int(k) for k in np.flatnonzero(group < 0) if at_limit or k != best]
+    if canvas.form == "curve":
+        for rows, one, many, style in (
+            (lost, "start that did not converge", "starts that did not converge", ":"),
+            (
+                first,
+                "other optimum" if exists == 1 else "end point",
+                "other optima" if exists == 1 else "end points",
+                "-",
+            ),
+        ):
+            for k in reversed(rows):
+                label = counted(len(rows), one, many) if k == rows[0] else "_end"
+                canvas.draw(ax, ends[k], lw=0.9, ls=style, color=GREY, zorder=2, label=label)
+        canvas.draw(ax, own, lw=2.2, color=colour, zorder=4, label=name)
+        canvas.finish(ax, np.vstack([own, ends[first], ends[lost]]))
+    else:
+        rows = first if exists == 1 and first else [*first, *lost]
+        words = "optima" if rows is first and group[best] == 0 else "end points"
+        spread = range_of(np.vstack([own, ends[rows]]))
+        look = {"label": f"range over {len(rows) + 1} {words}"}
+        canvas.draw(ax, own, spread=spread, spread_look=look, color=colour, zorder=3, label=name)
+        canvas.finish(ax)
+    ax.set_title(_verdict(fit, group, best), fontsize=10)
+
+
+def _verdict(fit, group, best):
+    """Say how many starts reached the best optimum, where there is one."""
+    exists, n = fit.attrs.get("bayesnn_exists", 1), counted(len(group), "start", "starts")
+    if exists == 0:
+        return "the limit, and where the starts stopped" if "limit" in fit else "no maximum: where the starts stopped"
+    if (group < 0).all():
+        return f"none of {n} converged"
+    if exists != 1:
+        return "whether this is a maximum is undecided"
+    k = (group == 0).sum()
+    if group[best] != 0:
+        return f"the highest start did not converge;\n{k} of {n} reached the best optimum that did"
+    return f"{k} of {n} reached the best optimum"

@@ -120,9 +120,13 @@ def _points(ax, plane, members, colours):
             # Away from the nearer axis, for the neighbours are mirrored at the diagonal; but not along an axis.
             wide, gap = abs(at[0]) > abs(at[1]) > 0.05 * half and len(text) < 6, 4 + size / 2
             offset = (gap * np.sign(at[0]), 0) if wide else (0, gap * (np.sign(at[1]) or 1))
-            ha = ("right" if at[0] < 0 else "left") if wide else "center"
+            # Beside an axis the neighbour's name is close: each is set on its own side.
+            near = 1e-9 < abs(at[0]) < 0.25 * half
+            ha = ("right" if at[0] < 0 else "left") if wide or near else "center"
             va = "center" if wide else "top" if at[1] < 0 else "bottom"
-            ax.annotate(text, at, offset, textcoords="offset points", ha=ha, va=va, fontsize=8, zorder=4)
+            look = {"ha": ha, "va": va, "fontsize": 8, "zorder": 4}
+            box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
+            ax.annotate(text, at, offset, textcoords="offset points", bbox=box, **look)
     title = f"{len(plane)} equivalent weight vectors"
     if count.max() > 1 and len(set(count)) == 1:
         title += f", {count[0]} in each dot"
@@ -144,7 +148,8 @@ def _functions(ax, params, members, names, scaled, colours):
         y = np.reshape(members.y, (len(members.X), -1))[:, 0]
         ax.plot(members.X[:, 0], y, "o", color=INK, ms=3, alpha=0.6, zorder=4, label="_data")
     gap = np.abs(f - f[0]).max()
-    ax.set(xlabel=xlabel, ylabel="network output f" if f.shape[-1] == 1 else f"network output f[{names[1][0]}]")
+    label = "network output f" if f.shape[-1] == 1 else f"network output f[{names[1][0]}]"
+    ax.set(xlabel=xlabel, ylabel=f"{label} (scaled)" if scaled and members.net.loss.task == "regression" else label)
     ax.set_title(f"one function: {len(f)} curves differ by at most {gap:.0g}", fontsize=10)
 
 

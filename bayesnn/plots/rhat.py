@@ -1,5 +1,7 @@
 """The three R-hats: of the weights as sampled, of the aligned weights, and of the function."""
 
+import textwrap
+
 import numpy as np
 
 from bayesnn.diagnostics import diagnose
@@ -8,6 +10,8 @@ from bayesnn.errors import SpecError
 from bayesnn.plots.style import CHAINS, INK, new_axes
 
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
+BESIDE = ("log-prior", "log-likelihood", "noise")
+"""Quantities that go with weights or function and are neither; they are shown hollow and not counted."""
 FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
 
@@ -38,8 +42,8 @@ def plot_rhat(post):
     -----
     Raw bad, aligned and function good: symmetry, harmless. Aligned bad, function good: other equivalent weights.
     Function bad: different modes of the function, or chains that have not mixed; do not trust the predictions.
-    With the aligned weights goes the log-prior, with the function the log-likelihood and the noise. Values of R-hat
-    below 1.0001 are drawn there.
+    With the aligned weights goes the log-prior, with the function the log-likelihood and the noise: hollow marks, which
+    the titles don't count. Values of R-hat below 1.0001 are drawn there.
 
     Examples
     --------
@@ -54,7 +58,7 @@ def plot_rhat(post):
     >>> problem = prepare(net, [-2, -1, 0, 1, 2], [-1.1, -0.7, 0.1, 0.8, 1.0])
     >>> post = make_tree("posterior", problem, to_dataset(params, problem, {"chain": range(4), "draw": range(500)}))
     >>> [ax.get_title() for ax in bnn.plots.plot_rhat(post)]
-    ['raw weights: 2 of 2 above 1.01', 'aligned weights: 0 of 3 above 1.01', 'function: 0 of 51 above 1.01']
+    ['raw weights: 2 of 2 above 1.01', 'aligned weights: 0 of 2 above 1.01', 'function: 0 of 50 above 1.01']
     """
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
@@ -67,30 +71,33 @@ def plot_rhat(post):
     table = found.quantities
     axes = new_axes(1, 3, width=3.1, height=3.2, sharey=True)[0]
     top = 1.2
-    for ax, (space, words) in zip(axes, SPACES.items(), strict=True):
+    for ax, space in zip(axes, SPACES, strict=True):
         rows = table[table["space"] == space].dropna(subset="rhat").sort_values("rhat", ascending=False)
         rhat = rows["rhat"].to_numpy()
+        beside = rows["quantity"].str.startswith(BESIDE).to_numpy(dtype=bool)
         excess, rank, bad = np.clip(rhat - 1, FLOOR, CEILING), np.arange(1, len(rhat) + 1), rhat > RHAT_MAX
-        ax.plot(rank[~bad], excess[~bad], "o", color=CHAINS[0], ms=5, mew=0, label=f"at most {RHAT_MAX}")
-        ax.plot(rank[bad], excess[bad], "X", color=CHAINS[5], ms=7, mec=INK, mew=0.4, label=f"above {RHAT_MAX}")
-        ax.axhline(RHAT_MAX - 1, color=INK, lw=1, ls="--", label="_threshold")
+        for some, marker, colour, size, words in (
+            (~bad, "o", CHAINS[0], 5, f"at most {RHAT_MAX}"),
+            (bad, "X", CHAINS[5], 7, f"above {RHAT_MAX}"),
+        ):
+            look = {"ls": "", "ms": size, "mec": INK if marker == "X" else colour, "mew": 0.4}
+            ax.plot(rank[some & ~beside], excess[some & ~beside], marker, mfc=colour, label=words, **look)
+            look |= {"mfc": "white", "mec": colour, "mew": 1.2}
+            ax.plot(rank[some & beside], excess[some & beside], marker, label=f"_beside {words}", **look)
+        ax.axhline(RHAT_MAX - 1, color=INK, lw=1, ls="--", zorder=1, label="_threshold")
         if len(rhat):
             top = max(top, excess[0])
-            side = 1 if len(rhat) > 1 else 0
-            ax.annotate(
-                f"{rows['quantity'].iloc[0]}: {rhat[0]:.3f}",
-                (rank[0], excess[0]),
-                (7 * side, 7),
-                textcoords="offset points",
-                fontsize=8,
-                bbox={"fc": "white", "ec": "none", "alpha": 0.9, "pad": 1},
-            )
+            worst = textwrap.fill(f"worst: {rows['quantity'].iloc[0]}: {rhat[0]:.3f}", 38)
+            ax.annotate(worst, (0.98, 0.985), xycoords="axes fraction", ha="right", va="top", fontsize=8)
+        if beside.any():
+            words = f"hollow: {' and '.join(sorted(rows['quantity'][beside]))}"
+            ax.annotate(words, (0.02, 0.015), xycoords="axes fraction", ha="left", va="bottom", fontsize=7.5)
         ax.set_xlabel("rank, worst first")
-        ax.set_title(f"{words}: {bad.sum()} of {len(rhat)} above {RHAT_MAX}", fontsize=10)
+        ax.set_title(f"{SPACES[space]}: {(bad & ~beside).sum()} of {(~beside).sum()} above {RHAT_MAX}", fontsize=10)
         ax.set_xlim(0, max(3, len(rhat)) + 1)
         ax.xaxis.get_major_locator().set_params(integer=True)
     values = [1.0001, 1.001, 1.01, 1.1, 1.5, 2.0, 4.0, 11.0, 101.0]
-    axes[0].set(yscale="log", ylim=(FLOOR / 1.6, top * 2.5), ylabel="R-hat")
+    axes[0].set(yscale="log", ylim=(FLOOR / 4, top * 8), ylabel="R-hat")
     axes[0].yaxis.set_major_locator(FixedLocator([v - 1 for v in values]))
     axes[0].yaxis.set_major_formatter(FixedFormatter([f"{v:g}" for v in values]))
     axes[0].yaxis.set_minor_locator(NullLocator())

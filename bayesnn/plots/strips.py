@@ -92,10 +92,12 @@ def chain_legend(axes):
 
 
 def titled(name, draws):
-    """Write a quantity's name with the R-hat of its draws (chain, draw), where it has one."""
+    """Write a quantity's name with the R-hat of its draws (chain, draw), or that it is constant."""
     import arviz as az
 
-    if draws.shape[0] < 2 or draws.shape[1] < 4 or np.ptp(draws) == 0:
+    if np.ptp(draws) == 0:
+        return f"{name}: constant"
+    if draws.shape[0] < 2 or draws.shape[1] < 4:
         return name
     with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moves
         return f"{name}: R-hat {float(az.rhat(draws)):.2f}"

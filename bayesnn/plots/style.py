@@ -3,7 +3,9 @@
 COLOURS = {"mle": "#D55E00", "map": "#0072B2", "posterior": "#009E73"}
 CHAINS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-INK, GREY = "#222222", "#8A8A8A"
+CLASSES = (("white", "#000000"), ("#000000", "white"), ("#F0E442", "#000000"))
+"""Face and edge of the marks of classes on a coloured surface, where only light and dark stand out."""
+INK, GREY, PALE, PRIOR = "#222222", "#8A8A8A", "#D0D0D0", "#CC79A7"
 
 
 def new_axes(rows, columns, *, width=3.4, height=2.8, **kwargs):

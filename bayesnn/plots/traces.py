@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bayesnn.plots.functions import original, original_y
 from bayesnn.plots.strips import chain_legend, check_draws, titled
 from bayesnn.plots.style import CHAINS, new_axes
 from bayesnn.tree import params_of, problem_of
@@ -22,7 +23,9 @@ def plot_traces(post, *, weights=3, inputs=2):
     Returns
     -------
     array (rows, 2) of matplotlib.axes.Axes
-        Traces on the left, densities on the right, a colour for each chain; each row's title has its R-hat.
+        Traces on the left, densities on the right, a colour for each chain; each row's title has its R-hat, or says
+        that the quantity is constant. Numbers that the network outputs, and the noise, are in the user's units; what
+        is not says "scaled".
 
     Raises
     ------
@@ -44,16 +47,23 @@ def plot_traces(post, *, weights=3, inputs=2):
     first = params["W1"]
     along = first[:, :, 0, :] if problem.net.hidden else first[..., 0]
     end = "unit" if problem.net.hidden else "input"
-    rows = {f"W1, {end} {k + 1}": along[..., k] for k in range(min(weights, along.shape[-1]))}
+    scaling = problem.scaling
+    scaled = " (scaled)" if scaling is not None else ""
+    rows = {f"W1, {end} {k + 1}{scaled}": along[..., k] for k in range(min(weights, along.shape[-1]))}
     if "noise" in params:
-        rows["noise"] = params["noise"]
+        # One noise scale for several targets has the units of none.
+        one = scaling is None or scaling.y_sd is None or len(set(scaling.y_sd)) == 1
+        rows["noise" if one else "noise (scaled)"] = params["noise"] * (
+            scaling.y_sd[0] if one and scaling is not None and scaling.y_sd is not None else 1.0
+        )
     order = np.argsort(problem.X[:, 0]) if problem.X.shape[1] else np.arange(len(problem.X))
     chosen = order[np.linspace(0, len(order) - 1, inputs + 2).astype(int)[1:-1]]
     f = problem.net.forward(params, problem.X[chosen])
+    if problem.net.loss.task == "regression":
+        f = original_y(problem, f[..., : len(problem.target_names)])
     where = [f"training row {i + 1}" for i in chosen]
     if problem.X.shape[1] == 1:
-        X = problem.X[chosen] if problem.scaling is None else problem.scaling.inverse_X(problem.X[chosen])
-        where = [f"{problem.feature_names[0]} = {x:.3g}" for x in X[:, 0]]
+        where = [f"{problem.feature_names[0]} = {x:.3g}" for x in original(problem)[0][chosen, 0]]
     rows |= {f"f at {at}": f[:, :, k, 0] for k, at in enumerate(where)}
 
     axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
@@ -65,6 +75,11 @@ def plot_traces(post, *, weights=3, inputs=2):
                 grid = np.linspace(draws.min(), draws.max(), 200)
                 right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2)
         left.set_title(titled(name, draws), loc="left", fontsize=10)
+        if np.ptp(draws) == 0:
+            right.annotate(
+                f"constant: {draws.flat[0]:.4g}", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9
+            )
+            right.set_xticks([])
         right.set_yticks([])
         right.set_xlabel("")
     axes[-1, 0].set_xlabel("draw")
