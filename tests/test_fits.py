@@ -22,9 +22,9 @@ from bayesnn.errors import (
     SpecError,
     UnknownNameError,
 )
+from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.density import ModelDensity, log_density
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.posterior import _complete
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare

@@ -273,6 +273,14 @@ def test_flat_weights_under_proper_biases_have_no_map_either():
     assert flagged(bnn.fit_map, bnn.MLP((1,), noise=0.1), X, -2 * X).attrs["bayesnn_exists"] == 1
 
 
+def test_weights_with_a_prior_do_not_grow_whatever_the_biases_may():
+    prior = bnn.Normal(1.0, bias=bnn.Flat())
+    for loss, y in (("squared_error", -2 * X), ("binary_cross_entropy", X > 0.3)):
+        noise = 0.1 if loss == "squared_error" else None
+        map_ = flagged(bnn.fit_map, bnn.MLP((1,), loss=loss, noise=noise, prior=prior), X, y)
+        assert map_.attrs["bayesnn_exists"] == 1
+
+
 def test_sine_units_leave_the_question_open():
     sine = flagged(bnn.fit_mle, bnn.MLP((1,), activation="sin", noise=0.3), X, NOISY)
     assert sine.attrs["bayesnn_exists"] == -1

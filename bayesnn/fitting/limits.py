@@ -178,7 +178,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
     list of Limit
         Of the end points that were followed.
     """
-    limits, followed = [], 0
+    limits, followed, grow = [], 0, flat_parts(problem.net)["W"]
     fewest, most, numbers = FOLLOWED
     most = min(most, max(fewest, numbers // (len(problem.X) * max(objective.size, 1))))
     f = compared(problem.net, objective.unpack(ends), problem.X)
@@ -197,7 +197,9 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
                 audit["converged"][alike & ~strict] = False
                 continue
             followed += 1
-            limit, end = _follow_and_check(problem, objective, ends[i], kinks, smooth)
+            limit, end = recede(start_of(problem, objective, ends[i])), None
+            if grow:
+                limit, end = _follow_and_check(problem, objective, ends[i], kinks, smooth)
             if end is not None:
                 ends[i] = end
                 values, again = audit_ends(objective, end[None], kinks=kinks)
