@@ -133,7 +133,13 @@ AT_INFINITY = {
     ),
     "a straight line": (bnn.MLP((1,), noise=0.1), X, 0.5 - 2 * X, normal(np.zeros(11), 0.1), "a straight line"),
     "a parabola": (bnn.MLP((2,), noise=0.1), X, X**2 - X, normal(np.zeros(11), 0.1), "quadratic"),
-    "a derivative": (bnn.MLP((2,), noise=0.1), X, SECH * (X + 0.5), normal(np.zeros(11), 0.1), "its derivative"),
+    "a derivative": (
+        bnn.MLP((2,), noise=0.1),
+        X,
+        SECH * (X + 0.5),
+        normal(np.zeros(11), 0.1),
+        "a unit with its derivative",
+    ),
     "a second derivative": (
         bnn.MLP((3,), noise=0.05),
         MORE_X,
@@ -141,7 +147,7 @@ AT_INFINITY = {
         normal(np.zeros(15), 0.05),
         "first two derivatives",
     ),
-    "eleven rows, learned noise": (bnn.MLP((2,)), X, NOISY, sup_of_the_jet(NOISY), "a unit and its derivative"),
+    "eleven rows, learned noise": (bnn.MLP((2,)), X, NOISY, sup_of_the_jet(NOISY), "a unit with its derivative"),
     "a kink": (
         bnn.MLP((1,), activation="softplus", noise=0.1),
         X,

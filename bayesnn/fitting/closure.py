@@ -124,15 +124,15 @@ BENT = 0.7
 """Where every curved activation is bent: the constant about which a jet without base unit expands."""
 
 WORDS = {
-    "unit": "an ordinary unit",
-    "step": "a step",
-    "kink": "a kink",
-    "tail": "an exponential",
-    "line": "a straight line",
-    "quadratic": "a straight line and a quadratic",
-    "jet": "a unit and its derivative",
-    "jet3": "a unit and its first two derivatives",
+    "step": ("a step", "steps"),
+    "kink": ("a kink", "kinks"),
+    "tail": ("an exponential", "exponentials"),
+    "line": ("a straight line", "straight lines"),
+    "quadratic": ("a straight line with a quadratic", "straight lines with quadratics"),
+    "jet": ("a unit with its derivative", "units with their derivatives"),
+    "jet3": ("a unit with its first two derivatives", "units with their first two derivatives"),
 }
+"""Kind of a limit -> how one and several are called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ class Piece:
     def describe(self, problem):
         """Say what it is, and for one input where it is."""
         if self.kind != "step" or self.layer > 1 or problem.X.shape[1] != 1:
-            return WORDS[self.kind]
+            return WORDS[self.kind][0]
         X, on = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X), self.side == 0
         name = problem.feature_names[0]
         if on.any():

@@ -8,7 +8,7 @@ from scipy.optimize import linprog, minimize
 from threadpoolctl import threadpool_limits
 
 from bayesnn.fitting.climb import audit_ends, climb, newton
-from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, Closure, Piece
+from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, WORDS, Closure, Piece
 from bayesnn.fitting.optima import compared, same_optimum
 from bayesnn.fitting.recession import recession
 from bayesnn.network import ACTIVATIONS
@@ -108,13 +108,17 @@ class Limit:
         """Say what the function is made of."""
         pieces, net = self.closure.pieces, self.closure.problem.net
         words = [piece.describe(self.closure.problem) for piece in pieces]
-        counts = [f"{words.count(w)} times {w}" if words.count(w) > 1 else w for w in dict.fromkeys(words)]
+        parts = []
+        for piece, word in zip(pieces, words, strict=True):
+            count, (one, several) = words.count(word), WORDS[piece.kind]
+            parts.append(word if count == 1 else f"{count} {word.replace(one, several)}")
         ordinary = sum(net.hidden) - sum(len(piece.units) for piece in pieces)
         if ordinary and pieces:
-            counts.append("an ordinary unit" if ordinary == 1 else f"{ordinary} ordinary units")
+            parts.append("an ordinary unit" if ordinary == 1 else f"{ordinary} ordinary units")
+        text = " and ".join(dict.fromkeys(parts))
         if self.direction is not None:
-            counts.append("output weights that grow along one direction")
-        return ", ".join(counts)
+            text += f"{' with ' if text else ''}output weights that grow along one direction"
+        return text
 
 
 def follow(problem, objective, end, *, smooth):
