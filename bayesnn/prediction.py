@@ -138,8 +138,7 @@ def score(fit, X=None, y=None):
     out = {"n": len(X)}
     if loss.task in ("regression", "count"):
         target = y if y.ndim == 2 else y[:, None]
-        sd = problem.scaling.y_sd if problem.scaling is not None and problem.scaling.y_sd is not None else 1.0
-        out["rmse"] = float(np.sqrt(np.mean(((mean - target) * np.asarray(sd)) ** 2)))
+        out["rmse"] = float(np.sqrt(np.mean(((mean - target) * problem.y_sd) ** 2)))
     else:
         out["accuracy"] = float(np.mean(mean.argmax(axis=1) == y))
     out["lppd"] = float(log_density.mean())

@@ -68,6 +68,45 @@ class Problem:
         """Sum over the targets of log standard deviations, by which log densities are larger in scaled units."""
         return self.scaling.log_y_sd if self.scaling is not None else 0.0
 
+    @property
+    def y_sd(self):
+        """Standard deviations (K,) by which scaled targets are multiplied; ones where they are not scaled."""
+        if self.scaling is not None and self.scaling.y_sd is not None:
+            return np.array(self.scaling.y_sd)
+        return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
+
+
+def dataset_rows(data, rows="test"):
+    """Choose the rows that a Dataset stands for where a fit is applied.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    rows : {"test", "train"}
+        Held-out rows or training rows.
+
+    Returns
+    -------
+    X, y : array (n, p) and array (n,) or (n, K)
+        In the user's units.
+
+    Raises
+    ------
+    SpecError
+        Held-out rows of a Dataset that has none, or another word.
+    """
+    if rows not in ("test", "train"):
+        raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
+    if rows == "train":
+        return data.X, data.y
+    if data.X_test is None:
+        raise SpecError(
+            f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
+            "there is such an option, otherwise data.X and data.y."
+        )
+    return data.X_test, data.y_test
+
 
 def _names(X):
     columns = getattr(X, "columns", None)

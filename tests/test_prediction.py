@@ -408,42 +408,6 @@ def test_names_of_classes_and_targets_are_coordinates():
     assert p.sizes == {"obs": 30, "class": 3}
 
 
-# The table of several fits
-
-
-def test_compare_shows_what_the_draws_give():
-    net = bnn.MLP(hidden=(), noise=None)
-    y = 40 + 8 * Y5
-    params = random_params(prepare(net, X5, y), (2, 10), seed=3)
-    post = tree_of(net, X5, y, params, scaling="standard")
-    point = tree_of(net, X5, y, {k: v[:1, :1] for k, v in params.items()}, scaling="standard", kind="map")
-    table = bnn.compare(point, post, point, X=X5[:2], y=y[:2])
-    assert list(table.columns) == ["MAP", "posterior", "MAP'"]
-    one = flat(params)
-    f = y.mean() + y.std() * net.forward(one, (X5[:, None] - X5.mean()) / X5.std())[..., 0]
-    loglik = stats.norm(f, y.std() * one["noise"][:, None]).logpdf(y).sum(axis=1)
-    assert table.loc["log-likelihood", "posterior"] == pytest.approx(loglik.mean(), rel=1e-10)
-    assert table.loc["log-likelihood", "MAP"] == pytest.approx(loglik[0], rel=1e-10)
-    norms = np.sqrt(one["W1"][:, 0, 0] ** 2 + one["b1"][:, 0] ** 2)
-    assert table.loc["weight norm", "posterior"] == pytest.approx(norms.mean(), rel=1e-12)
-    log_prior = stats.norm.logpdf([one["W1"][:, 0, 0], one["b1"][:, 0]]).sum(axis=0) + stats.halfnorm.logpdf(
-        one["noise"]
-    )
-    assert table.loc["log-prior", "posterior"] == pytest.approx(log_prior.mean(), rel=1e-10)
-    assert table.loc["noise", "posterior"] == pytest.approx(one["noise"].mean())
-    assert table.loc["held-out LPPD", "posterior"] == pytest.approx(bnn.score(post, X5[:2], y[:2])["lppd"])
-    assert not [row for row in bnn.compare(point).index if row.startswith("held-out")]
-
-
-def test_fits_of_different_data_are_not_compared():
-    tree, _ = drawn(SquaredError())
-    other, _ = drawn(SquaredError(), y=Y5 + 1)
-    with pytest.raises(SpecError, match="different data"):
-        bnn.compare(tree, other)
-    with pytest.raises(SpecError, match="no fits"):
-        bnn.compare()
-
-
 def test_the_function_predict_is_not_hidden_by_the_module_of_that_name():
     code = "import bayesnn as bnn, bayesnn.diagnostics; print(callable(bnn.predict), callable(bnn.compare))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
