@@ -74,8 +74,9 @@ class Diagnosis:
         Number of chains, and of draws in each.
     quantities : pandas.DataFrame
         One row for each quantity that varies, with its ``space`` (raw, aligned, function), ``mean``, ``sd``,
-        ``rhat``, ``ess_bulk``, ``ess_tail`` and ``mcse`` (standard error of the mean). The function, in the user's
-        units, goes with log-likelihood and noise; the log-prior, which differs along ridges, with the aligned weights.
+        ``rhat``, ``ess_bulk``, ``ess_tail`` and ``mcse`` (standard error of the mean). The function goes with
+        log-likelihood and noise, all in the user's units; the log-prior, which differs along ridges, with the aligned
+        weights, which like the raw ones are in the units the model works in.
     divergences : tuple of int
         Divergent draws of each chain.
     e_bfmi : tuple of float
@@ -94,7 +95,7 @@ class Diagnosis:
     chain_modes : tuple of int
         Mode of the function that each chain is in; -1 if it has not settled in one. All 0 if the chains agree.
     chain_log_likelihood : tuple of float
-        Mean log-likelihood of each chain, in the units the model works in.
+        Mean log-likelihood of each chain, for densities in the user's units.
     """
 
     verdict: str
@@ -393,13 +394,16 @@ def _function(params, problem, grid):
         outputs = list(problem.class_names[: f.shape[-1]])
     elif problem.scaling is not None and problem.scaling.y_sd is not None:
         targets = len(problem.target_names)
-        f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:]], axis=-1)
+        log_scale = np.log(problem.y_sd[0]) if net.loss.name == "gaussian_nll" else 0.0
+        f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:] + log_scale], axis=-1)
     names = [f"{kind}[{i}]" if len(outputs) == 1 else f"{kind}[{i}, {o}]" for i in at for o in outputs]
     values = [f.reshape(*f.shape[:2], -1), _log_likelihood(params, problem)[..., None]]
     names.append("log-likelihood")
     if "noise" in params:
-        names.append("noise")
-        values.append(params["noise"][..., None])
+        # Targets of several units share one noise, which has the unit of none of them.
+        sd = problem.y_sd
+        names.append("noise (scaled units)" if np.ptp(sd) > 0 else "noise")
+        values.append(params["noise"][..., None] * (1.0 if np.ptp(sd) > 0 else sd[0]))
     return names, np.concatenate(values, axis=-1)
 
 
@@ -421,11 +425,12 @@ def _inputs(problem, grid, n_outputs):
 
 
 def _log_likelihood(params, problem):
-    """Log-likelihood of each draw, in blocks of rows that fit into memory."""
+    """Log-likelihood of each draw, in the user's units; in blocks of rows that fit into memory."""
     n = len(problem.X)
     rows = max(1, 4_000_000 // max(v.size for v in params.values()))
     blocks = [slice(i, i + rows) for i in range(0, n, rows)]
-    return sum(problem.net.log_likelihood(params, problem.X[b], problem.y[b]).sum(axis=-1) for b in blocks)
+    values = [problem.net.log_likelihood(params, problem.X[b], problem.y[b]).sum(axis=-1) for b in blocks]
+    return sum(values) - n * problem.log_y_sd
 
 
 def _numbers(space, names, values):
