@@ -17,13 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_LOSS_OF_TASK = {
-    "regression": "squared_error",
-    "binary": "binary_cross_entropy",
-    "classes": "cross_entropy",
-    "count": "poisson",
-    "ordinal": "ordinal",
-}
 _PICTURES = {
     "fits.png": "the three answers",
     "traces.png": "what the chains say",
@@ -95,10 +88,11 @@ def _widths(hidden):
 
 
 def _network(data, loss, hidden, activation, prior_sd, noise):
+    from bayesnn.losses.table import LOSS_OF_TASK
     from bayesnn.network import MLP
     from bayesnn.priors import Normal
 
-    name = loss or _LOSS_OF_TASK[data.task]
+    name = loss or LOSS_OF_TASK[data.task]
     return MLP(hidden=_widths(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.losses.table import check_task
 from bayesnn.network import MLP
 
 KINDS = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
@@ -117,6 +118,13 @@ def _numbered(n):
     return tuple(f"x{i + 1}" for i in range(n))
 
 
+def _target_words(data):
+    if data.class_names is None:
+        return data.task
+    more = ", ..." if len(data.class_names) > 3 else ""
+    return f"label ({', '.join(map(str, data.class_names[:3]))}{more})"
+
+
 def prepare(net, X, y=None, *, scaling=None):
     """Check and scale the data of a fit; nothing is compiled before this has passed.
 
@@ -142,7 +150,8 @@ def prepare(net, X, y=None, *, scaling=None):
     DataError
         Data that break a rule.
     SpecError
-        A network or scaling that is not one.
+        A network or scaling that is not one; labels or counts with a loss for other targets, unless that was given
+        as an instance such as ``SquaredError()``.
     """
     if not isinstance(net, MLP):
         raise SpecError(
@@ -156,6 +165,7 @@ def prepare(net, X, y=None, *, scaling=None):
                 "Got a Dataset and y; a Dataset brings its own targets. Leave y out, or pass data.X, data.y."
             )
         data = X
+        check_task(net.loss, data.task, f"the Dataset {data.name!r}, whose target is a {_target_words(data)}")
         X, y, names = data.X, data.y, tuple(data.feature_names)
         class_names, target_names = data.class_names, data.target_names
         scaling = data.scaling if scaling is None else scaling
