@@ -77,15 +77,15 @@ class Problem:
         return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
 
 
-def dataset_rows(data, rows="test"):
+def dataset_rows(data, rows=None):
     """Choose the rows that a Dataset stands for where a fit is applied.
 
     Parameters
     ----------
     data : Dataset
         The data.
-    rows : {"test", "train"}
-        Held-out rows or training rows.
+    rows : {"test", "train"}, optional
+        Held-out rows, which is what None means, or training rows.
 
     Returns
     -------
@@ -97,7 +97,11 @@ def dataset_rows(data, rows="test"):
     SpecError
         Held-out rows of a Dataset that has none, or another word.
     """
-    if rows not in ("test", "train"):
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
+        )
+    if rows not in (None, "test", "train"):
         raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
     if rows == "train":
         return data.X, data.y
@@ -503,7 +507,7 @@ def params_of(tree, *, group="posterior", batch=("chain", "draw")):
     }
 
 
-def new_inputs(problem, X):
+def new_inputs(problem, X, *, rows=None):
     """Check inputs for a prediction and bring them into the units the model works in.
 
     Parameters
@@ -511,7 +515,9 @@ def new_inputs(problem, X):
     problem : Problem
         What was fitted.
     X : array (n, p), DataFrame or Dataset
-        Inputs in the user's units; a DataFrame with the fit's column names may have them in any order.
+        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order.
+    rows : {"test", "train"}, optional
+        Which rows of a Dataset, as for `dataset_rows`.
 
     Returns
     -------
@@ -522,8 +528,13 @@ def new_inputs(problem, X):
     ------
     DataError
         Data that break a rule, or another number of columns.
+    SpecError
+        A Dataset without held-out rows, or `rows` without a Dataset.
     """
-    X = X.X if isinstance(X, Dataset) else X
+    if isinstance(X, Dataset) or rows is not None:
+        import pandas as pd
+
+        X = pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
     names, p = _names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
@@ -533,7 +544,8 @@ def new_inputs(problem, X):
             f"Got a frame with the columns {list(names)}; the fit needs {missing} as well. Name the columns as in the "
             "data that were fitted, or pass an array with the columns in their order."
         )
-    X = check_X(X, n_features=p, allow_empty_features=p == 0)
+    # Rows first in memory, whatever held them: products of matrices then round alike.
+    X = np.ascontiguousarray(check_X(X, n_features=p, allow_empty_features=p == 0))
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 
 

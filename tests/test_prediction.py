@@ -1,5 +1,6 @@
 """Predictions and scores of given draws against sums over the draws, sampling and quadrature."""
 
+import dataclasses
 import subprocess
 import sys
 from itertools import pairwise
@@ -238,6 +239,54 @@ def test_the_training_inputs_are_the_default_and_rows_do_not_depend_on_blocks(mo
     for name in whole.data_vars:
         assert_allclose(blocks[name], whole[name], rtol=1e-12)
     assert bnn.score(tree) == pytest.approx(found, rel=1e-12)
+
+
+# Rows of a Dataset
+
+
+@pytest.mark.parametrize("name", ["diabetes", "iris"])
+def test_a_dataset_stands_for_its_held_out_rows(name):
+    data = bnn.load_data(name, random_seed=0)
+    net = bnn.MLP(hidden=(), loss="cross_entropy" if name == "iris" else "squared_error")
+    tree = tree_of(net, data, None, random_params(prepare(net, data), (2, 4), seed=0))
+    held_out, train = bnn.predict(tree, data.X_test), bnn.predict(tree, data.X)
+    assert held_out.sizes != train.sizes
+    assert bnn.predict(tree, data).identical(held_out)
+    assert bnn.predict(tree, data, rows="test").identical(held_out)
+    assert bnn.predict(tree, data, rows="train").identical(train)
+    for rows, expected in ((None, (data.X_test, data.y_test)), ("train", (data.X, data.y))):
+        assert bnn.score(tree, data, rows=rows) == bnn.score(tree, *expected)
+    assert bnn.score(tree, data, rows="train") == pytest.approx(bnn.score(tree))
+    table = bnn.compare(tree, data=data)["posterior"]
+    assert table["held-out LPPD"] == bnn.score(tree, data)["lppd"]
+    assert table["in-sample LPPD"] == bnn.score(tree)["lppd"]
+
+
+def test_columns_of_a_dataset_are_found_by_their_names():
+    data = bnn.load_data("diabetes", random_seed=0)
+    net = bnn.MLP(hidden=())
+    tree = tree_of(net, data, None, random_params(prepare(net, data), (1, 4), seed=0))
+    turned = dataclasses.replace(data, X_test=data.X_test[:, ::-1], feature_names=data.feature_names[::-1])
+    assert bnn.predict(tree, turned).identical(bnn.predict(tree, data))
+    other = dataclasses.replace(data, feature_names=tuple("abcdefghij"))
+    with pytest.raises(DataError, match="the fit needs"):
+        bnn.predict(tree, other)
+
+
+def test_rows_that_are_not_there_are_refused():
+    tree, _ = drawn(SquaredError())
+    two = bnn.load_data("two_weights")
+    for apply in (bnn.predict, bnn.score):
+        with pytest.raises(SpecError, match=r"'two_weights', which has no held-out rows.*rows='train'"):
+            apply(tree, two)
+        assert apply(tree, two, rows="train")
+        with pytest.raises(SpecError, match=r"'test'.*'train'"):
+            apply(tree, two, rows="all")
+        for X in ((), (X5, Y5)[: 1 + (apply is bnn.score)]):
+            with pytest.raises(SpecError, match="without a Dataset"):
+                apply(tree, *X, rows="train")
+    with pytest.raises(SpecError, match="brings its own targets"):
+        bnn.score(tree, two, Y5)
 
 
 # Labels

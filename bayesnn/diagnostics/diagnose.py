@@ -262,8 +262,9 @@ def diagnose(post, *, grid=None):
     post : xarray.DataTree
         From `fit_posterior`, or aligned by `align`.
     grid : array (n, p), DataFrame or Dataset, optional
-        Inputs, in the user's units, at which the function is followed. None takes about 50 function values: for one
-        feature evenly spaced over the range of the training inputs, otherwise at training rows.
+        Inputs, in the user's units, at which the function is followed; a Dataset brings its held-out rows. None takes
+        about 50 function values: for one feature evenly spaced over the range of the training inputs, otherwise at
+        training rows.
 
     Returns
     -------

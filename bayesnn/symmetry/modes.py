@@ -91,8 +91,9 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     ----------
     fit : DataTree
         An MLE or MAP fit with its group ``optima``, or a posterior.
-    X : array (n, p), optional
-        Inputs in the user's units at which functions are compared; None takes up to 500 training inputs.
+    X : array (n, p), DataFrame or Dataset, optional
+        Inputs in the user's units at which functions are compared; a Dataset brings its held-out rows. None takes the
+        training inputs.
     tolerance : float
         Optima are the same if their log densities differ by less, and their aligned weights by less relative to their
         length.
