@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
+from bayesnn.fitting.optima import function_at
 from bayesnn.symmetry import align, element_of, symmetry_group
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
@@ -387,11 +388,11 @@ def _function(params, problem, grid):
     """Names and values (chain, draw, quantity) of what the likelihood sees: function, noise, log-likelihood."""
     net = problem.net
     X, at = _inputs(problem, grid, len(problem.output_names))
-    f, kind, outputs = net.forward(params, X), "f", list(problem.output_names)
+    f, kind, outputs = function_at(net, params, X), "f", list(problem.output_names)
     if net.loss.task == "classes":
-        f, kind = f - f.mean(axis=-1, keepdims=True), "logit"
+        kind = "logit"
     elif net.loss.task == "ordinal":
-        f, kind = params["cutpoints"][..., None, :] - f, "cumulative logit"
+        kind = "cumulative logit"
         outputs = list(problem.class_names[: f.shape[-1]])
     elif problem.scaling is not None and problem.scaling.y_sd is not None:
         targets = len(problem.target_names)
