@@ -358,14 +358,16 @@ def stabiliser_words(params, net, *, keep="posterior", tolerance=0.0):
     >>> stabiliser_words({"W1": np.array([[1.0, 2.0, -1.0]]), "W2": np.array([[3.0], [1.0], [-3.0]])}, net)
     'hidden units 1 and 3 are twins'
     """
-    families, _ = _families(params, net, flips(net, keep), tolerance)
+    signed = flips(net, keep)
+    families, _ = _families(params, net, signed, tolerance)
     words, explained = [], 1
     for layer, (twins, dead) in enumerate(families, start=1):
+        equal = "equal up to sign" if signed[layer - 1] else "equal"
         where = f" of layer {layer}" if len(net.hidden) > 1 else ""
         for members in twins:
             if len(members) > 1:
                 explained *= math.factorial(len(members))
-                words.append(f"hidden {_numbered(members)}{where} are {'twins' if len(members) == 2 else 'equal'}")
+                words.append(f"hidden {_numbered(members)}{where} are {'twins' if len(members) == 2 else equal}")
         if dead:
             explained *= math.factorial(len(dead)) * 2 ** len(dead)
             are = "is dead (all its weights are" if len(dead) == 1 else "are dead (all their weights are"
