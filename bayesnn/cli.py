@@ -208,12 +208,15 @@ def fit(
 ):
     """Fit one of the three answers and write it to a netCDF file."""
     from bayesnn.prediction import score
+    from bayesnn.tree import heading
 
     console = _console()
     dataset = _load(data, target, task, seed)
     net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
     tree = _fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed)
     _save(tree, out or Path(f"{kind}.nc"), console)
+    if kind != Kind.posterior:
+        console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)
     for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
         if where == "in-sample" or dataset.X_test is not None:
             figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())

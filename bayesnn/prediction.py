@@ -4,7 +4,7 @@ import numpy as np
 
 from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
-from bayesnn.tree import dataset_rows, new_inputs, new_targets, params_of, problem_of
+from bayesnn.tree import dataset_rows, is_unbounded, new_inputs, new_targets, params_of, problem_of
 
 _CHUNK = 4_000_000
 """Most numbers that one block of rows may take, draws included: 32 MB."""
@@ -36,6 +36,9 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
         ``mean_lower`` and ``mean_upper`` (interval of its expectation), ``variance_total``,
         ``variance_epistemic``, ``variance_aleatoric``, each (obs, output). Labels: ``probability``
         (obs, class), ``label``, ``entropy``, ``entropy_aleatoric``, ``mutual_information``, in nats.
+
+        A fit whose maximum is only approached at infinity predicts as its limit does; where the density grows
+        without bound, as the point at which the search ended, which is arbitrary.
 
     Raises
     ------
@@ -108,6 +111,11 @@ def score(fit, X=None, y=None, *, rows=None):
     SpecError
         Only one of `X` and `y`, a Dataset without held-out rows, or `rows` without a Dataset.
 
+    Notes
+    -----
+    Where a fit maximised a density that grows without bound (``MLE: unbounded``) there is no function to score: the
+    in-sample LPPD of numbers is infinite, all else is NaN.
+
     References
     ----------
     A. Gelman, J. Hwang and A. Vehtari, "Understanding predictive information criteria for Bayesian models",
@@ -129,7 +137,8 @@ def score(fit, X=None, y=None, *, rows=None):
     elif (X is None) != (y is None):
         raise SpecError("Got only one of X and y; a score needs both. Leave both out for the rows of the fit.")
     problem = problem_of(fit)
-    if X is None and rows is None:
+    in_sample = X is None and rows is None
+    if in_sample:
         X, y = problem.X, problem.y
     else:
         X, y = new_inputs(problem, X, rows=rows), new_targets(problem, y)
@@ -163,6 +172,10 @@ def score(fit, X=None, y=None, *, rows=None):
     else:
         out["brier"] = float(np.mean(np.sum((mean - np.eye(mean.shape[1])[y]) ** 2, axis=1)))
         out["calibration_error"] = _expected_calibration_error(mean, y)
+    if is_unbounded(fit):
+        # A probability, unlike a density, has a bound.
+        sup = np.inf if in_sample and loss.task == "regression" else np.nan
+        out = dict.fromkeys(out, np.nan) | {"n": len(X), "lppd": sup}
     return out
 
 

@@ -328,8 +328,24 @@ def heading(tree):
     """
     name, exists = KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
     if exists == 0:
-        return f"{name}: {'at infinity' if 'limit' in tree else 'unbounded'}"
+        return f"{name}: {'unbounded' if is_unbounded(tree) else 'at infinity'}"
     return name if exists == 1 else f"{name}: undecided"
+
+
+def is_unbounded(tree):
+    """Whether the density that a fit maximised grows without bound, so that there is no function to give numbers of.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    bool
+        False also where a maximum is only approached at infinity, but has a limit.
+    """
+    return tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
 
 
 def named_fits(fits, named):

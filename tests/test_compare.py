@@ -132,6 +132,10 @@ def test_an_unbounded_likelihood_has_no_numbers_but_its_bounds():
     assert (column[infinite] == np.inf).all()
     assert column["noise"] == 0
     assert column.drop([*infinite, "noise"]).isna().all()
+    found = bnn.score(point(exists=0)[0])
+    assert found.pop("n") == 5
+    assert found.pop("lppd") == np.inf
+    assert np.isnan(list(found.values())).all()
     node = bnn.MLP(hidden=(), loss="binary_cross_entropy")
     assert bnn.compare(point(node, [0, 0, 1, 1, 1], exists=0, scaling=None)[0]).isna().all(axis=None)
 

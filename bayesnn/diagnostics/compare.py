@@ -9,7 +9,7 @@ from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.prediction import score
 from bayesnn.priors import Hierarchical
-from bayesnn.tree import dataset_rows, named_fits, params_of, problem_of
+from bayesnn.tree import dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
 _UNITS = {
     "rmse": "RMSE",
@@ -153,8 +153,7 @@ def _equal(a, b):
 def _column(fit, X, y):
     problem, params = problem_of(fit), params_of(fit)
     net = problem.net
-    no_maximum = fit.attrs.get("bayesnn_exists", 1) == 0
-    at_infinity = no_maximum and "limit" in fit
+    at_infinity = fit.attrs.get("bayesnn_exists", 1) == 0 and not is_unbounded(fit)
     units = "" if problem.scaling is None else " (scaled units)"
     weights = [v.reshape(*v.shape[:2], -1) for k, v in params.items() if k[0] in "Wb"]
     loglik = net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - len(problem.X) * problem.log_y_sd
@@ -168,8 +167,10 @@ def _column(fit, X, y):
     if at_infinity:
         rows[f"weight norm{units}"] = np.inf
         rows[f"log-prior{units}"] -= np.inf
+    if is_unbounded(fit):
+        rows = dict.fromkeys(rows, np.nan) | {"log-likelihood": score(fit)["lppd"]}
     if "noise" in params:
-        noise = np.mean(params["noise"]) * problem.y_sd
+        noise = np.mean(params["noise"]) * problem.y_sd * (not is_unbounded(fit))
         names = [f"noise[{name}]" for name in problem.target_names] if np.ptp(noise) > 0 else ["noise"]
         rows |= dict(zip(names, noise, strict=False))
     for where, args in (("in-sample", ()), ("held-out", (X, y))):
@@ -177,9 +178,4 @@ def _column(fit, X, y):
             continue
         found = score(fit, *args)
         rows |= {f"{where} {_UNITS[k]}": v for k, v in found.items() if k in _UNITS}
-    if no_maximum and not at_infinity:
-        # A probability, unlike a density, has a bound.
-        sup = np.inf if net.loss.task == "regression" else np.nan
-        known = {"log-likelihood": sup, "in-sample LPPD": sup}
-        rows = {k: 0.0 if k.startswith("noise") else known.get(k, np.nan) for k in rows}
     return {k: float(v) for k, v in rows.items()}
