@@ -54,7 +54,8 @@ def _formatter(values):
     """Write numbers with the decimals that the ordinary ones among them need, at most six."""
     usual = [v for v in values if _usual(v)]
     decimals = max((len(f"{v:.6f}".rstrip("0").partition(".")[2]) for v in usual), default=1) or 1
-    return lambda v: f"{v:.{decimals}f}" if _usual(v) or not np.isfinite(v) else f"{v:.3e}"
+    # A place for the sign, as pandas leaves it.
+    return lambda v: f"{v: .{decimals}f}" if _usual(v) or not np.isfinite(v) else f"{v: .3e}"
 
 
 def _usual(v):
