@@ -1,5 +1,6 @@
 """The command line: fit, compare, predict, and look at the tables."""
 
+import os
 import sys
 import warnings
 from enum import StrEnum
@@ -17,18 +18,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_LOSS_OF_TASK = {
-    "regression": "squared_error",
-    "binary": "binary_cross_entropy",
-    "classes": "cross_entropy",
-    "count": "poisson",
-    "ordinal": "ordinal",
-}
 _PICTURES = {
     "fits.png": "the three answers",
     "traces.png": "what the chains say",
-    "optima.png": "where the starts ended",
+    "optima-mle.png": "where the starts of the MLE ended",
+    "optima-map.png": "where the starts of the MAP ended",
 }
+_SOME_COPIES = 100
+"""Copies to draw where there are too many to draw them all."""
 
 
 class Kind(StrEnum):
@@ -56,6 +53,8 @@ Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the d
 
 def main():
     """Run the command line; an error of the user's data or options is one message and exit code 1."""
+    # Pictures go into files; matplotlib reads this when a command loads it, and opens no window.
+    os.environ["MPLBACKEND"] = "agg"
     warnings.showwarning = _show_warning
     try:
         app()
@@ -94,11 +93,12 @@ def _widths(hidden):
         ) from None
 
 
-def _network(data, loss, hidden, activation, prior_sd, noise):
+def _network(task, loss, hidden, activation, prior_sd, noise):
+    from bayesnn.losses.table import LOSS_OF_TASK
     from bayesnn.network import MLP
     from bayesnn.priors import Normal
 
-    name = loss or _LOSS_OF_TASK[data.task]
+    name = loss or LOSS_OF_TASK[task]
     return MLP(hidden=_widths(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
 
 
@@ -106,6 +106,15 @@ def _save(tree, path, console):
     from bayesnn.tree import save_fit
 
     console.print(f"  saved {save_fit(tree, path)}")
+
+
+def _draw(axes, what, *, path, console):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        axes.flat[0].figure.savefig(path, dpi=150)
+    except (ValueError, OSError) as error:
+        raise SpecError(f"Got {path}, which can't be drawn ({error}). Write a file such as orbit.png.") from error
+    console.print(f"  drew {path}: {what}", highlight=False)
 
 
 def _fit(kind, net, data, *, restarts, draws, tune, chains, seed):
@@ -149,7 +158,7 @@ def compare(
     """Fit MLE, MAP and posterior to the same data, and compare them in a table and in pictures."""
     console = _console()
     dataset = _load(data, target, task, seed)
-    net = _network(dataset, loss, hidden, activation, prior_sd, noise)
+    net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
     console.print(repr(dataset), markup=False, highlight=False)
     console.print(repr(net), markup=False, highlight=False)
     console.print("The first run on a machine compiles for up to a minute before anything moves.", style="dim")
@@ -159,26 +168,24 @@ def compare(
         _save(fits[-1], out / f"{kind}.nc", console)
 
     from bayesnn.diagnostics import compare as table_of
+    from bayesnn.tree import heading
 
     table = table_of(*fits, data=dataset if dataset.X_test is not None else None)
     table.to_csv(out / "comparison.csv")
     _print_frame(table, console, f"{dataset.name}: three answers")
     for fit in fits[:2]:
-        console.print(f"{fit.attrs['bayesnn_kind'].upper()}: {fit.attrs['bayesnn_message']}", highlight=False)
+        console.print(f"{heading(fit)}: {fit.attrs['bayesnn_message']}", markup=False, highlight=False)
 
-    import matplotlib as mpl
-
-    mpl.use("agg")
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
 
     axes = {
         "fits.png": plot_fits(*fits, data=dataset),
         "traces.png": plot_traces(fits[2]),
-        "optima.png": plot_optima(fits[1]),
+        "optima-mle.png": plot_optima(fits[0]),
+        "optima-map.png": plot_optima(fits[1]),
     }
     for name, drawn in axes.items():
-        drawn.flat[0].figure.savefig(out / name, dpi=150)
-        console.print(f"  drew {out / name}: {_PICTURES[name]}")
+        _draw(drawn, _PICTURES[name], path=out / name, console=console)
 
 
 @app.command()
@@ -201,12 +208,15 @@ def fit(
 ):
     """Fit one of the three answers and write it to a netCDF file."""
     from bayesnn.prediction import score
+    from bayesnn.tree import heading
 
     console = _console()
     dataset = _load(data, target, task, seed)
-    net = _network(dataset, loss, hidden, activation, prior_sd, noise)
+    net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
     tree = _fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed)
     _save(tree, out or Path(f"{kind}.nc"), console)
+    if kind != Kind.posterior:
+        console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)
     for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
         if where == "in-sample" or dataset.X_test is not None:
             figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())
@@ -228,8 +238,9 @@ def predict(
     from bayesnn.tree import load_fit, problem_of
 
     tree = load_fit(run)
+    problem = problem_of(tree)
     frame = read_csv(data)
-    missing = [c for c in problem_of(tree).feature_names if c not in frame.columns]
+    missing = [c for c in problem.feature_names if c not in frame.columns]
     if missing:
         raise DataError(
             f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
@@ -238,7 +249,9 @@ def predict(
     found = predictions_of(tree, frame, prob=prob)
     wide = {}
     for name, var in found.data_vars.items():
-        if var.ndim == 1:
+        if name == "label":
+            wide[name] = [problem.class_names[k] for k in var.to_numpy()]
+        elif var.ndim == 1:
             wide[name] = var.to_numpy()
         else:
             many = var.shape[1] > 1
@@ -261,19 +274,98 @@ def diagnose(run: Annotated[Path, typer.Argument(help="A posterior written by `b
 
 @app.command()
 def symmetry(
+    run: Annotated[Path | None, typer.Argument(help="A saved fit, in place of the options.")] = None,
     hidden: Hidden = "3",
     activation: Activation = "tanh",
     inputs: Annotated[int, typer.Option(help="Number of inputs.")] = 1,
     outputs: Annotated[int, typer.Option(help="Number of outputs.")] = 1,
+    draw: Annotated[
+        Path | None, typer.Option(help="Picture to write: all copies of the fit, or of weights drawn at random.")
+    ] = None,
 ):
     """Show which rearrangements of a network leave its likelihood and its prior unchanged."""
     from bayesnn.network import MLP
     from bayesnn.symmetry import symmetry_group
+    from bayesnn.tree import load_fit, problem_of
 
-    group = symmetry_group(MLP(hidden=_widths(hidden), activation=activation), inputs, outputs)
+    fit = None
+    if run is not None:
+        fit = load_fit(run)
+        problem = problem_of(fit)
+        net, inputs, outputs = problem.net, len(problem.feature_names), len(problem.output_names)
+    else:
+        net = MLP(hidden=_widths(hidden), activation=activation, noise=1.0)
+    group = symmetry_group(net, inputs, outputs)
     console = _console()
     console.print(repr(group), markup=False, highlight=False)
     _print_frame(group.table, console, "what keeps the likelihood, and what the prior too")
+    if draw is not None:
+        _draw(*_copies(fit, net, inputs, outputs), path=draw, console=console)
+
+
+def _copies(fit, net, inputs, outputs):
+    """Draw the mirror images of a posterior, or the copies of a point, and say what is drawn."""
+    import random
+    from dataclasses import replace
+
+    import numpy as np
+
+    from bayesnn.plots import plot_mirrors, plot_orbit
+    from bayesnn.symmetry import orbit
+    from bayesnn.symmetry.orbit import LARGEST
+    from bayesnn.tree import kind_of
+
+    if fit is not None and kind_of(fit) == "posterior":
+        return plot_mirrors(fit), "the draws of two units' weights, as sampled and aligned"
+    if fit is not None:
+        members, of = orbit(fit), "the optimum"
+    else:
+        rng = np.random.default_rng(1)
+        params = {name: rng.normal(size=shape) for name, shape in net.shapes(inputs, outputs).items()}
+        # Units that stand apart in the picture.
+        params["W1"][:1] = np.linspace(0.5, 2.0, params["W1"].shape[1])
+        X = np.linspace(-3, 3, 101)[:, None] if inputs == 1 else rng.normal(size=(50, inputs))
+        members, of = orbit(params, net, X), "weights drawn at random"
+    if members.order <= LARGEST:
+        return plot_orbit(members if fit is None else fit), f"all {members.n_distinct} copies of {of}"
+    pick = random.Random(1)
+    some = replace(members, indices=(0, *sorted({pick.randrange(1, members.order) for _ in range(_SOME_COPIES - 1)})))
+    return plot_orbit(some), f"{len(some)} of {members.order} copies of {of}"
+
+
+@app.command()
+def penalties(
+    data: Annotated[str | None, typer.Option(help="Bundled name or CSV file, for the number of rows and the loss.")] = (
+        None
+    ),
+    target: Target = None,
+    task: Task = None,
+    n: Annotated[int | None, typer.Option("--n", help="Number of training rows, where no data are given.")] = None,
+    outputs: Annotated[int, typer.Option(help="Number of target columns, where no data are given.")] = 1,
+    loss: Loss = None,
+    hidden: Hidden = "3",
+    activation: Activation = "tanh",
+    prior_sd: PriorSd = 1.0,
+    noise: Noise = None,
+    seed: Seed = 0,
+):
+    """Show which penalties of other libraries have the MAP of a network as their minimum."""
+    from bayesnn.priors import penalty_table
+
+    if (data is None) == (n is None):
+        raise SpecError(
+            f"Got {'no data and no n' if n is None else 'data and n'}; penalties depend on the number of training "
+            "rows, given once. Write --n 100, or --data with a bundled name or CSV file."
+        )
+    console = _console()
+    dataset = None if data is None else _load(data, target, task, seed)
+    if dataset is not None:
+        n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
+    net = _network("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)
+    console.print(f"{net!r}, {n} training rows", markup=False, highlight=False)
+    console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)
+    if dataset is not None and dataset.scaling is not None:
+        console.print("For data standardised by their training rows, as the fits standardise them.")
 
 
 @app.command(name="data")

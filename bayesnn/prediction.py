@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
-from bayesnn.tree import new_inputs, new_targets, params_of, problem_of
+from bayesnn.tree import dataset_rows, is_unbounded, new_inputs, new_targets, params_of, problem_of
 
 _CHUNK = 4_000_000
 """Most numbers that one block of rows may take, draws included: 32 MB."""
 
 
-def predict(fit, X_new=None, *, prob=0.9):
+def predict(fit, X_new=None, *, rows=None, prob=0.9):
     r"""Predict at new inputs, with what is uncertain and why.
 
     A point estimate predicts with one weight vector, a posterior with the mixture over its draws,
@@ -22,7 +23,9 @@ def predict(fit, X_new=None, *, prob=0.9):
     fit : xarray.DataTree
         From `fit_mle`, `fit_map` or `fit_posterior`, or read back from a file.
     X_new : array (n, p), DataFrame or Dataset, optional
-        Inputs in the user's units; None predicts at the training inputs.
+        Inputs in the user's units; a Dataset brings its held-out rows. None predicts at the inputs of the fit.
+    rows : {"test", "train"}, optional
+        Which rows of a Dataset; the held-out ones if left out.
     prob : float
         Probability of the equal-tailed intervals.
 
@@ -34,12 +37,17 @@ def predict(fit, X_new=None, *, prob=0.9):
         ``variance_epistemic``, ``variance_aleatoric``, each (obs, output). Labels: ``probability``
         (obs, class), ``label``, ``entropy``, ``entropy_aleatoric``, ``mutual_information``, in nats.
 
+        A fit whose maximum is only approached at infinity predicts as its limit does; where the density grows
+        without bound, as the point at which the search ended, which is arbitrary.
+
     Raises
     ------
     FitError
         Not a bayesnn fit.
     DataError
         Inputs that break a rule.
+    SpecError
+        A probability that is none, a Dataset without held-out rows, or `rows` without a Dataset.
 
     Examples
     --------
@@ -54,7 +62,7 @@ def predict(fit, X_new=None, *, prob=0.9):
     if not 0 < prob < 1:
         raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
     problem = problem_of(fit)
-    X = problem.X if X_new is None else new_inputs(problem, X_new)
+    X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
     params = _flat(params_of(fit))
     one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
     blocks = [one(problem, params, X[rows], prob) for rows in _rows(params, X)]
@@ -68,7 +76,7 @@ def predict(fit, X_new=None, *, prob=0.9):
     return xr.Dataset({k: (dims.get(k, ("obs",)), v) for k, v in merged.items()}, coords=coords)
 
 
-def score(fit, X=None, y=None):
+def score(fit, X=None, y=None, *, rows=None):
     r"""Score a fit on observations.
 
     The log pointwise predictive density of observation :math:`i` is
@@ -80,7 +88,10 @@ def score(fit, X=None, y=None):
     fit : xarray.DataTree
         From `fit_mle`, `fit_map` or `fit_posterior`.
     X, y : array (n, p) and array (n,) or (n, K), optional
-        Observations in the user's units; None scores the training rows.
+        Observations in the user's units; a Dataset as `X` brings its held-out rows with their targets. Without any,
+        the rows of the fit are scored.
+    rows : {"test", "train"}, optional
+        Which rows of a Dataset; the held-out ones if left out.
 
     Returns
     -------
@@ -96,7 +107,14 @@ def score(fit, X=None, y=None):
     FitError
         Not a bayesnn fit.
     DataError
-        Observations that break a rule, or only one of `X` and `y`.
+        Observations that break a rule.
+    SpecError
+        Only one of `X` and `y`, a Dataset without held-out rows, or `rows` without a Dataset.
+
+    Notes
+    -----
+    Where a fit maximised a density that grows without bound (``MLE: unbounded``) there is no function to score: the
+    in-sample LPPD of numbers is infinite, all else is NaN.
 
     References
     ----------
@@ -112,15 +130,18 @@ def score(fit, X=None, y=None):
     >>> round(bnn.score(mle)["rmse"], 4)
     0.1407
     """
-    if (X is None) != (y is None):
-        raise SpecError("Got only one of X and y; a score needs both. Leave both out for the training rows.")
+    if isinstance(X, Dataset):
+        if y is not None:
+            raise SpecError("Got a Dataset and y; a Dataset brings its own targets. Leave y out.")
+        y = dataset_rows(X, rows)[1]
+    elif (X is None) != (y is None):
+        raise SpecError("Got only one of X and y; a score needs both. Leave both out for the rows of the fit.")
     problem = problem_of(fit)
-    if X is None:
+    in_sample = X is None and rows is None
+    if in_sample:
         X, y = problem.X, problem.y
     else:
-        from bayesnn.data import check_rows
-
-        X, y = new_inputs(problem, X), new_targets(problem, y)
+        X, y = new_inputs(problem, X, rows=rows), new_targets(problem, y)
         check_rows(X, y)
     params = _flat(params_of(fit))
     net, loss = problem.net, problem.net.loss
@@ -138,8 +159,7 @@ def score(fit, X=None, y=None):
     out = {"n": len(X)}
     if loss.task in ("regression", "count"):
         target = y if y.ndim == 2 else y[:, None]
-        sd = problem.scaling.y_sd if problem.scaling is not None and problem.scaling.y_sd is not None else 1.0
-        out["rmse"] = float(np.sqrt(np.mean(((mean - target) * np.asarray(sd)) ** 2)))
+        out["rmse"] = float(np.sqrt(np.mean(((mean - target) * problem.y_sd) ** 2)))
     else:
         out["accuracy"] = float(np.mean(mean.argmax(axis=1) == y))
     out["lppd"] = float(log_density.mean())
@@ -152,6 +172,10 @@ def score(fit, X=None, y=None):
     else:
         out["brier"] = float(np.mean(np.sum((mean - np.eye(mean.shape[1])[y]) ** 2, axis=1)))
         out["calibration_error"] = _expected_calibration_error(mean, y)
+    if is_unbounded(fit):
+        # A probability, unlike a density, has a bound.
+        sup = np.inf if in_sample and loss.task == "regression" else np.nan
+        out = dict.fromkeys(out, np.nan) | {"n": len(X), "lppd": sup}
     return out
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.losses.table import check_task
 from bayesnn.network import MLP
 
 KINDS = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
@@ -68,6 +69,49 @@ class Problem:
         """Sum over the targets of log standard deviations, by which log densities are larger in scaled units."""
         return self.scaling.log_y_sd if self.scaling is not None else 0.0
 
+    @property
+    def y_sd(self):
+        """Standard deviations (K,) by which scaled targets are multiplied; ones where they are not scaled."""
+        if self.scaling is not None and self.scaling.y_sd is not None:
+            return np.array(self.scaling.y_sd)
+        return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
+
+
+def dataset_rows(data, rows=None):
+    """Choose the rows that a Dataset stands for where a fit is applied.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    rows : {"test", "train"}, optional
+        Held-out rows, which is what None means, or training rows.
+
+    Returns
+    -------
+    X, y : array (n, p) and array (n,) or (n, K)
+        In the user's units.
+
+    Raises
+    ------
+    SpecError
+        Held-out rows of a Dataset that has none, or another word.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
+        )
+    if rows not in (None, "test", "train"):
+        raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
+    if rows == "train":
+        return data.X, data.y
+    if data.X_test is None:
+        raise SpecError(
+            f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
+            "there is such an option, otherwise data.X and data.y."
+        )
+    return data.X_test, data.y_test
+
 
 def _names(X):
     columns = getattr(X, "columns", None)
@@ -76,6 +120,13 @@ def _names(X):
 
 def _numbered(n):
     return tuple(f"x{i + 1}" for i in range(n))
+
+
+def _target_words(data):
+    if data.class_names is None:
+        return data.task
+    more = ", ..." if len(data.class_names) > 3 else ""
+    return f"label ({', '.join(map(str, data.class_names[:3]))}{more})"
 
 
 def prepare(net, X, y=None, *, scaling=None):
@@ -103,7 +154,8 @@ def prepare(net, X, y=None, *, scaling=None):
     DataError
         Data that break a rule.
     SpecError
-        A network or scaling that is not one.
+        A network or scaling that is not one; labels or counts with a loss for other targets, unless that was given
+        as an instance such as ``SquaredError()``.
     """
     if not isinstance(net, MLP):
         raise SpecError(
@@ -117,6 +169,7 @@ def prepare(net, X, y=None, *, scaling=None):
                 "Got a Dataset and y; a Dataset brings its own targets. Leave y out, or pass data.X, data.y."
             )
         data = X
+        check_task(net.loss, data.task, f"the Dataset {data.name!r}, whose target is a {_target_words(data)}")
         X, y, names = data.X, data.y, tuple(data.feature_names)
         class_names, target_names = data.class_names, data.target_names
         scaling = data.scaling if scaling is None else scaling
@@ -275,8 +328,24 @@ def heading(tree):
     """
     name, exists = KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
     if exists == 0:
-        return f"{name}: {'at infinity' if 'limit' in tree else 'unbounded'}"
+        return f"{name}: {'unbounded' if is_unbounded(tree) else 'at infinity'}"
     return name if exists == 1 else f"{name}: undecided"
+
+
+def is_unbounded(tree):
+    """Whether the density that a fit maximised grows without bound, so that there is no function to give numbers of.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    bool
+        False also where a maximum is only approached at infinity, but has a limit.
+    """
+    return tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
 
 
 def named_fits(fits, named):
@@ -454,7 +523,7 @@ def params_of(tree, *, group="posterior", batch=("chain", "draw")):
     }
 
 
-def new_inputs(problem, X):
+def new_inputs(problem, X, *, rows=None):
     """Check inputs for a prediction and bring them into the units the model works in.
 
     Parameters
@@ -462,7 +531,9 @@ def new_inputs(problem, X):
     problem : Problem
         What was fitted.
     X : array (n, p), DataFrame or Dataset
-        Inputs in the user's units; a DataFrame with the fit's column names may have them in any order.
+        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order.
+    rows : {"test", "train"}, optional
+        Which rows of a Dataset, as for `dataset_rows`.
 
     Returns
     -------
@@ -473,8 +544,13 @@ def new_inputs(problem, X):
     ------
     DataError
         Data that break a rule, or another number of columns.
+    SpecError
+        A Dataset without held-out rows, or `rows` without a Dataset.
     """
-    X = X.X if isinstance(X, Dataset) else X
+    if isinstance(X, Dataset) or rows is not None:
+        import pandas as pd
+
+        X = pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
     names, p = _names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
@@ -484,7 +560,8 @@ def new_inputs(problem, X):
             f"Got a frame with the columns {list(names)}; the fit needs {missing} as well. Name the columns as in the "
             "data that were fitted, or pass an array with the columns in their order."
         )
-    X = check_X(X, n_features=p, allow_empty_features=p == 0)
+    # Rows first in memory, whatever held them: products of matrices then round alike.
+    X = np.ascontiguousarray(check_X(X, n_features=p, allow_empty_features=p == 0))
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 
 

@@ -66,12 +66,15 @@ def test_compare_writes_fits_table_and_pictures(houses):
     assert "Compiling the posterior" in ran.stderr
     for words in ("price", "MLE: ", "MAP: 2 of 2 starts converged", "held-out LPPD", "90% coverage"):
         assert words in ran.stdout
-    for name in ("fits.png", "traces.png", "optima.png"):
+    for name in ("fits.png", "traces.png", "optima-mle.png", "optima-map.png"):
         assert (folder / "run" / name).read_bytes()[:4] == PNG
+    for kind in ("mle", "map"):
+        assert f"drew run/optima-{kind}.png: where the starts of the {kind.upper()} ended" in ran.stdout
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
     assert list(table.columns) == ["MLE", "MAP", "posterior"]
     assert table.loc["log-likelihood", "MLE"] > table.loc["log-likelihood", "MAP"]
-    assert table.loc["log-prior", "MAP"] > table.loc["log-prior", "MLE"]
+    log_prior = table.loc["log-prior (scaled units)"]
+    assert log_prior["MAP"] > log_prior["MLE"]
 
 
 def test_saved_fits_are_those_of_the_table(houses):
@@ -123,7 +126,9 @@ def test_fit_and_predict_labels(tmp_path, run):
     assert run("predict", tmp_path / "a" / "iris.nc", "--data", tmp_path / "new.csv", "--out", out)[0] == 0
     found = pd.read_csv(out)
     assert {"label", "probability_setosa", "entropy", "mutual_information"} <= set(found.columns)
-    assert (found.label == data.y_test).mean() > 0.85
+    assert (found.label == np.array(data.class_names)[data.y_test]).mean() > 0.85
+    probable = found[[f"probability_{name}" for name in data.class_names]].idxmax(axis=1)
+    assert (probable == "probability_" + found.label).all()
 
 
 def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
@@ -153,6 +158,7 @@ def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
         (("--prior-sd", "0"), "SpecError", ("0", "positive")),
         (("--restarts", "0"), "SpecError", ("restarts=0", "positive integer", "Twenty")),
         (("--data", "iris", "--loss", "squared_error", "--task", "binary"), "SpecError", ("task",)),
+        (("--data", "iris", "--loss", "squared_error"), "SpecError", ("label (setosa", "loss='cross_entropy'")),
     ],
 )
 def test_errors_are_one_message_with_rule_and_remedy(houses, run, words, error, parts):
@@ -241,9 +247,61 @@ def test_symmetry_counts(run):
     assert "48" not in run("symmetry", "--hidden", "2")[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "picture"),
+    [
+        (("--hidden", "2"), "all 8 copies of weights drawn at random"),
+        (("--hidden", "8", "--inputs", "3"), "100 of 10321920 copies of weights drawn at random"),
+        (("run/map.nc",), "all 8 copies of the optimum"),
+        (("run/posterior.nc",), "two units' weights, as sampled and aligned"),
+    ],
+)
+def test_symmetry_is_drawn(houses, run, monkeypatch, tmp_path, words, picture):
+    monkeypatch.chdir(houses[0])
+    out = tmp_path / "new" / "orbit.png"
+    code, said, said_err = run("symmetry", *words, "--draw", out)
+    assert code == 0, said_err
+    assert picture in said
+    assert out.read_bytes()[:4] == PNG
+    if words[0].endswith(".nc"):
+        assert "of 9 weights" in said, "two inputs and two units, as the fit has them, and not the options' three"
+
+
+def test_symmetry_that_cannot_be_drawn_is_one_message(run, tmp_path):
+    for words, message in (
+        (("--hidden", "0", "--draw", tmp_path / "x.png"), "without hidden units"),
+        (("--hidden", "2", "--draw", tmp_path / "x.foo"), "can't be drawn"),
+        ((tmp_path / "no.nc",), "can't be read"),
+    ):
+        code, _, said_err = run("symmetry", *words)
+        assert code == 1
+        assert message in " ".join(said_err.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_penalties_are_those_of_the_table(houses, run):
+    code, said, _ = run("penalties", "--n", "100", "--hidden", "0", "--noise", "0.5", "--prior-sd", "2")
+    assert code == 0
+    table = bnn.penalty_table(bnn.MLP((), noise=0.5, prior=bnn.Normal(2.0)), n=100)
+    cells = [[c.strip() for c in line.split("│")[1:5]] for line in said.splitlines() if line.count("│") == 6]
+    for row in table.to_dict("records"):
+        assert [row["library"], row["reduction"], row["parameter"], f"{row['value']:.6g}"] in cells
+    folder, _ = houses
+    code, said, _ = run("penalties", "--data", folder / "houses.csv", "--target", "price", "--noise", "0.5")
+    assert code == 0
+    assert "24 training rows" in said
+    assert "standardised" in said
+    assert "LogisticRegression" in run("penalties", "--data", "iris", "--hidden", "0")[1]
+    for words in ((), ("--n", "5", "--data", "iris")):
+        code, _, said_err = run("penalties", *words)
+        assert code == 1
+        assert "Write --n 100" in said_err
+    assert "'huber'" in run("penalties", "--n", "5", "--loss", "huber")[2]
+
+
 def test_help_names_every_command():
     shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0
-    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "data", "losses"):
+    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses"):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2

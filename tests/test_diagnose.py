@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from rich.console import Console
+from scipy import stats
 from scipy.signal import lfilter
 
 import bayesnn as bnn
@@ -441,6 +442,38 @@ def test_errors_of_the_function_are_in_the_units_of_the_user():
     np.testing.assert_allclose(thousand["mcse"][:2], 1000 * one["mcse"][:2])
     np.testing.assert_allclose(one["mean"][:2], [50, 100], atol=1)
     np.testing.assert_allclose(thousand["rhat"], one["rhat"], rtol=1e-5)
+
+
+def test_noise_and_log_likelihood_are_in_the_units_of_the_user():
+    x = np.linspace(0, 100, 30)
+    y = 1000 * x + 300 * np.sin(x)
+    noise = 0.5 * np.exp(0.1 * np.random.default_rng(2).normal(size=(4, 1000)))
+
+    def means(y, loss="squared_error"):
+        problem = prepare(bnn.MLP(hidden=(), loss=loss), x, y, scaling="standard")
+        params = unravel(cluster(np.array([1.0, 0.0] if np.ndim(y) == 1 else [1.0, 0.9, 0.0, 0.1])), problem)
+        params["noise"] = noise
+        found = diagnose(tree_of(problem, params), grid=[[50.0]])
+        return found, found.to_frame().query("space == 'function'").set_index("quantity")["mean"], problem, params
+
+    found, mean, problem, params = means(y)
+    assert mean["noise"] == pytest.approx(y.std() * noise.mean())
+    f = y.mean() + y.std() * problem.net.forward(params, problem.X)[..., 0]
+    level = stats.norm(f, y.std() * noise[..., None]).logpdf(y).sum(axis=-1)
+    assert mean["log-likelihood"] == pytest.approx(level.mean())
+    np.testing.assert_allclose(found.chain_log_likelihood, level.mean(axis=1))
+    assert "noise (scaled units)" in means(np.column_stack([y, x**2]))[1]
+
+
+def test_a_log_scale_that_the_network_puts_out_is_in_the_units_of_the_user():
+    x = np.linspace(0, 100, 30)
+    frames = []
+    for unit in (1.0, 1000.0):
+        problem = prepare(bnn.MLP(hidden=(), loss="gaussian_nll"), x, unit * x, scaling="standard")
+        tree = tree_of(problem, unravel(cluster(np.array([1.0, 0.1, 0.0, -0.2]), sd=0.02), problem))
+        frames.append(diagnose(tree, grid=[[50.0]]).to_frame().set_index("quantity")["mean"])
+    gap = frames[1]["f[x1=50, log_scale]"] - frames[0]["f[x1=50, log_scale]"]
+    assert gap == pytest.approx(np.log(1000))
 
 
 def test_a_constant_value_is_left_out_without_a_warning():

@@ -16,6 +16,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
+import bayesnn as bnn
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 from bayesnn.losses import (
     LOSSES,
@@ -36,6 +37,7 @@ from bayesnn.losses import (
     loss_to_json,
     verify_loss,
 )
+from bayesnn.tree import prepare
 
 LOCATION = [
     SquaredError(),
@@ -752,3 +754,50 @@ def test_verify_refuses_what_it_cannot_check():
 def test_the_base_class_names_what_is_missing():
     with pytest.raises(NotImplementedError):
         Loss().loss([0.0], [[0.0]])
+
+
+# A loss that does not go with the target of a Dataset
+
+
+def counts():
+    return bnn.data.Dataset(
+        np.arange(6.0)[:, None], np.array([0, 1, 1, 3, 2, 4]), None, None, np.zeros((1, 1)), ("x",), ("n",), None,
+        "visits", "count",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "remedy"),
+    [
+        ("iris", "squared_error", "cross_entropy"),
+        ("iris", "poisson", "cross_entropy"),
+        ("two_moons", "huber", "binary_cross_entropy"),
+        (counts, "squared_error", "poisson"),
+        (counts, "cross_entropy", "poisson"),
+    ],
+)
+def test_labels_and_counts_refuse_the_name_of_a_loss_for_other_targets(data, loss, remedy):
+    data = data() if callable(data) else bnn.load_data(data, random_seed=0)
+    net = bnn.MLP(hidden=(1,), loss=loss)
+    with pytest.raises(SpecError, match=rf"Got the loss '{loss}'.*Write MLP\(\.\.\., loss='{remedy}'\)") as caught:
+        prepare(net, data)
+    with pytest.raises(SpecError, match="Got the loss"):
+        prepare(dataclasses.replace(net, hidden=(2,)), data)
+    assert prepare(bnn.MLP(hidden=(1,), loss=remedy), data).net.loss.name == remedy, "the remedy works"
+    instance = type(net.loss)()
+    assert f"loss=bnn.losses.{type(instance).__name__}()" in str(caught.value)
+    assert instance == net.loss
+    assert prepare(bnn.MLP(hidden=(1,), loss=instance), data).net.loss == instance, "so does the other one"
+
+
+def test_a_loss_that_was_left_out_is_squared_error_for_numbers_only():
+    with pytest.raises(SpecError, match=r"label \(setosa, versicolor, virginica\).*loss='cross_entropy'"):
+        bnn.fit_mle(bnn.MLP((5,)), bnn.load_data("iris"))
+    assert prepare(bnn.MLP((5,)), bnn.load_data("sine_gap")).net.loss.name == "squared_error"
+    assert prepare(bnn.MLP((5,)), [0.0, 1.0, 2.0], [0, 1, 1]).net.loss.name == "squared_error", "arrays are numbers"
+
+
+def test_labels_take_every_loss_for_labels():
+    data = bnn.load_data("two_moons", random_seed=0)
+    for loss in ("binary_cross_entropy", "cross_entropy", "ordinal"):
+        assert prepare(bnn.MLP(loss=loss), data).net.loss.name == loss

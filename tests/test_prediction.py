@@ -1,5 +1,6 @@
 """Predictions and scores of given draws against sums over the draws, sampling and quadrature."""
 
+import dataclasses
 import subprocess
 import sys
 from itertools import pairwise
@@ -240,6 +241,54 @@ def test_the_training_inputs_are_the_default_and_rows_do_not_depend_on_blocks(mo
     assert bnn.score(tree) == pytest.approx(found, rel=1e-12)
 
 
+# Rows of a Dataset
+
+
+@pytest.mark.parametrize("name", ["diabetes", "iris"])
+def test_a_dataset_stands_for_its_held_out_rows(name):
+    data = bnn.load_data(name, random_seed=0)
+    net = bnn.MLP(hidden=(), loss="cross_entropy" if name == "iris" else "squared_error")
+    tree = tree_of(net, data, None, random_params(prepare(net, data), (2, 4), seed=0))
+    held_out, train = bnn.predict(tree, data.X_test), bnn.predict(tree, data.X)
+    assert held_out.sizes != train.sizes
+    assert bnn.predict(tree, data).identical(held_out)
+    assert bnn.predict(tree, data, rows="test").identical(held_out)
+    assert bnn.predict(tree, data, rows="train").identical(train)
+    for rows, expected in ((None, (data.X_test, data.y_test)), ("train", (data.X, data.y))):
+        assert bnn.score(tree, data, rows=rows) == bnn.score(tree, *expected)
+    assert bnn.score(tree, data, rows="train") == pytest.approx(bnn.score(tree))
+    table = bnn.compare(tree, data=data)["posterior"]
+    assert table["held-out LPPD"] == bnn.score(tree, data)["lppd"]
+    assert table["in-sample LPPD"] == bnn.score(tree)["lppd"]
+
+
+def test_columns_of_a_dataset_are_found_by_their_names():
+    data = bnn.load_data("diabetes", random_seed=0)
+    net = bnn.MLP(hidden=())
+    tree = tree_of(net, data, None, random_params(prepare(net, data), (1, 4), seed=0))
+    turned = dataclasses.replace(data, X_test=data.X_test[:, ::-1], feature_names=data.feature_names[::-1])
+    assert bnn.predict(tree, turned).identical(bnn.predict(tree, data))
+    other = dataclasses.replace(data, feature_names=tuple("abcdefghij"))
+    with pytest.raises(DataError, match="the fit needs"):
+        bnn.predict(tree, other)
+
+
+def test_rows_that_are_not_there_are_refused():
+    tree, _ = drawn(SquaredError())
+    two = bnn.load_data("two_weights")
+    for apply in (bnn.predict, bnn.score):
+        with pytest.raises(SpecError, match=r"'two_weights', which has no held-out rows.*rows='train'"):
+            apply(tree, two)
+        assert apply(tree, two, rows="train")
+        with pytest.raises(SpecError, match=r"'test'.*'train'"):
+            apply(tree, two, rows="all")
+        for X in ((), (X5, Y5)[: 1 + (apply is bnn.score)]):
+            with pytest.raises(SpecError, match="without a Dataset"):
+                apply(tree, *X, rows="train")
+    with pytest.raises(SpecError, match="brings its own targets"):
+        bnn.score(tree, two, Y5)
+
+
 # Labels
 
 
@@ -406,42 +455,6 @@ def test_names_of_classes_and_targets_are_coordinates():
     p = bnn.predict(tree_of(net, data, None, params), data.X_test)
     assert p["class"].to_numpy().tolist() == list(data.class_names)
     assert p.sizes == {"obs": 30, "class": 3}
-
-
-# The table of several fits
-
-
-def test_compare_shows_what_the_draws_give():
-    net = bnn.MLP(hidden=(), noise=None)
-    y = 40 + 8 * Y5
-    params = random_params(prepare(net, X5, y), (2, 10), seed=3)
-    post = tree_of(net, X5, y, params, scaling="standard")
-    point = tree_of(net, X5, y, {k: v[:1, :1] for k, v in params.items()}, scaling="standard", kind="map")
-    table = bnn.compare(point, post, point, X=X5[:2], y=y[:2])
-    assert list(table.columns) == ["MAP", "posterior", "MAP'"]
-    one = flat(params)
-    f = y.mean() + y.std() * net.forward(one, (X5[:, None] - X5.mean()) / X5.std())[..., 0]
-    loglik = stats.norm(f, y.std() * one["noise"][:, None]).logpdf(y).sum(axis=1)
-    assert table.loc["log-likelihood", "posterior"] == pytest.approx(loglik.mean(), rel=1e-10)
-    assert table.loc["log-likelihood", "MAP"] == pytest.approx(loglik[0], rel=1e-10)
-    norms = np.sqrt(one["W1"][:, 0, 0] ** 2 + one["b1"][:, 0] ** 2)
-    assert table.loc["weight norm", "posterior"] == pytest.approx(norms.mean(), rel=1e-12)
-    log_prior = stats.norm.logpdf([one["W1"][:, 0, 0], one["b1"][:, 0]]).sum(axis=0) + stats.halfnorm.logpdf(
-        one["noise"]
-    )
-    assert table.loc["log-prior", "posterior"] == pytest.approx(log_prior.mean(), rel=1e-10)
-    assert table.loc["noise", "posterior"] == pytest.approx(one["noise"].mean())
-    assert table.loc["held-out LPPD", "posterior"] == pytest.approx(bnn.score(post, X5[:2], y[:2])["lppd"])
-    assert not [row for row in bnn.compare(point).index if row.startswith("held-out")]
-
-
-def test_fits_of_different_data_are_not_compared():
-    tree, _ = drawn(SquaredError())
-    other, _ = drawn(SquaredError(), y=Y5 + 1)
-    with pytest.raises(SpecError, match="different data"):
-        bnn.compare(tree, other)
-    with pytest.raises(SpecError, match="no fits"):
-        bnn.compare()
 
 
 def test_the_function_predict_is_not_hidden_by_the_module_of_that_name():

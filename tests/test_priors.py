@@ -678,6 +678,39 @@ def test_table_leaves_out_what_does_not_apply():
     assert (penalty_table(spec("squared_error", Normal(), 0.5, bias=False), n=10)["note"] == "").all()
 
 
+@pytest.mark.parametrize("hidden", [(), (3,)])
+@pytest.mark.parametrize("noise", [0.5, None])
+def test_the_printed_table_shows_its_numbers_in_80_columns(monkeypatch, hidden, noise):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = penalty_table(spec("squared_error", Normal(3.0), noise, hidden=hidden), n=7)
+    lines = str(table).splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [[c.strip() for c in line.split("│")[1:-1]] for line in lines if "sklearn" in line or " sum " in line]
+    shown = {tuple(row[:3]): row[3] for row in rows if len(row) == 5}
+    for row in table.to_dict("records"):
+        if row["reduction"] != "mean":
+            text = "?" if noise is None else f"{row['value']:.6g}"
+            assert shown[row["library"], row["reduction"], row["parameter"]] == text
+    notes = " ".join(" ".join(lines).split())
+    assert ("Needs a known noise" in notes) == (noise is None)
+    assert ("keras (sum): Give bias_regularizer too" in notes) == (noise is not None)
+
+
+def test_the_table_is_a_data_frame():
+    import copy
+    import pickle
+
+    import pandas as pd
+
+    table = penalty_table(spec("squared_error", Normal(3.0), 0.5), n=7)
+    plain = pd.DataFrame(table)
+    for other in (table.copy(), copy.deepcopy(table), pickle.loads(pickle.dumps(table)), table.head(99)):
+        pd.testing.assert_frame_equal(pd.DataFrame(other), plain)
+    assert "value" in str(table[["library", "value"]]).split()
+    del table["note"]
+    assert str(table) == str(plain.drop(columns="note"))
+
+
 @pytest.mark.parametrize("noise", [None, HalfNormal(1.0), HalfFlat()])
 def test_table_says_that_a_learned_noise_is_missing(noise):
     table = penalty_table(spec("squared_error", Normal(), noise), n=10)

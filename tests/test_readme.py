@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -32,6 +33,14 @@ def test_every_command_of_the_readme_exists():
     assert {a or b for a, b in used} <= known
 
 
+def test_exact_intervals_have_the_calibration_error_that_the_readme_says():
+    levels = np.arange(1, 10) / 10
+    distance = np.random.default_rng(0).random((4000, 100, 1))
+    error = np.abs((distance <= levels).mean(axis=1) - levels).mean(axis=1)
+    claimed = float(re.search(r"even exact\s+intervals have an error of about (\.\d+)", README)[1])
+    assert error.mean() == pytest.approx(claimed, abs=0.005)
+
+
 def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
     code = blocks("python")[0]
     names = {}
@@ -43,7 +52,15 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
         got = table.loc[label]
         assert float(numbers[0]) == pytest.approx(got["MLE"], abs=2e-3)
         assert float(numbers[1]) == pytest.approx(got["MAP"], abs=2e-3)
-        assert float(numbers[2]) == pytest.approx(got["posterior"], abs=0.05 * max(1, abs(got["posterior"])))
+        size = 0.4 if label.endswith("calibration error") else max(1, abs(got["posterior"]))
+        assert float(numbers[2]) == pytest.approx(got["posterior"], abs=0.05 * size)
+    assert table.loc["held-out calibration error"].idxmax() == "posterior", "the awkward row"
+    fresh = [bnn.load_data("sine_gap", random_seed=seed) for seed in range(2, 42)]
+    X, y = (np.concatenate([getattr(data, name) for data in fresh]) for name in ("X_test", "y_test"))
+    claimed = re.search(r"fresh rows the same fits have (\S+), (\S+) and (\S+?)\.\s", README).groups()
+    for name, number in zip(("mle", "map_", "post"), claimed, strict=True):
+        # Of 4,000 rows even exact intervals have an error of .005.
+        assert bnn.score(names[name], X, y)["calibration_error"] == pytest.approx(float(number), abs=0.015)
     diagnosis = bnn.diagnose(names["post"])
     assert diagnosis.verdict == "harmless_symmetry"
     # Another processor's last digits lead chains elsewhere: the words must be the same, and R-hat alike.
@@ -54,3 +71,14 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
     assert got == pytest.approx(shown, abs=0.2)
     assert isinstance(table, pd.DataFrame)
     assert not capsys.readouterr().out
+
+
+def test_averaging_does_not_always_win():
+    data = bnn.load_data("iris", random_seed=0)
+    net = bnn.MLP(hidden=(5,), loss="cross_entropy", prior=bnn.Normal(1.0))
+    map_ = bnn.fit_map(net, data, restarts=10, random_seed=1, progressbar=False)
+    post = bnn.fit_posterior(net, data, draws=300, tune=300, random_seed=1, progressbar=False)
+    point, mixture = bnn.score(map_, data), bnn.score(post, data)
+    assert point["lppd"] > mixture["lppd"]
+    sure = [bnn.predict(fit, data).probability.max("class").mean().item() for fit in (map_, post)]
+    assert sure[1] < sure[0], "the posterior is the more cautious"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import bayesnn as bnn
 from bayesnn.errors import FitError, SpecError
+from bayesnn.fitting.optima import same_optimum
 from bayesnn.symmetry import (
     GroupElement,
     align,
@@ -23,12 +25,14 @@ from bayesnn.symmetry import (
     element_of,
     orbit,
     random_symmetry,
+    stabiliser_order,
     symmetrize,
 )
 from bayesnn.symmetry.align import _require_same, assign
 from bayesnn.symmetry.group import numbered_elements
 from bayesnn.symmetry.modes import _clusters
-from bayesnn.tree import make_tree, params_of, prepare, to_dataset
+from bayesnn.symmetry.orbit import stabiliser_words
+from bayesnn.tree import make_tree, params_of, prepare, problem_of, to_dataset
 
 X = np.linspace(-2, 2, 9)[:, None]
 Y = np.sin(X[:, 0])
@@ -424,10 +428,34 @@ def test_twins_and_dead_units_have_fewer_copies():
     twins["W1"][:, 1], twins["b1"][1], twins["W2"][1] = -twins["W1"][:, 0], -twins["b1"][0], -twins["W2"][0]
     dead = {k: v.copy() for k, v in base.items()}
     dead["W1"][:, 2] = dead["b1"][2] = dead["W2"][2] = 0.0
-    for point, copies in ((base, 48), (twins, 24), (dead, 24)):
-        modes = count_modes(fit_tree("map", net, ends(net, [point], [12], rng)))
+    for point, copies, words in (
+        (base, 48, r"48 symmetric copies;"),
+        (twins, 24, r"24 symmetric copies of 48: hidden units \d and \d are twins;"),
+        (dead, 24, r"24 symmetric copies of 48: hidden unit \d is dead \(all its weights are zero\);"),
+    ):
+        params = ends(net, [point], [12], rng)
+        modes = count_modes(fit_tree("map", net, params))
         assert modes.n_modes == 1
         assert modes.table["copies"].tolist() == [copies]
+        said = re.search(words, repr(modes))
+        assert said, repr(modes)
+        units = np.concatenate([params["W1"], params["b1"][:, None, :], np.swapaxes(params["W2"], 1, 2)], axis=1)
+        named = [int(k) - 1 for k in re.findall(r"units? (\d)(?: and (\d))?", said[0])[0] if k] if copies == 24 else []
+        shown = units[int(modes.table["best_start"].iloc[0])][:, named]
+        assert np.abs(np.abs(shown).T - np.abs(shown[:, :1]).T).max(initial=0) < 1e-6, "the units that it names"
+
+
+def test_units_of_several_layers_that_change_places_together_are_explained():
+    net = bnn.MLP((2, 2), bias=False, noise=1.0)
+    params = {"W1": np.array([[1.0, 1.0]]), "W2": np.array([[1.0, 2.0], [2.0, 1.0]]), "W3": np.array([[1.0], [1.0]])}
+    assert stabiliser_order(params, net) == 2
+    assert stabiliser_words(params, net) == "units of several layers can change places together"
+    twins = {"W1": np.array([[1.0, 2.0]]), "W2": np.array([[1.0, -1.0], [2.0, -2.0]]), "W3": np.array([[1.0], [-1.0]])}
+    assert stabiliser_words(twins, net) == "hidden units 1 and 2 of layer 2 are twins"
+    dead = {"W1": np.zeros((1, 4)), "W2": np.zeros((4, 1))}
+    assert stabiliser_words(dead, bnn.MLP((4,), bias=False)) == (
+        "hidden units 1, 2, 3 and 4 are dead (all their weights are zero)"
+    )
 
 
 def test_points_of_a_ridge_are_one_optimum():
@@ -441,10 +469,27 @@ def test_points_of_a_ridge_are_one_optimum():
     wide = bnn.MLP((2,), noise=1.0, bias=False)
     scale = 40 + np.arange(6.0)[:, None, None]  # saturated on every row: the function no longer moves
     steep = {"W1": scale * np.array([[1.0, 2.0]]), "W2": np.broadcast_to([[1.0], [0.5]], (6, 2, 1))}
-    fit = fit_tree("mle", wide, steep)
-    assert count_modes(fit).n_modes == 6
-    fit["optima"]["signature"][:] = "flat"
-    assert count_modes(fit).n_modes == 1
+    assert count_modes(fit_tree("mle", wide, steep)).n_modes == 1
+
+
+def test_one_rule_for_the_same_optimum():
+    rng = np.random.default_rng(5)
+    net = bnn.MLP((2,), noise=1.0)
+    tree = fit_tree("map", net, ends(net, [random_params(net, rng)] * 2, [6, 3], rng, wobble=1e-5))
+    level, height = tree["optima"]["log_likelihood"], float(tree["optima"]["log_likelihood"][0])
+    level[:] = height + np.array([0, 1e-4, -2e-4, 5e-4, -4e-4, 3e-4, -2e-3, -5e-3, -8e-3])
+    found = count_modes(tree)
+    assert found.n_functions == 1
+    assert found.dataset["starts"].to_numpy().tolist()[0] == 6, "as high, to a thousandth of a nat"
+    density = (tree["optima"]["log_likelihood"] + tree["optima"]["log_prior"]).to_numpy()
+    params = params_of(tree, group="optima", batch=("start",))
+    best = same_optimum(density, net.forward(params, problem_of(tree).X), int(density.argmax()))
+    assert best.sum() == found.dataset["starts"][0]
+    params = ends(net, [random_params(net, rng), random_params(net, rng)], [6, 3], rng)
+    tree = fit_tree("map", net, params)
+    tree["optima"]["log_likelihood"][:] = -tree["optima"]["log_prior"]
+    assert count_modes(tree).n_modes == 2, "as high, with other functions"
+    assert count_modes(tree, X=[[0.0]], tolerance=50.0).n_modes == 1, "another rule by request"
 
 
 def test_an_mle_is_counted_modulo_the_symmetries_of_the_likelihood():

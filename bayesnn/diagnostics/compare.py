@@ -1,11 +1,15 @@
-"""One table of the three answers, in-sample and held-out."""
+"""One table of the answers, in-sample and held-out."""
+
+import shutil
 
 import numpy as np
+import pandas as pd
 
+from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.prediction import score
 from bayesnn.priors import Hierarchical
-from bayesnn.tree import KINDS, kind_of, params_of, problem_of
+from bayesnn.tree import dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
 _UNITS = {
     "rmse": "RMSE",
@@ -16,32 +20,89 @@ _UNITS = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
+_ORDER = ("log-likelihood", "log-prior", "weight norm", "noise", "in-sample", "held-out")
+_LARGE, _SMALL = 1e6, 1e-4
+"""Sizes from which, and below which, a number is printed as a power of ten."""
 
 
-def compare(*fits, data=None, X=None, y=None):
+class Comparison(pd.DataFrame):
+    """What `compare` returns: a DataFrame that prints each number by itself.
+
+    A very large or very small number is written as a power of ten, and leaves the others of its column alone.
+    """
+
+    @property
+    def _constructor(self):
+        return Comparison
+
+    def _formatters(self):
+        return [
+            _formatter(column.to_numpy()) if column.dtype.kind == "f" else None
+            for column in (self.iloc[:, k] for k in range(self.shape[1]))
+        ]
+
+    def __repr__(self):
+        """Show the table as text."""
+        return self.to_string(formatters=self._formatters(), line_width=shutil.get_terminal_size((80, 24)).columns)
+
+    def _repr_html_(self):
+        """Show the table in Jupyter."""
+        return self.to_html(formatters=self._formatters())
+
+
+def _formatter(values):
+    """Write numbers with the decimals that the ordinary ones among them need, at most six."""
+    usual = [v for v in values if _usual(v)]
+    decimals = max((len(f"{v:.6f}".rstrip("0").partition(".")[2]) for v in usual), default=1) or 1
+    # A place for the sign, as pandas leaves it.
+    return lambda v: f"{v: .{decimals}f}" if _usual(v) or not np.isfinite(v) else f"{v: .3e}"
+
+
+def _usual(v):
+    return v == 0 or _SMALL <= abs(v) < _LARGE
+
+
+def compare(*fits, data=None, X=None, y=None, **named):
     """Compare fits of the same data in one table, in-sample and held-out.
 
     Parameters
     ----------
     *fits : xarray.DataTree
-        From `fit_mle`, `fit_map`, `fit_posterior`, of the same data.
+        From `fit_mle`, `fit_map`, `fit_posterior`, of the same data; or a list of them, or a dict from names to fits.
     data : Dataset, optional
         Brings the held-out rows.
     X, y : array (n, p) and array (n,) or (n, K), optional
         Held-out rows, in the user's units, in place of `data`. Without any, only in-sample figures are given.
+    **named : xarray.DataTree
+        Fits with their names, as in ``compare(narrow=fit, wide=other)``. The names ``data``, ``X`` and ``y`` are
+        taken: give such a fit in a dict.
 
     Returns
     -------
     pandas.DataFrame
-        One column a fit. ``log-likelihood`` and ``log-prior`` are summed over observations and parameters (for a
-        posterior: their means over the draws), the log-likelihood for densities in the user's units; ``weight
-        norm`` is the Euclidean norm of all weights and biases (posterior: the mean). Then RMSE or accuracy, LPPD
-        for each observation in nats, coverage and calibration, see `score`.
+        One column a fit, headed by its name, or by ``MLE``, ``MAP`` or ``posterior``; and a row each for
+
+        - ``log-likelihood``: the sum over the observations, of densities in the user's units (posterior: the mean
+          over the draws, as in the next rows);
+        - ``log-prior``: the sum over weights, biases, their scales and the noise. Where the fit scaled its data,
+          parameters have other units than the user's, and the row is called ``log-prior (scaled units)``;
+        - ``weight norm``: the Euclidean length of all weights and biases; ``weight norm (scaled units)`` likewise;
+        - ``noise``: where it was learned, in the user's units; with several scaled targets a row for each;
+        - RMSE or accuracy, LPPD for each observation in nats, coverage and calibration, see `score`.
 
     Raises
     ------
     SpecError
-        No fits, or fits of different data.
+        No fits, a name twice, fits of different data, or a Dataset without held-out rows.
+    FitError
+        Something else than a fit.
+
+    Notes
+    -----
+    A fit whose maximum is only approached at infinity is headed ``MLE: at infinity``: its log-likelihood is that of
+    the limit, its weight norm infinite, its log-prior minus infinity, and its scores are those of the limit. Where the
+    density grows without bound, ``MLE: unbounded``, there is no function to give numbers of: log-likelihood and
+    in-sample LPPD are infinite, the noise is zero, and the rest is NaN.
 
     Examples
     --------
@@ -56,46 +117,63 @@ def compare(*fits, data=None, X=None, y=None):
     log-prior      -2.0005 -1.9976
     weight norm     0.5704  0.5653
     """
-    import pandas as pd
-
-    if not fits:
-        raise SpecError("Got no fits; a table needs at least one. Write compare(mle, map_, post, data=data).")
-    first = problem_of(fits[0])
-    for fit in fits[1:]:
-        other = problem_of(fit)
-        if other.X.shape != first.X.shape or not (
-            np.array_equal(other.y, first.y) and np.array_equal(other.X, first.X)
-        ):
-            raise SpecError(
-                "Got fits of different data; their log-likelihoods can't be compared. Fit the same X and y."
-            )
     if data is not None:
-        X, y = data.X_test, data.y_test
-    columns = {}
-    for fit in fits:
-        name = KINDS[kind_of(fit)]
-        if not fit.attrs.get("bayesnn_exists", 1):
-            name += " (none: last iterate)"
-        while name in columns:
-            name += "'"
-        columns[name] = _column(fit, X, y)
-    return pd.DataFrame(columns)
+        if not isinstance(data, Dataset):
+            raise SpecError(
+                f"Got data of type {type(data).__name__}; it must be a bnn.Dataset. Pass arrays as X= and y=, and a "
+                "fit that is called 'data' in a dict."
+            )
+        if X is not None or y is not None:
+            raise SpecError("Got data and X or y; both bring held-out rows. Leave one out.")
+        X, y = dataset_rows(data)
+    fits = named_fits(fits, named)
+    first = _data(next(iter(fits.values())))
+    for name, fit in fits.items():
+        if not all(map(_equal, _data(fit), first)):
+            raise SpecError(
+                f"Got fits of different data ({name!r} and {next(iter(fits))!r}); their log-likelihoods can't be "
+                "compared. Fit the same X and y."
+            )
+    table = Comparison({name: _column(fit, X, y) for name, fit in fits.items()})
+    return table.loc[sorted(table.index, key=lambda row: next(i for i, k in enumerate(_ORDER) if row.startswith(k)))]
+
+
+def _data(fit):
+    """Training rows in the user's units."""
+    problem = problem_of(fit)
+    if problem.scaling is None:
+        return problem.X, problem.y
+    return problem.scaling.inverse_X(problem.X), problem.scaling.inverse_y(problem.y)
+
+
+def _equal(a, b):
+    """Whether arrays are the same but for the rounding of a scaling."""
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-9 * np.abs(b).max(initial=0.0))
 
 
 def _column(fit, X, y):
     problem, params = problem_of(fit), params_of(fit)
     net = problem.net
+    at_infinity = fit.attrs.get("bayesnn_exists", 1) == 0 and not is_unbounded(fit)
+    units = "" if problem.scaling is None else " (scaled units)"
     weights = [v.reshape(*v.shape[:2], -1) for k, v in params.items() if k[0] in "Wb"]
     loglik = net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - len(problem.X) * problem.log_y_sd
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
     unknown = isinstance(net.prior, Hierarchical) and "scale1" not in params
     rows = {
-        "log-likelihood": np.mean(loglik),
-        "log-prior": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,
-        "weight norm": np.mean(np.sqrt(sum(np.square(w).sum(axis=-1) for w in weights))),
+        "log-likelihood": fit["limit"]["log_likelihood"].item() if at_infinity else np.mean(loglik),
+        f"log-prior{units}": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,
+        f"weight norm{units}": np.mean(np.sqrt(sum(np.square(w).sum(axis=-1) for w in weights))),
     }
+    if at_infinity:
+        rows[f"weight norm{units}"] = np.inf
+        rows[f"log-prior{units}"] -= np.inf
+    if is_unbounded(fit):
+        rows = dict.fromkeys(rows, np.nan) | {"log-likelihood": score(fit)["lppd"]}
     if "noise" in params:
-        rows["noise"] = np.mean(params["noise"])
+        noise = np.mean(params["noise"]) * problem.y_sd * (not is_unbounded(fit))
+        names = [f"noise[{name}]" for name in problem.target_names] if np.ptp(noise) > 0 else ["noise"]
+        rows |= dict(zip(names, noise, strict=False))
     for where, args in (("in-sample", ()), ("held-out", (X, y))):
         if where == "held-out" and X is None:
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
+from bayesnn.fitting.optima import function_at
 from bayesnn.symmetry import align, element_of, symmetry_group
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
@@ -74,8 +75,9 @@ class Diagnosis:
         Number of chains, and of draws in each.
     quantities : pandas.DataFrame
         One row for each quantity that varies, with its ``space`` (raw, aligned, function), ``mean``, ``sd``,
-        ``rhat``, ``ess_bulk``, ``ess_tail`` and ``mcse`` (standard error of the mean). The function, in the user's
-        units, goes with log-likelihood and noise; the log-prior, which differs along ridges, with the aligned weights.
+        ``rhat``, ``ess_bulk``, ``ess_tail`` and ``mcse`` (standard error of the mean). The function goes with
+        log-likelihood and noise, all in the user's units; the log-prior, which differs along ridges, with the aligned
+        weights, which like the raw ones are in the units the model works in.
     divergences : tuple of int
         Divergent draws of each chain.
     e_bfmi : tuple of float
@@ -94,7 +96,7 @@ class Diagnosis:
     chain_modes : tuple of int
         Mode of the function that each chain is in; -1 if it has not settled in one. All 0 if the chains agree.
     chain_log_likelihood : tuple of float
-        Mean log-likelihood of each chain, in the units the model works in.
+        Mean log-likelihood of each chain, for densities in the user's units.
     """
 
     verdict: str
@@ -261,8 +263,9 @@ def diagnose(post, *, grid=None):
     post : xarray.DataTree
         From `fit_posterior`, or aligned by `align`.
     grid : array (n, p), DataFrame or Dataset, optional
-        Inputs, in the user's units, at which the function is followed. None takes about 50 function values: for one
-        feature evenly spaced over the range of the training inputs, otherwise at training rows.
+        Inputs, in the user's units, at which the function is followed; a Dataset brings its held-out rows. None takes
+        about 50 function values: for one feature evenly spaced over the range of the training inputs, otherwise at
+        training rows.
 
     Returns
     -------
@@ -385,21 +388,24 @@ def _function(params, problem, grid):
     """Names and values (chain, draw, quantity) of what the likelihood sees: function, noise, log-likelihood."""
     net = problem.net
     X, at = _inputs(problem, grid, len(problem.output_names))
-    f, kind, outputs = net.forward(params, X), "f", list(problem.output_names)
+    f, kind, outputs = function_at(net, params, X), "f", list(problem.output_names)
     if net.loss.task == "classes":
-        f, kind = f - f.mean(axis=-1, keepdims=True), "logit"
+        kind = "logit"
     elif net.loss.task == "ordinal":
-        f, kind = params["cutpoints"][..., None, :] - f, "cumulative logit"
+        kind = "cumulative logit"
         outputs = list(problem.class_names[: f.shape[-1]])
     elif problem.scaling is not None and problem.scaling.y_sd is not None:
         targets = len(problem.target_names)
-        f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:]], axis=-1)
+        log_scale = np.log(problem.y_sd[0]) if net.loss.name == "gaussian_nll" else 0.0
+        f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:] + log_scale], axis=-1)
     names = [f"{kind}[{i}]" if len(outputs) == 1 else f"{kind}[{i}, {o}]" for i in at for o in outputs]
     values = [f.reshape(*f.shape[:2], -1), _log_likelihood(params, problem)[..., None]]
     names.append("log-likelihood")
     if "noise" in params:
-        names.append("noise")
-        values.append(params["noise"][..., None])
+        # Targets of several units share one noise, which has the unit of none of them.
+        sd = problem.y_sd
+        names.append("noise (scaled units)" if np.ptp(sd) > 0 else "noise")
+        values.append(params["noise"][..., None] * (1.0 if np.ptp(sd) > 0 else sd[0]))
     return names, np.concatenate(values, axis=-1)
 
 
@@ -421,11 +427,12 @@ def _inputs(problem, grid, n_outputs):
 
 
 def _log_likelihood(params, problem):
-    """Log-likelihood of each draw, in blocks of rows that fit into memory."""
+    """Log-likelihood of each draw, in the user's units; in blocks of rows that fit into memory."""
     n = len(problem.X)
     rows = max(1, 4_000_000 // max(v.size for v in params.values()))
     blocks = [slice(i, i + rows) for i in range(0, n, rows)]
-    return sum(problem.net.log_likelihood(params, problem.X[b], problem.y[b]).sum(axis=-1) for b in blocks)
+    values = [problem.net.log_likelihood(params, problem.X[b], problem.y[b]).sum(axis=-1) for b in blocks]
+    return sum(values) - n * problem.log_y_sd
 
 
 def _numbers(space, names, values):

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, WORDS, Closure, Piece
-from bayesnn.fitting.optima import compared, same_optimum
+from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.recession import recession
 from bayesnn.network import ACTIVATIONS
 from bayesnn.priors import Flat
@@ -34,7 +34,7 @@ FOLLOWED = (3, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
 STEPS = (1.5, 30.0)
-"""Scales at which a limit is compared with finite weights whose other parameters are optimised."""
+"""Scales at which a limit is mean_at with finite weights whose other parameters are optimised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
     limits, followed, grow = [], 0, flat_parts(problem.net)["W"]
     fewest, most, numbers = FOLLOWED
     most = min(most, max(fewest, numbers // (len(problem.X) * max(objective.size, 1))))
-    f = compared(problem.net, objective.unpack(ends), problem.X)
+    f = mean_at(problem.net, objective.unpack(ends), problem.X)
     open_ = np.isfinite(audit["value"])
     strict = is_strict(problem, audit)
     # Threaded BLAS collapses on vectors this short when another process is running.
@@ -215,7 +215,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
                 audit["signature"][alike] = "infinity"
                 audit["converged"][alike] = False
     # Better end points may have come to where others are on their way to infinity.
-    f, strict = compared(problem.net, objective.unpack(ends), problem.X), is_strict(problem, audit)
+    f, strict = mean_at(problem.net, objective.unpack(ends), problem.X), is_strict(problem, audit)
     for i in np.flatnonzero(audit["signature"] == "infinity"):
         alike = same_optimum(-audit["value"], f, i) & ~strict
         audit["signature"][alike], audit["converged"][alike] = "infinity", False

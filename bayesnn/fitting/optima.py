@@ -6,24 +6,44 @@ TOLERANCE = 1e-3
 """Most by which the log densities of one optimum differ, in nats, and its functions, relative to their size."""
 
 
-def compared(net, params, X):
-    """Functions of end points, as they are compared: network outputs, or probabilities and means of labels and counts.
-
-    Logits that run off to infinity differ for ever while their probabilities agree.
+def function_at(net, params, X):
+    """Evaluate a network as its likelihood sees it, so that functions can be compared.
 
     Parameters
     ----------
     net : MLP
         The network.
-    params : dict of str to array (s, ...)
-        End points.
+    params : dict of str to array
+        Parameters with leading batch dimensions, as for `MLP.forward`.
     X : array (n, p)
         Inputs, in the units the model works in.
 
     Returns
     -------
-    array (s, n, k)
-        One function for each end point.
+    array (..., n, m)
+        The network's outputs; for classes the logits less their mean, since a common shift moves no probability; for
+        ordered labels the cumulative logits, cutpoints less output.
+    """
+    f = net.forward(params, X)
+    if net.loss.task == "classes":
+        return f - f.mean(axis=-1, keepdims=True)
+    return params["cutpoints"][..., None, :] - f if "cutpoints" in params else f
+
+
+def mean_at(net, params, X):
+    """Evaluate what end points of an optimisation are compared by: outputs, probabilities of labels, means of counts.
+
+    Logits that run off to infinity differ for ever, while their probabilities agree.
+
+    Parameters
+    ----------
+    net, params, X
+        As for `function_at`.
+
+    Returns
+    -------
+    array (..., n, k)
+        One column for each output or class.
     """
     f = net.forward(params, X)
     with np.errstate(over="ignore"):
@@ -47,7 +67,7 @@ def same_function(f, other, *, tolerance=TOLERANCE):
     array (s,) of bool
         True for the equal ones.
     """
-    differences = np.abs(f - other).reshape(len(f), -1).max(axis=1, initial=0.0)
+    differences = np.abs(f - other).max(axis=tuple(range(1, f.ndim)), initial=0.0)
     return differences <= tolerance * (1 + np.abs(other).max(initial=0.0))
 
 
@@ -61,7 +81,7 @@ def same_optimum(density, f, k, *, tolerance=TOLERANCE):
     density : array (s,)
         Log densities of the end points.
     f : array (s, n, m)
-        Their functions.
+        Their functions at the training inputs, from `mean_at`.
     k : int
         The end point to compare with.
     tolerance : float

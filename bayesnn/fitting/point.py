@@ -12,7 +12,7 @@ from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
 from bayesnn.fitting.limits import outward, recede, start_of
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.optima import compared, same_optimum
+from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar
 from bayesnn.model import model_of
 from bayesnn.priors import Hierarchical
@@ -248,7 +248,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         for name in audit_best if audit["signature"][best] != "kink" else ("gradient_norm",):
             audit[name][best] = audit_best[name][0]
     params = objective.unpack(ends)
-    functions = compared(problem.net, params, problem.X)
+    functions = mean_at(problem.net, params, problem.X)
     alike = same_optimum(-audit["value"], functions, best) & audit["converged"]
     message = _verdict(kind, existence, audit, alike, iterations, maxiter, np.linalg.norm(ends[best]))
     point = {name: value[best][None, None] for name, value in params.items()}

@@ -27,6 +27,46 @@ LOSSES: dict[str, Loss] = {
 }
 """Name -> the loss with its default parameters."""
 
+LOSS_OF_TASK = {
+    "regression": "squared_error",
+    "binary": "binary_cross_entropy",
+    "classes": "cross_entropy",
+    "ordinal": "ordinal",
+    "count": "poisson",
+}
+"""What a target is -> name of the loss to begin with."""
+
+
+def check_task(loss, task, target):
+    """Refuse a loss that was asked for by its name, or left out, for a target of another kind.
+
+    Labels take the losses for labels and counts the one for counts. An instance of a loss is taken at its word; so
+    that a network need not remember how it got its loss, a name stands for the very object in `LOSSES`.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss of a network.
+    task : str
+        What the target is, as in a Dataset.
+    target : str
+        The target in words.
+
+    Raises
+    ------
+    SpecError
+        Such a loss; the message names the one to take.
+    """
+    labels = ("binary", "classes", "ordinal")
+    fitting = task == "regression" or loss.task == task or (loss.task in labels and task in labels)
+    if fitting or loss is not LOSSES.get(loss.name):
+        return
+    kind = {"regression": "numbers", "count": "counts"}.get(loss.task, "labels")
+    raise SpecError(
+        f"Got the loss {loss.name!r}, which is for {kind}, and {target}. Write MLP(..., loss={LOSS_OF_TASK[task]!r}); "
+        f"or loss=bnn.losses.{type(loss).__name__}() to fit it all the same."
+    )
+
 
 def as_loss(loss: str | Loss) -> Loss:
     """Return the loss for a name, or a loss as it is.

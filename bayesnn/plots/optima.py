@@ -15,6 +15,7 @@ _LOOK = {
     "flat": ("s", "flat in some direction"),
     "saddle": ("X", "saddle"),
     "kink": ("D", "kink"),
+    "infinity": ("P", "on its way to infinity"),
 }
 
 
@@ -97,7 +98,7 @@ def _heights(ax, fit, group):
     status = np.where(group < 0, 2, np.where((group == 0) & known, 0, 1))
     words = (best, ": another optimum" if known else "", ", not converged")
     for name in dict.fromkeys([*_LOOK, *signature]):
-        marker, text = _LOOK.get(name, ("P", name))
+        marker, text = _LOOK[name]
         for k, face in enumerate((COLOURS[kind], PALE, "white")):
             rows = (signature == name) & (status == k) & shown
             if rows.any():

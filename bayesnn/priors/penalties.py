@@ -1,7 +1,10 @@
 """What libraries minimise, and which prior each of their penalties is."""
 
 import dataclasses
+import functools
+import io
 import math
+import shutil
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Integral, Real
@@ -218,6 +221,51 @@ class Target:
         return f"Give bias_regularizer too, with {values}."
 
 
+@functools.cache
+def _table_class():
+    """Class of the table; made on first use, since pandas is loaded only then."""
+    import pandas as pd
+
+    class PenaltyTable(pd.DataFrame):
+        """A DataFrame that prints its numbers first, and its notes below them, in the width of the terminal."""
+
+        def __rich__(self):
+            from rich.console import Group
+            from rich.table import Table
+
+            table = Table("library", "reduction", "parameter", "value", "formula")
+            for row in self.to_dict("records"):
+                value = "?" if math.isnan(row["value"]) else f"{row['value']:.6g}"
+                table.add_row(row["library"], row["reduction"], row["parameter"], value, row["formula"])
+            for column in table.columns[:4]:
+                column.no_wrap = True
+            table.columns[3].justify = "right"
+            return Group(table, *self._notes())
+
+        def _notes(self):
+            """Say each note once, with the libraries that it is about."""
+            noted = {}
+            for row in self.to_dict("records"):
+                name = f"{row['library']} ({row['reduction']})" if row["reduction"] else row["library"]
+                noted.setdefault(row["note"].replace(f"{row['library']} leaves", "Leaves"), {})[name] = None
+            return [f"{', '.join(names)}: {note}" for note, names in noted.items() if note]
+
+        def __repr__(self):
+            from rich.console import Console
+
+            if not {"library", "reduction", "parameter", "value", "formula", "note"} <= set(self.columns):
+                return super().__repr__()
+            width = shutil.get_terminal_size((80, 24)).columns
+            console = Console(force_jupyter=False, file=io.StringIO(), width=width)
+            console.print(self.__rich__(), markup=False, highlight=False)
+            return console.file.getvalue().rstrip()
+
+        def __reduce__(self):
+            return pd.DataFrame, (pd.DataFrame(self),)
+
+    return PenaltyTable
+
+
 def penalty_table(net, *, n, n_outputs=1):
     """Tabulate the penalties that give the MAP of a network in other libraries.
 
@@ -235,7 +283,7 @@ def penalty_table(net, *, n, n_outputs=1):
     DataFrame
         One row for each library, reduction and parameter; columns ``library, reduction, parameter, value, formula,
         objective, penalises_biases, note``; the reduction is empty where the library has its own. With a learned
-        noise the values are NaN, and the note says so.
+        noise the values are NaN, and the note says so. It prints as a table of the values with the notes below it.
 
     Raises
     ------
@@ -251,8 +299,6 @@ def penalty_table(net, *, n, n_outputs=1):
     0       sklearn.Ridge               alpha  0.250
     1  sklearn.ElasticNet               alpha  0.025
     """
-    import pandas as pd
-
     prior, loss = as_prior(net.prior), as_loss(net.loss)
     noise = net.noise if isinstance(net.noise, Real) else None
     # keras knows every penalty and loss of the table: what it refuses has no translation at all.
@@ -284,4 +330,4 @@ def penalty_table(net, *, n, n_outputs=1):
                 }
                 for name, term in terms.items()
             ]
-    return pd.DataFrame(rows)
+    return _table_class()(rows)

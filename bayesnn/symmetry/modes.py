@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.symmetry.align import alignment_element, canonical_element, density_of_some, spread
+from bayesnn.fitting.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
+from bayesnn.symmetry.align import alignment_element, density_of_some, spread
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
-from bayesnn.symmetry.orbit import stabiliser_order
+from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
 
@@ -24,8 +25,9 @@ class Modes:
         What was counted: optima of starts, or clusters of draws.
     dataset : xarray.Dataset
         Of optima (dimension ``optimum``, best first): ``starts`` and ``frequency`` of its basin, ``log_likelihood``,
-        ``log_prior``, ``log_density``, ``stabiliser``, ``copies`` (distinct symmetric copies), ``function`` (label of
-        the function), ``signature`` of the Hessian, ``best_start``; and of starts, ``label`` and ``function_label``
+        ``log_prior``, ``log_density``, ``stabiliser``, ``copies`` (distinct symmetric copies), ``why`` (which units
+        are twins or dead, where there are fewer copies than elements of the group), ``function`` (label of the
+        function), ``signature`` of the Hessian, ``best_start``; and of starts, ``label`` and ``function_label``
         (-1 for those that did not converge). Of a posterior: ``function_label`` and ``weight_label`` of each draw
         and their ``function_occupancy`` and ``weight_occupancy`` for each chain.
     n_modes : int
@@ -61,10 +63,14 @@ class Modes:
             return "0 distinct optima: no start converged"
         best, n = self.dataset.isel(optimum=0), self.dataset.sizes["start"]
         optima = "1 distinct optimum" if self.n_modes == 1 else f"{self.n_modes} distinct optima"
-        of_best = "" if self.n_modes == 1 else " of the best"
+        copies, why = _copies(float(best["copies"])), best["why"].item()
+        if self.n_modes > 1:
+            copies += f" of {self.order} for the best" if why else " of the best"
+        elif why:
+            copies += f" of {self.order}"
         lost = int((self.dataset["label"] < 0).sum())
         return (
-            f"{optima}, {_copies(float(best['copies']))}{of_best}; {_count(self.n_functions, 'function')}; "
+            f"{optima}, {copies}{f': {why}' if why else ''}; {_count(self.n_functions, 'function')}; "
             f"{int(best['starts'])} of {n} starts reached {'it' if self.n_modes == 1 else 'the best'}"
             f"{f', {lost} did not converge' if lost else ''}"
         )
@@ -84,18 +90,19 @@ def _copies(n):
     return "1 symmetric copy" if n == 1 else f"{int(n)} symmetric copies"
 
 
-def count_modes(fit, *, X=None, tolerance=1e-3):
+def count_modes(fit, *, X=None, tolerance=TOLERANCE):
     """Count distinct optima of many starts, or clusters of draws, modulo symmetry.
 
     Parameters
     ----------
     fit : DataTree
         An MLE or MAP fit with its group ``optima``, or a posterior.
-    X : array (n, p), optional
-        Inputs in the user's units at which functions are compared; None takes up to 500 training inputs.
+    X : array (n, p), DataFrame or Dataset, optional
+        Inputs in the user's units at which functions are compared; a Dataset brings its held-out rows. None takes the
+        training inputs (up to 500 of them for a posterior).
     tolerance : float
-        Optima are the same if their log densities differ by less, and their aligned weights by less relative to their
-        length.
+        Optima are the same if their log densities differ by no more, in nats, and their functions by no more, relative
+        to one plus their size.
 
     Returns
     -------
@@ -109,11 +116,10 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
 
     Notes
     -----
-    An optimum has order / stabiliser distinct copies (see `stabiliser_order`): twin and dead units have fewer. The
-    group is that of the posterior for a MAP and that of the likelihood for an MLE, where rescaling of ReLU units,
-    flips of sigmoid units, shifts by pi and shifts of logits are taken away before weights are compared. Points of a
-    ridge (the Hessian's signature is flat, or units are identities, which any matrix may mix) are one optimum if their
-    functions agree.
+    Two end points are the same optimum if they are as high and have the same function, by the rule that messages and
+    pictures of fits follow too. Weights are not compared: copies, and the points of a ridge, have one function. An
+    optimum has order / stabiliser distinct copies (see `stabiliser_order`): twin and dead units have fewer. The group
+    is that of the posterior for a MAP and that of the likelihood for an MLE.
 
     The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of
     the aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each. Two clusters are one unless the
@@ -133,9 +139,9 @@ def count_modes(fit, *, X=None, tolerance=1e-3):
     2
     """
     kind, problem = kind_of(fit), problem_of(fit)
-    inputs = problem.X[spread(len(problem.X), 500)] if X is None else new_inputs(problem, X)
+    inputs = problem.X if X is None else new_inputs(problem, X)
     if kind == "posterior":
-        return _of_draws(fit, problem, inputs)
+        return _of_draws(fit, problem, inputs if X is not None else inputs[spread(len(inputs), 500)])
     if "optima" not in fit:
         raise FitError(
             "Got a point without the group 'optima', the end of each start. Pass the tree of a fit as it is."
@@ -157,33 +163,27 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     values = {name: optima[name].to_numpy() for name in ("log_likelihood", "log_prior")}
     density = values["log_likelihood"] + (values["log_prior"] if kind == "map" else 0.0)
     converged = optima["converged"].to_numpy().astype(bool) & np.isfinite(density)
-    f = net.forward(params, inputs).reshape(n, -1)
-    folded = _fold(params, net, active, keep)
-    vectors = _vectors(folded)
-    size = tolerance * (1 + np.linalg.norm(vectors, axis=1))
-    signature, mixed = optima["signature"].to_numpy(), bool(names & {"rotation", "linear map"})
+    # One start at a time: hidden units of all of them, at many inputs, would fill the memory.
+    f = np.stack([mean_at(net, {k: v[i] for k, v in params.items()}, inputs) for i in range(n)])
+    signature = optima["signature"].to_numpy()
     label, function, first = np.full(n, -1), np.full(n, -1), []
     known = []
     for i in np.flatnonzero(converged)[np.argsort(-density[converged], kind="stable")]:
-        same = np.flatnonzero(_same_function(f[known], f[i], tolerance))
+        same = np.flatnonzero(same_function(f[known], f[i], tolerance=tolerance))
         function[i] = same[0] if len(same) else len(known)
         known += [] if len(same) else [i]
-        if label[i] >= 0:
-            continue
-        label[i] = len(first)
-        first.append(i)
-        near = converged & (label < 0) & (np.abs(density - density[i]) <= tolerance)
-        if near.any():
-            some = {k: v[near] for k, v in folded.items()}
-            element, _ = alignment_element(some, net, reference={k: v[i] for k, v in folded.items()})
-            distance = np.linalg.norm(_vectors(apply_symmetry(some, element, net)) - vectors[i], axis=1)
-            ridge = mixed | ((signature[near] == "flat") & (signature[i] == "flat"))
-            near[near] = (distance <= size[i]) | (ridge & _same_function(f[near], f[i], tolerance))
-        label[near] = label[i]
+        if label[i] < 0:
+            label[converged & (label < 0) & same_optimum(density, f, i, tolerance=tolerance)] = len(first)
+            first.append(i)
     index = np.array(first, dtype=int)
     starts = np.array([(label == k).sum() for k in range(len(first))], dtype=int)
-    stabiliser = [
-        stabiliser_order({k: v[i] for k, v in params.items()}, net, keep=keep, tolerance=size[i]) for i in first
+    best = [{k: v[i] for k, v in params.items()} for i in first]
+    # Equal units of an end point are equal but for what the search left undone.
+    size = [tolerance * (1 + np.median(np.abs(_vectors({k: v[None] for k, v in p.items()})))) for p in best]
+    stabiliser = [stabiliser_order(p, net, keep=keep, tolerance=t) for p, t in zip(best, size, strict=True)]
+    why = [
+        stabiliser_words(p, net, keep=keep, tolerance=t) if k > 1 and math.isfinite(order) else ""
+        for p, t, k in zip(best, size, stabiliser, strict=True)
     ]
     columns = {
         "starts": starts,
@@ -192,6 +192,7 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         "log_density": density[index],
         "stabiliser": np.array(stabiliser, dtype=float),
         "copies": np.array([order if math.isinf(order) else float(order // s) for s in stabiliser], dtype=float),
+        "why": np.array(why, dtype=object),
         "function": function[index],
         "signature": signature[index],
         "best_start": optima["start"].to_numpy()[index],
@@ -207,34 +208,9 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     return Modes(kind, dataset, len(first), len(known), order)
 
 
-def _same_function(f, other, tolerance):
-    """Which of several functions equal another, relative to its size."""
-    return np.abs(f - other).max(axis=1, initial=0.0) <= tolerance * (1 + np.abs(other).max(initial=0.0))
-
-
 def _vectors(params):
     n = len(params["W1"])
     return np.concatenate([np.asarray(v, dtype=float).reshape(n, -1) for _, v in sorted(params.items())], axis=1)
-
-
-def _fold(params, net, symmetries, keep):
-    """Take away what is no permutation or odd unit's sign, so that equal optima differ by a group element only."""
-    out = dict(params)
-    for s in symmetries:
-        W, b, V = f"W{s.layer}", f"b{s.layer}", f"W{s.layer + 1}"
-        if s.kind == "rescaling":
-            size = np.sqrt((out[W] ** 2).sum(axis=-2) + (out[b] ** 2 if b in out else 0.0))
-            size = np.where(size > 0, size, 1.0)
-            out[W], out[V] = out[W] / size[..., None, :], out[V] * size[..., :, None]
-            out |= {b: out[b] / size} if b in out else {}
-        elif s.kind == "shift by pi":
-            turns = np.round(out[b] / np.pi)
-            out[b], out[V] = out[b] - turns * np.pi, out[V] * np.where(turns % 2, -1, 1)[..., :, None]
-        elif s.kind == "shift of logits (biases)":
-            out[b] = out[b] - out[b].mean(axis=-1, keepdims=True)
-        elif s.kind == "shift of logits (weights)":
-            out[W] = out[W] - out[W].mean(axis=-1, keepdims=True)
-    return apply_symmetry(out, canonical_element(out, net, keep=keep), net) if keep == "likelihood" else out
 
 
 def _of_draws(post, problem, inputs):
@@ -248,7 +224,7 @@ def _of_draws(post, problem, inputs):
     aligned = apply_symmetry(few, element, net)
     kept = np.arange(0, draws, step)
     found = {
-        "function": _clusters(net.forward(few, inputs).reshape(len(few["W1"]), -1)),
+        "function": _clusters(function_at(net, few, inputs).reshape(len(few["W1"]), -1)),
         "weight": _clusters(_vectors({k: v for k, v in aligned.items() if k in net.dims()})),
     }
     variables, n = {}, {}

@@ -275,27 +275,13 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
     2
     """
     signed, count = flips(net, keep), 1
-    params = {k: np.asarray(v, dtype=float) for k, v in params.items()}
-    kept, sizes = [], []
-    for layer, m in enumerate(net.hidden, start=1):
-        columns, first, members, sign = units(params, layer).T, [], [], np.ones(m, dtype=int)
-        n_dead = 0
-        for j, u in enumerate(columns):
-            if signed[layer - 1] and np.abs(u).max() <= tolerance:
-                n_dead += 1
-                continue
-            same = [(c, s) for c, i in enumerate(first) for s in ((1, -1) if signed[layer - 1] else (1,))
-                    if np.abs(u - s * sign[i] * columns[i]).max() <= tolerance]  # fmt: skip
-            if same:
-                members[same[0][0]] += 1
-                sign[j] = same[0][1]
-            else:
-                first.append(j)
-                members.append(1)
-        count *= math.prod(map(math.factorial, members)) * math.factorial(n_dead) * 2**n_dead
-        kept.append(np.array(first, dtype=int))
-        sizes.append(np.array(members))
-        params = act(params, layer, np.arange(m), sign, net)
+    families, params = _families(params, net, signed, tolerance)
+    for twins, dead in families:
+        count *= (
+            math.prod(math.factorial(len(members)) for members in twins) * math.factorial(len(dead)) * 2 ** len(dead)
+        )
+    kept = [np.array([members[0] for members in twins], dtype=int) for twins, _ in families]
+    sizes = [np.array([len(members) for members in twins]) for twins, _ in families]
     layers = range(1, net.n_layers + 1)
     rows, columns = [slice(None), *kept], [*kept, slice(None)]
     weights = [params[f"W{i}"][rows[i - 1]][:, columns[i - 1]] for i in layers]
@@ -327,6 +313,73 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
         return total
 
     return count * search(0, weights[0], biases[0])
+
+
+def _families(params, net, signed, tolerance):
+    """Units of each layer that are equal, up to sign where signs may flip, and dead ones; params with signs aligned."""
+    params = {k: np.asarray(v, dtype=float) for k, v in params.items()}
+    found = []
+    for layer, m in enumerate(net.hidden, start=1):
+        columns, twins, dead, sign = units(params, layer).T, [], [], np.ones(m, dtype=int)
+        for j, u in enumerate(columns):
+            if signed[layer - 1] and np.abs(u).max() <= tolerance:
+                dead.append(j)
+                continue
+            same = [(members, s) for members in twins for s in ((1, -1) if signed[layer - 1] else (1,))
+                    if np.abs(u - s * sign[members[0]] * columns[members[0]]).max() <= tolerance]  # fmt: skip
+            if same:
+                same[0][0].append(j)
+                sign[j] = same[0][1]
+            else:
+                twins.append([j])
+        found.append((twins, dead))
+        params = act(params, layer, np.arange(m), sign, net)
+    return found, params
+
+
+def stabiliser_words(params, net, *, keep="posterior", tolerance=0.0):
+    """Say why a weight vector has fewer copies than the group has elements: which units are twins, which are dead.
+
+    Parameters
+    ----------
+    params, net, keep, tolerance
+        As for `stabiliser_order`.
+
+    Returns
+    -------
+    str
+        Empty where the stabiliser is trivial.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesnn as bnn
+    >>> from bayesnn.symmetry.orbit import stabiliser_words
+    >>> net = bnn.MLP(hidden=(3,), bias=False)
+    >>> stabiliser_words({"W1": np.array([[1.0, 2.0, -1.0]]), "W2": np.array([[3.0], [1.0], [-3.0]])}, net)
+    'hidden units 1 and 3 are twins'
+    """
+    signed = flips(net, keep)
+    families, _ = _families(params, net, signed, tolerance)
+    words, explained = [], 1
+    for layer, (twins, dead) in enumerate(families, start=1):
+        equal = "equal up to sign" if signed[layer - 1] else "equal"
+        where = f" of layer {layer}" if len(net.hidden) > 1 else ""
+        for members in twins:
+            if len(members) > 1:
+                explained *= math.factorial(len(members))
+                words.append(f"hidden {_numbered(members)}{where} are {'twins' if len(members) == 2 else equal}")
+        if dead:
+            explained *= math.factorial(len(dead)) * 2 ** len(dead)
+            are = "is dead (all its weights are" if len(dead) == 1 else "are dead (all their weights are"
+            words.append(f"hidden {_numbered(dead)}{where} {are} zero)")
+    if stabiliser_order(params, net, keep=keep, tolerance=tolerance) > explained:
+        words.append("units of several layers can change places together")
+    return ", ".join(words)
+
+
+def _numbered(members):
+    names = [str(j + 1) for j in members]
+    return f"unit {names[0]}" if len(names) == 1 else f"units {', '.join(names[:-1])} and {names[-1]}"
 
 
 def _close(a, b, tolerance):
