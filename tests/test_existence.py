@@ -290,7 +290,9 @@ def test_flagged_fits_come_with_a_warning_and_no_standard_errors():
     assert abs(tree.posterior.W1.item()) > 10
     assert np.isnan(tree.standard_error.W1.item())
     table = bnn.diagnostics.compare(tree)
-    assert list(table.columns) == ["MLE (none: last iterate)"]
+    assert list(table.columns) == ["MLE: at infinity"]
+    assert table.loc["log-likelihood"].item() == 0.0
+    assert table.loc["weight norm"].item() == np.inf
     with pytest.warns(ConvergenceWarning, match="passes through the data"):
         tree = fit(bnn.fit_mle, bnn.MLP(hidden=(8,)), X5, Y5, nonexistent="flag")
     assert tree.attrs["bayesnn_exists"] == 0

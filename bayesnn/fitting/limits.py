@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, WORDS, Closure, Piece
-from bayesnn.fitting.optima import mean_at, same_optimum
+from bayesnn.fitting.optima import mean_at, same_function, same_optimum
 from bayesnn.fitting.recession import recession
 from bayesnn.network import ACTIVATIONS
 from bayesnn.priors import Flat
@@ -20,6 +20,8 @@ MOVES = 40
 """Most rows that the hyperplanes of steps are moved over."""
 LARGE = 20.0
 """Spread of a unit's arguments, or of the terms of an output relative to their sum, from which weights are large."""
+NEARBY = 0.02
+"""Distance from a limit, of log densities in nats and of functions relative to their size, of what is on its way there."""
 COST = 1.0
 """Most that the log density may lose, in nats, where a unit is put at a limit and the output layer refitted."""
 TRIED = 3
@@ -146,11 +148,7 @@ def follow(problem, objective, end, *, smooth):
         # Every row's likelihood tends to 1: there is nothing above that.
         return separated
     for _ in range(ROUNDS):
-        found = None
-        starts = [(state.closure.having(pieces), x) for pieces, x in _proposals(state)]
-        for tried in _refit(starts, worst=state.value):
-            if found is None or tried.value < found.value - slack(found.value):
-                found = tried
+        found = _refit([(state.closure.having(pieces), x) for pieces, x in _proposals(state)], worst=state.value)
         if found is None:
             break
         found = _polish(_move_steps(found), smooth)
@@ -212,6 +210,12 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
                     audit[name][i] = again[name][0]
             if limit is not None:
                 limits.append(limit)
+                # Others that are not there yet are lower, with a function that is not quite the same.
+                at_limit = mean_at(problem.net, limit.weights(limit.nearest()), problem.X)
+                near = open_ & ~strict & (audit["value"] < limit.value + NEARBY)
+                near[near] = same_function(f[near], at_limit, tolerance=NEARBY)
+                open_ &= ~near
+                alike |= near
                 audit["signature"][alike] = "infinity"
                 audit["converged"][alike] = False
     # Better end points may have come to where others are on their way to infinity.
@@ -380,11 +384,14 @@ def _refit(starts, *, worst):
         # A limit that an end point is close to costs little before anything but the output layer is refitted.
         if np.isfinite(value) and value <= worst + COST:
             ready.append((value, closure, x))
-    for _, closure, x in sorted(ready, key=lambda one: one[0])[:TRIED]:
+    # A few steps tell which of them lead somewhere.
+    ready = [(closure, _descend(closure, x, 40)) for _, closure, x in sorted(ready, key=lambda one: one[0])[:TRIED]]
+    for closure, x in sorted(ready, key=lambda one: one[0](one[1])[0]):
         x = _descend(closure, x, 300)
         value = closure(x)[0]
         if np.isfinite(value):
-            yield Limit(closure, x, float(value))
+            return Limit(closure, x, float(value))
+    return None
 
 
 def _descend(objective, x, maxiter):
@@ -696,6 +703,6 @@ def _neighbours(limit):
                 continue
             rest = closure.having([p for i, p in enumerate(closure.pieces) if i != place])
             pieces, start = _join(rest, x, [option])
-            for tried in _refit([(rest.having(pieces), start)], worst=limit.value):
-                if tried.value < limit.value - slack(limit.value):
-                    yield tried
+            tried = _refit([(rest.having(pieces), start)], worst=limit.value)
+            if tried is not None and tried.value < limit.value - slack(limit.value):
+                yield tried

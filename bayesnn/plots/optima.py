@@ -103,7 +103,8 @@ def _heights(ax, fit, group):
             rows = (signature == name) & (status == k) & shown
             if rows.any():
                 look = {"mfc": face, "mec": INK, "mew": 0.7, "ms": 6, "ls": ""}
-                ax.plot(rank[rows], height[rows], marker, label=text + words[k], **look)
+                said = text if name == "infinity" else text + words[k]
+                ax.plot(rank[rows], height[rows], marker, label=said, **look)
     if limit is not None:
         ax.axhline(limit, color=COLOURS[kind], lw=1.6, ls="--", zorder=1, label="limit")
     lost = "" if shown.all() else f", {(~shown).sum()} without a finite density"
