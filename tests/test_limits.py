@@ -343,7 +343,8 @@ def test_a_step_keeps_its_sides_and_lets_the_rows_on_it_move():
     net = bnn.MLP((1,), noise=0.3).flat
     problem = prepare(net, X, STEP_Y)
     side = np.sign(X)
-    closure = Closure(problem, [Piece("step", 1, (0,), side=side, direction=np.array([2.5, 0.0]))], problem.shapes)
+    step = Piece("step", 1, (0,), side=side, direction=np.array([2.5, 0.0]), ends=side)
+    closure = Closure(problem, [step], problem.shapes)
     x = closure.pack({"W1": [[0.3]], "b1": [0.4], "W2": [[2.0]], "b2": [0.5]})
     f, features = closure.outputs(x)
     np.testing.assert_allclose(features[:, 0], np.where(side == 0, np.tanh(0.4), side))

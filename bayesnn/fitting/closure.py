@@ -39,6 +39,7 @@ from scipy import special
 from bayesnn.fitting.density import Layout
 from bayesnn.fitting.objective import central_hessian
 
+LOG_2PI = float(np.log(2 * np.pi))
 SATURATED = 40.0
 """Argument at which a step's activations are their limits to the last digit."""
 
@@ -154,6 +155,8 @@ class Piece:
         of at least one.
     centre : array (q,)
         Of a tail: the inputs at which the exponential is one.
+    ends : array (n,)
+        Of a step: the activation's limit on the side of each row.
     """
 
     kind: str
@@ -162,6 +165,7 @@ class Piece:
     side: np.ndarray | None = None
     direction: np.ndarray | None = None
     centre: np.ndarray | None = None
+    ends: np.ndarray | None = None
 
     def describe(self, problem):
         """Say what it is, and for one input where it is."""
@@ -262,38 +266,34 @@ class Closure(Layout):
             Z = H @ W
             if f"b{layer}" in params:
                 Z = Z + params[f"b{layer}"]
-            d = np.stack(self.derivatives(Z))
+            d = self.derivatives(Z)
             F = d[0].copy()
             local = []
             for piece in self.pieces:
                 if piece.layer == layer:
                     z = Z[:, piece.units]
-                    parts = self._piece(piece, H, W, z)
+                    parts = self._piece(piece, H, W, z, [each[:, piece.units[0]] for each in d])
                     F[:, piece.units] = parts[0]
                     local.append((piece, z, parts[1]))
             cache.append((H, d[1], local))
             H = F
         return H, cache
 
-    def _piece(self, piece, H, W, z):
-        """Features of a piece, and the derivatives of its base function."""
-        first = z[:, 0]
+    def _piece(self, piece, H, W, z, d):
+        """Features of a piece, and the derivatives of its base function, d unless that is another."""
         if piece.kind == "step":
-            low, high = ENDS[self.problem.net.activation]
-            d = self.derivatives(first)
-            return np.select([piece.side < 0, piece.side > 0], [low, high], d[0])[:, None], d
+            return np.where(piece.side == 0, d[0], piece.ends)[:, None], d
         if piece.kind == "kink":
-            d = _relu(first)
+            d = _relu(z[:, 0])
             return d[0][:, None], d
         if piece.kind == "tail":
-            d = _exp(first - piece.centre @ W[:, piece.units[0]])
+            d = _exp(z[:, 0] - piece.centre @ W[:, piece.units[0]])
             return d[0][:, None], d
         if piece.kind == "line":
             return z, None
         if piece.kind == "quadratic":
             d = self.derivatives(np.full(len(z), BENT))
             return np.column_stack([d[1] * z[:, 0], d[1] * z[:, 1] + 0.5 * d[2] * z[:, 0] ** 2]), d
-        d = self.derivatives(first)
         columns = [d[0], d[1] * z[:, 1]]
         if piece.kind == "jet3":
             columns.append(d[1] * z[:, 2] + 0.5 * d[2] * z[:, 1] ** 2)
@@ -351,18 +351,32 @@ class Closure(Layout):
 
     def _total(self, f, params):
         net = self.problem.net
-        total = float(net.loss.logp(self.problem.y, f, **net.likelihood_args(params)).sum())
+        if net.loss.name == "squared_error":
+            # The only likelihood whose checks cost more than itself.
+            y, noise = self.problem.y, float(net.likelihood_args(params)["noise"])
+            squares = float(np.sum((y.reshape(len(f), -1) - f) ** 2))
+            total = -0.5 * squares / noise**2 - y.size * (np.log(noise) + 0.5 * LOG_2PI)
+        else:
+            total = float(net.loss.logp(self.problem.y, f, **net.likelihood_args(params)).sum())
         return total if net.noise_prior is None else total + float(net.noise_prior.logp(params["noise"]))
 
     def _beyond(self, x, f, params, slopes):
         """Differentiate by the numbers of the likelihood: the logarithm of the noise, or the cutpoints."""
-        net, value = self.problem.net, lambda x: self._total(f, self.unpack(x))
+        net, known = self.problem.net, 0.0
+
+        def value(x):
+            return self._total(f, self.unpack(x))
+
         if "noise" in params:
             # Every loss with a noise is a density of (y - f) / noise.
             y = self.problem.y.reshape(len(f), -1)
-            known, value = np.sum(slopes * (y - f)) - y.size, lambda x: float(net.noise_prior.logp(np.exp(x[-1])))
-        else:
-            known = 0.0
+            known = np.sum(slopes * (y - f)) - y.size
+            if not net.noise_prior.proper:
+                return known
+
+            def value(x):
+                return float(net.noise_prior.logp(np.exp(x[-1])))
+
         out = []
         for k in self.extra:
             step = np.zeros(self.size)

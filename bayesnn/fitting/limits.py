@@ -21,7 +21,7 @@ MOVES = 40
 LARGE = 20.0
 """Spread of a unit's arguments, or of the terms of an output relative to their sum, from which weights are large."""
 NEARBY = 0.02
-"""Distance from a limit, of log densities in nats and of functions relative to their size, of what is on its way there."""
+"""Distance from a limit, in nats and of functions relative to their size, of what is on its way there."""
 COST = 1.0
 """Most that the log density may lose, in nats, where a unit is put at a limit and the output layer refitted."""
 TRIED = 3
@@ -32,7 +32,7 @@ CLOSE = 0.5
 """Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
 GONE = 800.0
 """Margin at which a probability differs from its limit by less than the smallest number."""
-FOLLOWED = (3, 12, 12_000)
+FOLLOWED = (2, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
 STEPS = (1.5, 30.0)
@@ -465,7 +465,9 @@ def _step(closure, layer, unit, H, side, z):
         if biased:
             params[f"b{layer}"][unit] = inner[-1]
 
-    return Piece("step", layer, (unit,), side=side, direction=direction), change
+    low, high = ENDS[closure.problem.net.activation]
+    ends = np.where(side < 0, low, high)
+    return Piece("step", layer, (unit,), side=side, direction=direction, ends=ends), change
 
 
 def _hyperplane(closure, layer, H, side):
