@@ -71,7 +71,10 @@ def test_compare_writes_fits_table_and_pictures(houses):
     for kind in ("mle", "map"):
         assert f"drew run/optima-{kind}.png: where the starts of the {kind.upper()} ended" in ran.stdout
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
-    assert list(table.columns) == ["MLE", "MAP", "posterior"]
+    # Two starts may both stop on a ridge: the heading says what is known of the maximum.
+    assert table.columns[0] in ("MLE", "MLE: undecided", "MLE: at infinity")
+    assert list(table.columns[1:]) == ["MAP", "posterior"]
+    table.columns = ["MLE", "MAP", "posterior"]
     assert table.loc["log-likelihood", "MLE"] > table.loc["log-likelihood", "MAP"]
     log_prior = table.loc["log-prior (scaled units)"]
     assert log_prior["MAP"] > log_prior["MLE"]

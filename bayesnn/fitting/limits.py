@@ -16,6 +16,8 @@ from bayesnn.priors import Flat
 
 ROUNDS = 6
 """Most times that a limit is itself followed on."""
+DETOURS = 8
+"""Most times that a limit is left for finite weights that are better."""
 MOVES = 40
 """Most rows that the hyperplanes of steps are moved over."""
 LARGE = 20.0
@@ -260,7 +262,7 @@ def _large(problem, objective, end):
 def _follow_and_check(problem, objective, end, kinks, smooth):
     """Limit of an end point, unless finite weights reach or exceed it; then these weights, where they are better."""
     better = None
-    for _ in range(3):
+    for _ in range(DETOURS):
         limit = follow(problem, objective, end, smooth=smooth)
         if limit is None:
             break
