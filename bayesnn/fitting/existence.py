@@ -240,9 +240,11 @@ def judge(problem, audit, limits):
         if tied or limit.value < value - slack(value):
             kind = "log-likelihood" if limit.closure.unpenalised else "log density"
             numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
+            gap = value - limit.value
+            below = f"lie {gap:.2g} below it" if gap > slack(value) else "are nearer than rounding shows"
             reason = (
                 f"the {kind} rises towards {numbers['supremum']:.10g}, which no weights reach: the limit is "
-                f"{limit.describe()}, and the best finite weights lie {value - limit.value:.2g} below it"
+                f"{limit.describe()}, and the best finite weights {below}"
             )
             return Existence(False, reason, numbers, limit)
     if value <= lowest(problem) + slack(value):
