@@ -298,15 +298,15 @@ def test_a_hierarchical_prior_has_no_map_but_an_mle():
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "remedy"),
     [
-        {"prior": bnn.Flat(), "noise": 0.3},
-        {"prior": bnn.Normal(1.0, bias=bnn.Flat()), "noise": 0.3},
-        {"noise": bnn.HalfFlat()},
+        ({"prior": bnn.Flat(), "noise": 0.3}, "prior=bnn.Normal"),
+        ({"prior": bnn.Normal(1.0, bias=bnn.Flat()), "noise": 0.3}, "prior=bnn.Normal"),
+        ({"noise": bnn.HalfFlat()}, "noise=bnn.HalfNormal"),
     ],
 )
-def test_a_posterior_needs_a_proper_prior(spec):
-    with pytest.raises(ImproperPriorError, match=r"does not integrate.*bnn.Normal"):
+def test_a_posterior_needs_a_proper_prior(spec, remedy):
+    with pytest.raises(ImproperPriorError, match=rf"does not integrate.*Use {remedy}"):
         bnn.fit_posterior(bnn.MLP(hidden=(), **spec), X5, Y5, progressbar=False)
 
 

@@ -11,6 +11,7 @@ from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import evidence_of, existence_of
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar
+from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
 from bayesnn.priors import Flat, Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
@@ -164,7 +165,7 @@ def fit_map(
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
             "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
-            "scale, or a fixed scale such as bnn.Normal(1.0)."
+            "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
     return _fit_point("map", problem, restarts, random_seed, nonexistent, maxiter, progressbar)
 
@@ -179,7 +180,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     unpenalised = isinstance(free.net.prior, Flat)
     existence = existence_of(free) if not free.net.prior.proper else None
     if existence is not None and existence.exists is False and nonexistent == "raise":
-        raise _missing(kind, existence)
+        raise _missing(kind, problem, existence)
 
     announce("Compiling the gradient; the first time on a machine this takes up to a minute.", show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
@@ -212,7 +213,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         if existence.exists is False and separated and not unpenalised:
             existence = replace(existence, exists=None)
     if existence.exists is False and nonexistent == "raise":
-        raise _missing(kind, existence)
+        raise _missing(kind, problem, existence)
 
     groups = {}
     if existence.exists is not False:
@@ -250,12 +251,12 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     )
 
 
-def _missing(kind, existence):
+def _missing(kind, problem, existence):
     error = NoMLEError if kind == "mle" else NoMAPError
     shown = ", ".join(f"{k} {v:.4g}" for k, v in existence.numbers.items() if np.ndim(v) == 0)
     return error(
-        f"No {kind.upper()} exists: {existence.reason} ({shown}). Give the weights a proper prior (fit_map) or the "
-        "noise a known value; or pass nonexistent='flag' to look at the last iterate.",
+        f"No {kind.upper()} exists: {existence.reason} ({shown}). {remedy_of(kind, problem, existence)} Or pass "
+        "nonexistent='flag' to look at the last iterate.",
         reason=existence.reason,
         **existence.numbers,
     )

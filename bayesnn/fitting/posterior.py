@@ -10,7 +10,9 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, Un
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.progress import announce
+from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
+from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
@@ -123,9 +125,18 @@ def fit_posterior(
 
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
-    for name, value, least in (("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise SpecError(f"Got {name}={value!r}; it must be an integer of at least {least}.")
+    for name, value, usual in (
+        ("draws", draws, 1000),
+        ("tune", tune, 1000),
+        ("chains", chains, 4),
+        ("cores", cores, 2),
+    ):
+        if name == "cores" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or value // 1 != value or value < 1:
+            raise SpecError(
+                f"Got {name}={value!r}; it must be an integer of at least 1. Write {name}={usual}, or leave it out."
+            )
     if target_accept is not None and not (isinstance(target_accept, Real) and 0 < target_accept < 1):
         raise SpecError(
             f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
@@ -137,9 +148,14 @@ def fit_posterior(
         raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
+        flat = {"prior": net.prior} if not net.prior.proper else {}
+        if net.noise_prior is not None and not net.noise_prior.proper:
+            flat["noise"] = net.noise_prior
+        proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
         raise ImproperPriorError(
-            f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, "
-            "and the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
+            f"Got {', '.join(f'{name}={value!r}' for name, value in flat.items())}: a flat prior does not integrate to "
+            f"one, and the posterior need not either. Use {' and '.join(proper[name] for name in flat)}; or fit_map, "
+            "which needs a maximum only."
         )
     if collapse is None:
         collapse = collapsible(net)
@@ -358,7 +374,7 @@ def _judge(tree, problem, target, tried, *, repeats):
     if diverging:
         higher = [t for t in TARGETS if t > max(tried)]
         if not higher:
-            remedy = "Use a narrower prior or fewer hidden units."
+            remedy = _calmer(problem)
         elif not repeats:
             remedy = f"Raise it to target_accept={higher[0]:g}, or leave it out: the run is then repeated by itself."
         elif diverging <= DIVERGENT_MAX * total:
@@ -377,10 +393,23 @@ def _judge(tree, problem, target, tried, *, repeats):
     moving = [k for k in range(f.shape[2]) if np.ptp(f[:, :, k]) > 0]
     rhat = max((float(az.rhat(f[:, :, k])) for k in moving), default=1.0)
     tree.attrs["bayesnn_function_rhat"] = rhat
+    longer = max(1000, 4 * tree["posterior"].sizes["draw"])
     if rhat > 1.05:
         warnings.warn(
             f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): "
-            "predictions are not to be trusted. Draw more and longer chains, or look at bnn.diagnose(post).",
+            f"predictions are not to be trusted. Take draws={longer} and tune={longer}; chains that still disagree are "
+            "in different modes, see bnn.diagnose(post).",
             ConvergenceWarning,
             stacklevel=3,
         )
+
+
+def _calmer(problem):
+    """Say what makes a posterior without the narrow region in which draws diverge at every target."""
+    net, ways = problem.net, []
+    if net.noise_prior is not None and not net.noise_prior.repels_zero:
+        ways.append(f"keep the noise from zero, {' or '.join(noises(problem))}")
+    if isinstance(net.prior, Hierarchical):
+        ways.append("fix the prior's scale, prior=bnn.Normal(1.0)")
+    remedy = "; and ".join(ways) or "use a narrower prior"
+    return f"{remedy[0].upper()}{remedy[1:]}."

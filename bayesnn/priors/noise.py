@@ -29,7 +29,7 @@ class NoisePrior(ABC):
         return True
 
     @property
-    def vanishes(self):
+    def repels_zero(self):
         r"""Whether the density at `s` falls faster than any power of `s` as `s` goes to zero.
 
         Where a network passes through all of its targets, the likelihood grows as :math:`s^{-n}`: only under such a
@@ -105,7 +105,7 @@ class NoisePrior(ABC):
         log_s = np.log(s)
         with np.errstate(over="ignore"):
             inside = self.constant - a * log_s - r * s**2 - q * (log_s - m) ** 2 - d / s
-        edge = -math.inf if self.vanishes else self.constant
+        edge = -math.inf if self.repels_zero else self.constant
         return np.where(noise > 0, inside, np.where(noise == 0, edge, -np.inf))[()]
 
 
