@@ -11,7 +11,7 @@ from scipy import special
 
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
-from bayesnn.priors import HalfFlat, HalfNormal, Normal, Prior, prior_from_json, prior_to_json
+from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
 
 CUTPOINT_SD = 3.0
 """Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
@@ -68,10 +68,11 @@ class MLP:
         One of ``tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin``.
     loss : str or Loss
         A name in ``bnn.LOSSES`` or an instance such as ``bnn.losses.Huber(delta=2.0)``.
-    noise : float, HalfNormal, HalfFlat or None
+    noise : float, NoisePrior or None
         Scale of the likelihood, for losses that have one, in the units the model works in (scaled units when a
-        fit scales its data). A number is a known scale; a noise prior makes it a parameter; None means
-        ``HalfNormal(1.0)``.
+        fit scales its data). A number is a known scale; a noise prior (`HalfNormal`, `HalfFlat`, `LogNormal`,
+        `InverseGamma`) makes it a parameter; None means ``HalfNormal(1.0)``. Where a network can pass through all
+        targets, only the last two leave a MAP.
     prior : Prior
         Prior of the weights and biases.
     bias : bool
@@ -99,7 +100,7 @@ class MLP:
     hidden: tuple[int, ...] = (3,)
     activation: str = "tanh"
     loss: Loss | str = "squared_error"
-    noise: float | HalfNormal | HalfFlat | None = None
+    noise: float | NoisePrior | None = None
     prior: Prior = field(default_factory=Normal)
     bias: bool = True
 
@@ -136,7 +137,7 @@ class MLP:
                 f"Got noise={noise!r} with loss {self.loss.name!r}, whose likelihood ({self.loss.likelihood}) has no "
                 "separate scale. Leave noise out."
             )
-        if isinstance(noise, HalfNormal | HalfFlat):
+        if isinstance(noise, NoisePrior):
             return
         if isinstance(noise, bool) or not isinstance(noise, int | float | np.number) or not 0 < noise < np.inf:
             raise SpecError(
@@ -155,7 +156,7 @@ class MLP:
     @property
     def proper(self):
         """Whether every prior integrates to one, so that there is a posterior whatever the data."""
-        return self.prior.proper and not isinstance(self.noise_prior, HalfFlat)
+        return self.prior.proper and (self.noise_prior is None or self.noise_prior.proper)
 
     @property
     def flat(self):
@@ -355,7 +356,7 @@ class MLP:
             Read back by `MLP.from_json`.
         """
         noise = self.noise
-        if isinstance(noise, HalfNormal | HalfFlat):
+        if isinstance(noise, NoisePrior):
             noise = prior_to_json(noise)
         return json.dumps(
             {

@@ -45,6 +45,8 @@ CASES = [
     (1100, 3, 1, bnn.MLP((4,), "gelu", prior=PRIOR)),
     (130, 2, 2, bnn.MLP((3, 33), "softplus", noise=0.2)),
     (203, 4, 2, bnn.MLP((), prior=PRIOR)),
+    (40, 1, 2, bnn.MLP((3,), noise=bnn.LogNormal(-1.0, 0.6))),
+    (23, 2, 1, bnn.MLP((3,), noise=bnn.InverseGamma(3.0, 0.5))),
 ]
 
 
@@ -92,10 +94,14 @@ def test_the_marginal_density_stays_exact_where_the_noise_is_small():
     assert gradient[3] == pytest.approx(slope - params["W1"][0, 3], rel=1e-3)
 
 
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_model_without_its_output_layer_has_the_same_density(bias):
+@pytest.mark.parametrize(
+    ("bias", "noise"), [(True, None), (False, bnn.LogNormal(-1.0, 0.6)), (True, bnn.InverseGamma(3.0, 0.5))]
+)
+def test_the_model_without_its_output_layer_has_the_same_density(bias, noise):
     rng = np.random.default_rng(2)
-    what = prepare(bnn.MLP((3,), bias=bias, prior=PRIOR), rng.normal(size=(20, 2)), rng.normal(size=(20, 2)))
+    what = prepare(
+        bnn.MLP((3,), bias=bias, prior=PRIOR, noise=noise), rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    )
     model = model_of(what, collapse=True)
     density = log_density(what, jacobian=True, collapse=True)
     params = hidden(what, rng)

@@ -1,5 +1,6 @@
 """The compiled log density against NumPy's, PyMC's, finite differences, and itself in other shapes."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -21,6 +22,7 @@ PRIORS = (
     bnn.ElasticNet(0.3, 0.4, fan_in=True, bias=bnn.Normal(3.0)),
     bnn.StudentT(3.0, 0.5, fan_in=True),
 )
+NOISES = (bnn.HalfNormal(0.6), bnn.HalfFlat(), bnn.LogNormal(-1.3, 0.6), bnn.InverseGamma(3.5, 0.7))
 VARIANTS = {
     "huber": [bnn.losses.Huber(0.6)],
     "quantile": [bnn.losses.Quantile(0.8)],
@@ -73,7 +75,8 @@ def test_value_and_gradient_for_every_loss_and_prior(loss, prior):
         check(problem(bnn.MLP((), loss=form, prior=prior), 17), seed=2)
     if bnn.LOSSES[loss].has_noise:
         check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=0.4), 23))
-        check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=bnn.HalfFlat()), 23))
+        for noise in NOISES:
+            check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=noise), 23))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -89,15 +92,40 @@ def test_any_number_of_rows_and_targets(n, K):
 
 
 @pytest.mark.parametrize("jacobian", [True, False])
-@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
-def test_it_is_the_density_of_the_pymc_model(loss, jacobian):
-    what = problem(bnn.MLP((3,), loss=loss, prior=PRIORS[1]), 23)
+@pytest.mark.parametrize("form", [*NOISES, "cross_entropy"], ids=repr)
+def test_it_is_the_density_of_the_pymc_model(form, jacobian):
+    likelihood = {"loss": form} if isinstance(form, str) else {"noise": form}
+    what = problem(bnn.MLP((3,), prior=PRIORS[1], **likelihood), 23)
     plain = ModelDensity(model_of(what), jacobian=jacobian)
     fused = log_density(what, jacobian=jacobian)
     assert (plain.names, plain.shapes) == (fused.names, fused.shapes)
     x = np.random.default_rng(1).normal(size=plain.size)
     for a, b in zip(plain(x), fused(x), strict=True):
         assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("noise", NOISES[2:], ids=repr)
+@pytest.mark.parametrize("log_noise", [-12.0, -1.0, 9.0])
+def test_the_noise_keeps_its_digits_far_from_its_prior(noise, log_noise):
+    what = prepare(bnn.MLP((), noise=noise, bias=False), X5, Y5)
+    value, gradient = log_density(what, jacobian=True)([0.5, log_noise])
+    with mp.workdps(60):
+
+        def exact(u):
+            residuals = [mp.mpf(y) - mp.mpf(0.5) * mp.mpf(x) for x, y in zip(X5, Y5, strict=True)]
+            s = mp.exp(u)
+            likelihood = -sum((r / s) ** 2 for r in residuals) / 2 - 5 * (mp.log(2 * mp.pi) / 2 + u)
+            if isinstance(noise, bnn.LogNormal):
+                mu, sigma = mp.mpf(noise.mu), mp.mpf(noise.sigma)
+                prior = -u - mp.log(sigma * mp.sqrt(2 * mp.pi)) - ((u - mu) / sigma) ** 2 / 2
+            else:
+                alpha, beta = mp.mpf(noise.alpha), mp.mpf(noise.beta)
+                prior = alpha * mp.log(beta) - mp.loggamma(alpha) - (alpha + 1) * u - beta / s
+            return likelihood + prior + u - mp.mpf(0.5) ** 2 / 2 - mp.log(2 * mp.pi) / 2
+
+        expected, slope = float(exact(mp.mpf(log_noise))), float(mp.diff(exact, log_noise))
+    assert value == pytest.approx(expected, rel=1e-13)
+    assert gradient[-1] == pytest.approx(slope, rel=1e-12)
 
 
 def test_far_outputs_keep_their_digits():
@@ -130,6 +158,9 @@ def test_one_compilation_serves_every_size_prior_and_noise():
     first = log_density(problem(bnn.MLP((3,)), 9), jacobian=True)
     for net, n in ((bnn.MLP((5, 4), prior=bnn.Laplace(2.0), bias=False), 30), (bnn.MLP((), noise=0.2), 4)):
         assert log_density(problem(net, n), jacobian=False).density.callback is first.density.callback
+    for noise in NOISES:
+        other = log_density(problem(bnn.MLP((3,), noise=noise), 9), jacobian=True)
+        assert other.density.callback is first.density.callback
     collapsed = log_density(problem(bnn.MLP((7,)), 9), jacobian=True, collapse=True)
     assert collapsed.density.callback is first.density.callback
     other = log_density(problem(bnn.MLP((3,), "erf"), 9), jacobian=True)

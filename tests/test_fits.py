@@ -25,7 +25,6 @@ from bayesnn.errors import (
 from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.density import ModelDensity, log_density
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.posterior import _complete
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare
 from tests.conftest import X5, X_NODE, Y5, Y_NODE, random_params
@@ -299,15 +298,15 @@ def test_a_hierarchical_prior_has_no_map_but_an_mle():
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "remedy"),
     [
-        {"prior": bnn.Flat(), "noise": 0.3},
-        {"prior": bnn.Normal(1.0, bias=bnn.Flat()), "noise": 0.3},
-        {"noise": bnn.HalfFlat()},
+        ({"prior": bnn.Flat(), "noise": 0.3}, "prior=bnn.Normal"),
+        ({"prior": bnn.Normal(1.0, bias=bnn.Flat()), "noise": 0.3}, "prior=bnn.Normal"),
+        ({"noise": bnn.HalfFlat()}, "noise=bnn.HalfNormal"),
     ],
 )
-def test_a_posterior_needs_a_proper_prior(spec):
-    with pytest.raises(ImproperPriorError, match=r"does not integrate.*bnn.Normal"):
+def test_a_posterior_needs_a_proper_prior(spec, remedy):
+    with pytest.raises(ImproperPriorError, match=rf"does not integrate.*Use {remedy}"):
         bnn.fit_posterior(bnn.MLP(hidden=(), **spec), X5, Y5, progressbar=False)
 
 
@@ -319,7 +318,8 @@ def test_a_posterior_needs_a_proper_prior(spec):
         ({"draws": 10.5}, SpecError, "draws=10.5"),
         ({"tune": 0}, SpecError, "tune=0"),
         ({"chains": True}, SpecError, "chains=True"),
-        ({"target_accept": 1.0}, SpecError, "between 0 and 1"),
+        ({"target_accept": 1.0}, SpecError, "between 0 and 1.*Leave it out"),
+        ({"target_accept": "high"}, SpecError, "between 0 and 1"),
         ({"scaling": "minmax"}, SpecError, "'minmax'"),
     ],
 )
@@ -506,16 +506,6 @@ def test_frames_with_numbers_for_names_and_fits_of_arrays():
     named, plain = (fit(bnn.fit_map, LINE, X, y) for X in (frame, frame.to_numpy()))
     assert_allclose(bnn.predict(named, frame[[1, 0]])["mean"], bnn.predict(named)["mean"])
     assert_allclose(bnn.predict(plain, frame.rename(columns={0: "a", 1: "b"}))["mean"], bnn.predict(plain)["mean"])
-
-
-def test_an_interrupted_sampler_leaves_the_draws_that_every_chain_has():
-    draws = np.arange(12.0).reshape(2, 6, 1)
-    draws[1, 4:] = np.nan
-    stats_of = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 6), dtype=bool))})
-    with pytest.warns(ConvergenceWarning, match="4 of 6 draws"):
-        params, kept = _complete({"b1": draws}, stats_of, 6)
-    assert_allclose(params["b1"], draws[:, :4])
-    assert kept.sizes["draw"] == 4
 
 
 def test_a_dataset_is_its_arrays_names_and_scaling():

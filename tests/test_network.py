@@ -39,7 +39,14 @@ losses = st.one_of(
     st.builds(Quantile, st.floats(0.01, 0.99)),
     st.builds(StudentT, positive),
 )
-noises = st.one_of(st.none(), positive, st.builds(bnn.HalfNormal, positive), st.just(bnn.HalfFlat()))
+noises = st.one_of(
+    st.none(),
+    positive,
+    st.just(bnn.HalfFlat()),
+    st.builds(bnn.HalfNormal, positive),
+    st.builds(bnn.LogNormal, st.floats(-5, 5), positive),
+    st.builds(bnn.InverseGamma, positive, positive),
+)
 widths = st.lists(st.integers(1, 6), max_size=3).map(tuple)
 
 
@@ -113,6 +120,7 @@ def test_proper_and_flat():
     assert not bnn.MLP(prior=bnn.Flat()).proper
     assert not bnn.MLP(prior=bnn.Normal(1.0, bias=bnn.Flat())).proper
     assert not bnn.MLP(noise=bnn.HalfFlat()).proper
+    assert bnn.MLP(noise=bnn.LogNormal()).proper
     assert bnn.MLP(noise=0.2, prior=bnn.Hierarchical()).flat == bnn.MLP(noise=0.2, prior=bnn.Flat())
     assert bnn.MLP().flat == bnn.MLP(prior=bnn.Flat(), noise=bnn.HalfFlat())
     assert bnn.MLP(loss="poisson").flat == bnn.MLP(loss="poisson", prior=bnn.Flat())
@@ -252,6 +260,8 @@ MODELS = [
     (bnn.MLP((3,), "tanh", "squared_error", 0.2, bnn.Normal(1.0)), 1),
     (bnn.MLP((2, 3), "sigmoid", "squared_error", bnn.HalfNormal(0.7), bnn.Laplace(0.5, fan_in=True)), 2),
     (bnn.MLP((), "tanh", "squared_error", bnn.HalfFlat(), bnn.Flat()), 3),
+    (bnn.MLP((2,), "tanh", "squared_error", bnn.LogNormal(-1.0, 0.5)), 2),
+    (bnn.MLP((2,), "tanh", "absolute_error", bnn.InverseGamma(3.0, 0.4)), 1),
     (bnn.MLP((3,), "relu", "absolute_error", None, bnn.ElasticNet(0.7, 0.4, bias=bnn.Flat())), 1),
     (bnn.MLP((2,), "gelu", Huber(0.9), 0.5, bnn.StudentT(3.0, 0.8, fan_in=True)), 1),
     (bnn.MLP((2,), "silu", Quantile(0.9), None, bnn.Normal(2.0, bias=bnn.Laplace(0.3)), bias=False), 1),

@@ -1,5 +1,7 @@
 """The log density of a network's parameters and its gradient, as a function of one flat vector."""
 
+from threading import Lock
+
 import numpy as np
 
 from bayesnn.model import model_of, output_scales
@@ -151,6 +153,7 @@ class ModelDensity(Layout):
                 pieces[var] = piece.reshape([sizes[k] for k in range(len(shape))])
             else:
                 pieces[var] = piece[0]
+        self.lock, self.start = Lock(), None
         value = graph_replace(model.logp(jacobian=jacobian), pieces)
         self.function = pm.compile([flat], [value, pytensor.grad(value, flat)], trust_input=True)
 
@@ -169,7 +172,12 @@ class ModelDensity(Layout):
         from pymc.initial_point import make_initial_point_fn
 
         options = {"default_strategy": "prior", "jitter_rvs": set(), "return_transformed": True}
-        point = make_initial_point_fn(model=self.model, **options)(seed)
+        # A sampler asks from a thread for each chain, and PyTensor's compiler changes its settings while it works:
+        # two at a time leave them changed for ever.
+        with self.lock:
+            if self.start is None:
+                self.start = make_initial_point_fn(model=self.model, **options)
+            point = self.start(seed)
         return np.concatenate([np.ravel(point[v.name]) for v in self.model.value_vars]).astype(float)
 
 
@@ -212,9 +220,9 @@ class FusedDensity(Layout):
             widths=widths,
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
             rates=self.rates(prior),
-            constant=constant + (float(noise.logp(0.0)) if noise is not None else 0.0),
+            constant=constant + (noise.constant if noise is not None else 0.0),
             noise=known,
-            noise_rate=noise.rate if noise is not None else 0.0,
+            noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
             parameter=next(iter(vars(loss).values()), 0.0),
             scales=scales,

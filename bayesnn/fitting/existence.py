@@ -138,8 +138,8 @@ def _closed(problem):
 def _residuals(problem, design):
     if problem.net.loss.name == "gaussian_nll":
         return Existence(None, "a scale that depends on the inputs: only the end of a fit can tell", {})
-    if problem.net.noise_prior is None:
-        return Existence(True, "a convex loss with a known scale has a minimum", {})
+    if problem.net.noise_prior is None or problem.net.noise_prior.repels_zero:
+        return Existence(True, "a convex loss has a minimum where its scale is known, or kept from zero", {})
     y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0] if design.shape[1] else np.zeros_like(y)
     residual = float(np.abs(y - fitted).max())
@@ -200,7 +200,7 @@ def evidence_of(problem, params):
         if net.loss.name == "gaussian_nll":
             scale = np.exp(f[:, 1]).min()
         else:
-            scale = params["noise"] if net.noise_prior is not None else np.inf
+            scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
         relative = float(scale / max(np.std(y), np.finfo(float).tiny))
         if relative < 1e-5:
             return Existence(
@@ -290,7 +290,7 @@ def attained(problem, audit, size):
         True or None.
     """
     net, n = problem.net, problem.y.size
-    if net.loss.name != "gaussian_nll" and (net.noise_prior is None or getattr(net.noise_prior, "repels_zero", False)):
+    if net.loss.name != "gaussian_nll" and (net.noise_prior is None or net.noise_prior.repels_zero):
         return Existence(True, "likelihood times prior is bounded and vanishes at infinity", {})
     if is_strict(problem, audit)[int(np.argmin(audit["value"]))]:
         return Existence(True, "a strict local maximum, and the noise does not shrink there", {})

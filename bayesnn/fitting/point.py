@@ -14,6 +14,7 @@ from bayesnn.fitting.limits import outward, recede, start_of
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar
+from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
 from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
@@ -175,7 +176,7 @@ def fit_map(
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
             "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
-            "scale, or a fixed scale such as bnn.Normal(1.0)."
+            "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
     return _fit_point("map", problem, restarts, random_seed, nonexistent, maxiter, progressbar)
 
@@ -190,7 +191,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     proper = free.net.prior.proper
     existence = existence_of(free) if not proper else Existence(None, "only the end of a fit can tell", {})
     if existence.exists is False and nonexistent == "raise":
-        raise _missing(kind, existence)
+        raise _missing(kind, problem, existence)
 
     announce("Compiling the gradient; the first time on a machine this takes up to a minute.", show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
@@ -239,7 +240,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         elif existence.exists is None:
             existence = attained(free, audit, objective.size)
     if existence.exists is False and nonexistent == "raise":
-        raise _missing(kind, existence)
+        raise _missing(kind, problem, existence)
 
     groups = {}
     if existence.exists is not False:
@@ -298,16 +299,15 @@ def _limit_group(problem, limit):
     return group
 
 
-def _missing(kind, existence):
+def _missing(kind, problem, existence):
     error = NoMLEError if kind == "mle" else NoMAPError
     shown = ", ".join(f"{k} {v:.4g}" for k, v in existence.numbers.items() if np.ndim(v) == 0)
     # A supremum is in the reason, with the digits that matter.
     shown = f" ({shown})" if shown and "supremum" not in existence.numbers else ""
     numbers = existence.numbers | ({"limit": existence.limit} if existence.limit is not None else {})
     return error(
-        f"No {kind.upper()} exists: {existence.reason}{shown}. Give the weights a proper prior (fit_map) or the "
-        "noise a known value; or pass nonexistent='flag' to look at "
-        f"{'the limit' if existence.limit is not None else 'the last iterate'}.",
+        f"No {kind.upper()} exists: {existence.reason}{shown}. {remedy_of(kind, problem, existence)} Or pass "
+        f"nonexistent='flag' to look at {'the limit' if existence.limit is not None else 'the last iterate'}.",
         reason=existence.reason,
         **numbers,
     )

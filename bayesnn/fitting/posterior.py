@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from numbers import Real
 
 import numpy as np
 
@@ -9,11 +10,17 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, Un
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.progress import announce
+from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
+from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 ADAPTATIONS = ("diag", "low_rank")
+TARGETS = (0.8, 0.95, 0.99)
+"""Acceptance probabilities that are tried one after the other while too many draws diverge."""
+DIVERGENT_MAX = 1e-3
+"""Largest share of divergent draws that does not make a run be repeated."""
 
 
 def fit_posterior(
@@ -27,7 +34,7 @@ def fit_posterior(
     cores=None,
     sampler="nutpie",
     random_seed=None,
-    target_accept=0.8,
+    target_accept=None,
     adaptation="diag",
     scaling=None,
     collapse=None,
@@ -60,8 +67,11 @@ def fit_posterior(
         Which implementation of NUTS to use.
     random_seed : int, optional
         Seed of starts and draws.
-    target_accept : float
-        Mean acceptance probability that the step size is tuned to.
+    target_accept : float, optional
+        Mean acceptance probability that the step size is tuned to: the higher, the shorter and the more costly the
+        steps, and the narrower the regions that they enter. None starts at 0.8 and, where more than 1 draw in 1,000
+        diverges, samples again at 0.95 and then at 0.99, and keeps the run with the fewest divergences;
+        ``bayesnn_message`` says so. A number is obeyed.
     adaptation : {"diag", "low_rank"}
         Form of the mass matrix. ``"low_rank"`` (nutpie only) learns correlations too. Where a chain stays in one
         mirror image of a few units it needs several times fewer gradients; where it wanders from one image to
@@ -84,7 +94,8 @@ def fit_posterior(
     -------
     xarray.DataTree
         ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``; interrupted by the keyboard, the
-        draws so far.
+        draws so far, and in a repetition the whole run before it. The attributes ``bayesnn_target_accept``,
+        ``bayesnn_divergences``, ``bayesnn_function_rhat`` and ``bayesnn_message`` say how the run went that is kept.
 
     Raises
     ------
@@ -114,12 +125,22 @@ def fit_posterior(
 
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
-    for name, value, least in (("draws", draws, 1), ("tune", tune, 1), ("chains", chains, 1)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise SpecError(f"Got {name}={value!r}; it must be an integer of at least {least}.")
-    if not 0 < target_accept < 1:
+    for name, value, usual in (
+        ("draws", draws, 1000),
+        ("tune", tune, 1000),
+        ("chains", chains, 4),
+        ("cores", cores, 2),
+    ):
+        if name == "cores" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or value // 1 != value or value < 1:
+            raise SpecError(
+                f"Got {name}={value!r}; it must be an integer of at least 1. Write {name}={usual}, or leave it out."
+            )
+    if target_accept is not None and not (isinstance(target_accept, Real) and 0 < target_accept < 1):
         raise SpecError(
-            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Try 0.9 where there are divergences."
+            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
+            "is then repeated at higher ones."
         )
     if adaptation not in ADAPTATIONS:
         raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
@@ -127,9 +148,14 @@ def fit_posterior(
         raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
+        flat = {"prior": net.prior} if not net.prior.proper else {}
+        if net.noise_prior is not None and not net.noise_prior.proper:
+            flat["noise"] = net.noise_prior
+        proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
         raise ImproperPriorError(
-            f"Got prior={net.prior!r}, noise={net.noise_prior or net.noise!r}: a flat prior does not integrate to one, "
-            "and the posterior need not either. Use a proper prior such as bnn.Normal(10.0), or fit_mle."
+            f"Got {', '.join(f'{name}={value!r}' for name, value in flat.items())}: a flat prior does not integrate to "
+            f"one, and the posterior need not either. Use {' and '.join(proper[name] for name in flat)}; or fit_map, "
+            "which needs a maximum only."
         )
     if collapse is None:
         collapse = collapsible(net)
@@ -142,15 +168,16 @@ def fit_posterior(
     announce("Compiling the posterior; the first time on a machine this takes up to a minute.", show=progressbar)
     rng = np.random.default_rng(random_seed)
     seed = int(rng.integers(2**31))
-    options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "target_accept": target_accept}
+    options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     if net.hidden or net.noise_prior is not None or not collapse:
-        run = _nutpie if sampler == "nutpie" else _pymc
         if sampler == "nutpie":
             options["adaptation"] = adaptation
-        params, stats = _complete(*run(problem, collapse, sampler, seed, progressbar, options), draws)
+        sample = (_nutpie if sampler == "nutpie" else _pymc)(problem, collapse, sampler, seed, progressbar, options)
+        targets = TARGETS if target_accept is None else (float(target_accept),)
+        params, stats, kept_at, tried = _repeat(sample, draws, targets, progressbar)
     else:
         # Nothing is left to sample: the exact draws below are independent.
-        params, stats = {}, xr.Dataset()
+        params, stats, kept_at, tried = {}, xr.Dataset(), None, {}
     kept = next(iter(params.values())).shape[1] if params else draws
     batch = {"chain": np.arange(chains), "draw": np.arange(kept)}
     if collapse:
@@ -169,21 +196,69 @@ def fit_posterior(
         },
     )
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
-    _warn(tree, problem)
+    _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
     return tree
 
 
-def _complete(params, stats, draws):
-    """Keep the draws that every chain has: an interrupted sampler leaves others empty."""
+def _repeat(sample, draws, targets, progressbar):
+    """Sample at the first target, and at the next while too many draws diverge; keep the run with the fewest.
+
+    An interruption ends it: of the first run it leaves the draws so far, of a repetition the runs before.
+
+    Parameters
+    ----------
+    sample : callable
+        From a target to parameters and statistics; draws that an interruption has left empty are NaN.
+    draws : int
+        Draws of each chain that were asked for.
+    targets : sequence of float
+        Acceptance probabilities.
+    progressbar : bool
+        Whether to say that a run is repeated.
+
+    Returns
+    -------
+    params, stats, target
+        Of the run that is kept.
+    dict of float to int
+        Number of divergences at each target.
+    """
+    best, tried = None, {}
+    for again, target in enumerate(targets):
+        try:
+            params, stats, kept = _complete(*sample(target))
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            kept = 0
+        if kept < draws:
+            left = f"{kept} of {draws} draws of each chain are kept" if best is None else "the run before it is kept"
+            what = f"The repetition at target_accept={target:g}" if again else "Sampling"
+            warnings.warn(f"{what} was interrupted: {left}.", ConvergenceWarning, stacklevel=3)
+            if best is not None:
+                break
+        diverged, total = int(stats["diverging"].sum()), stats["diverging"].size
+        if best is None or diverged <= tried[best[0]]:
+            best = target, params, stats
+        tried[target] = diverged
+        if kept < draws or diverged <= DIVERGENT_MAX * total:
+            break
+        if again + 1 < len(targets):
+            announce(
+                f"{diverged} of {total} draws diverged at target_accept={target:g}: sampling again at "
+                f"{targets[again + 1]:g}.",
+                show=progressbar,
+            )
+    target, params, stats = best
+    return params, stats, target, tried
+
+
+def _complete(params, stats):
+    """Keep the draws that every chain has, and count them: an interrupted sampler leaves others empty."""
     first = next(iter(params.values()))
     complete = ~np.isnan(first).any(axis=(0, *range(2, first.ndim)))
-    if complete.sum() < draws:
-        warnings.warn(
-            f"Sampling was interrupted: {int(complete.sum())} of {draws} draws of each chain are kept.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    return {k: v[:, complete] for k, v in params.items()}, _statistics(stats.isel(draw=np.flatnonzero(complete)))
+    stats = _statistics(stats.isel(draw=np.flatnonzero(complete)))
+    return {k: v[:, complete] for k, v in params.items()}, stats, int(complete.sum())
 
 
 def _statistics(stats):
@@ -212,43 +287,54 @@ def _order(params):
 
 
 def _nutpie(problem, collapse, sampler, seed, progressbar, options):
+    """Compile for nutpie; the value samples at a target and gives parameters and statistics."""
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
 
     density = log_density(problem, jacobian=True, collapse=collapse)
     compiled = compile_flat(density)
-    found = nutpie.sample(compiled, seed=seed, save_warmup=False, progress_bar=progressbar, **options)
-    theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
-    return density.unpack(theta), found["sample_stats"].to_dataset()
+
+    def sample(target):
+        found = nutpie.sample(
+            compiled, seed=seed, target_accept=target, save_warmup=False, progress_bar=progressbar, **options
+        )
+        theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
+        return density.unpack(theta), found["sample_stats"].to_dataset()
+
+    return sample
 
 
 def _pymc(problem, collapse, sampler, seed, progressbar, options):
+    """Build the model for PyMC or NumPyro; the value is as that of `_nutpie`."""
     import pymc as pm
 
-    model = model_of(problem, collapse=collapse)
-    nuts = {"target_accept": options.pop("target_accept")}
+    model, nuts = model_of(problem, collapse=collapse), {}
     if sampler == "numpyro":
         import jax
 
         # JAX counts its devices once: with fewer of them than chains, the chains run side by side on one.
         nuts["chain_method"] = "parallel" if jax.local_device_count() >= options["chains"] else "vectorized"
-    found = pm.sample(
-        model=model,
-        nuts_sampler=sampler,
-        nuts=nuts,
-        random_seed=seed,
-        progressbar=progressbar,
-        quiet=not progressbar,
-        var_names=[rv.name for rv in model.free_RVs],
-        compute_convergence_checks=False,
-        **options,
-    )
-    posterior = found["posterior"].to_dataset()
-    params = {str(k): v.transpose("chain", "draw", ...).to_numpy() for k, v in posterior.data_vars.items()}
-    stats = found["sample_stats"].to_dataset()
-    # NumPyro's lp is the potential energy, the negative of everyone else's.
-    return params, stats.assign(lp=-stats["lp"]) if sampler == "numpyro" else stats
+
+    def sample(target):
+        found = pm.sample(
+            model=model,
+            nuts_sampler=sampler,
+            nuts={**nuts, "target_accept": target},
+            random_seed=seed,
+            progressbar=progressbar,
+            quiet=not progressbar,
+            var_names=[rv.name for rv in model.free_RVs],
+            compute_convergence_checks=False,
+            **options,
+        )
+        posterior = found["posterior"].to_dataset()
+        params = {str(k): v.transpose("chain", "draw", ...).to_numpy() for k, v in posterior.data_vars.items()}
+        stats = found["sample_stats"].to_dataset()
+        # NumPyro's lp is the potential energy, the negative of everyone else's.
+        return params, stats.assign(lp=-stats["lp"]) if sampler == "numpyro" else stats
+
+    return sample
 
 
 def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
@@ -267,20 +353,35 @@ def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
         tree["log_prior"] = xr.DataTree(xr.Dataset({"parameters": (("chain", "draw"), values)}, coords=batch))
 
 
-def _warn(tree, problem):
-    """Warn of what makes the function itself untrustworthy; disagreement about weights alone is symmetry."""
+def _judge(tree, problem, target, tried, *, repeats):
+    """Say how the run went, and warn of what makes the function itself untrustworthy.
+
+    Disagreement about the weights alone is symmetry.
+    """
     import arviz as az
 
-    diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
     total = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
+    diverging = tried.get(target, 0)
     tree.attrs["bayesnn_divergences"] = diverging
+    said = f"{diverging} of {total} draws diverged"
+    if tried:
+        tree.attrs["bayesnn_target_accept"] = target
+        first, *others = tried.items()
+        said = f"{first[1]} of {total} draws diverged at target_accept={first[0]:g}"
+        said += "".join(f", {count} at {other:g}" for other, count in others)
+        said += f"; the run at {target:g} is kept" if others else ""
+    tree.attrs["bayesnn_message"] = f"{said}."
     if diverging:
-        warnings.warn(
-            f"{diverging} of {total} draws diverged: the sampler missed a narrow region. Raise target_accept "
-            "(now and then to 0.95), or use a narrower prior.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        higher = [t for t in TARGETS if t > max(tried)]
+        if not higher:
+            remedy = _calmer(problem)
+        elif not repeats:
+            remedy = f"Raise it to target_accept={higher[0]:g}, or leave it out: the run is then repeated by itself."
+        elif diverging <= DIVERGENT_MAX * total:
+            remedy = f"So few make no repetition; target_accept={higher[0]:g} shows whether they go."
+        else:
+            remedy = f"Raise it to target_accept={higher[0]:g}."
+        warnings.warn(f"{said}: the sampler missed a narrow region. {remedy}", ConvergenceWarning, stacklevel=3)
     if tree["posterior"].sizes["chain"] < 2 or tree["posterior"].sizes["draw"] < 4:
         return
     rows = np.unique(np.linspace(0, len(problem.X) - 1, 20).astype(int))
@@ -292,10 +393,23 @@ def _warn(tree, problem):
     moving = [k for k in range(f.shape[2]) if np.ptp(f[:, :, k]) > 0]
     rhat = max((float(az.rhat(f[:, :, k])) for k in moving), default=1.0)
     tree.attrs["bayesnn_function_rhat"] = rhat
+    longer = max(1000, 4 * tree["posterior"].sizes["draw"])
     if rhat > 1.05:
         warnings.warn(
             f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): "
-            "predictions are not to be trusted. Draw more and longer chains, or look at bnn.diagnose(post).",
+            f"predictions are not to be trusted. Take draws={longer} and tune={longer}; chains that still disagree are "
+            "in different modes, see bnn.diagnose(post).",
             ConvergenceWarning,
             stacklevel=3,
         )
+
+
+def _calmer(problem):
+    """Say what makes a posterior without the narrow region in which draws diverge at every target."""
+    net, ways = problem.net, []
+    if net.noise_prior is not None and not net.noise_prior.repels_zero:
+        ways.append(f"keep the noise from zero, {' or '.join(noises(problem))}")
+    if isinstance(net.prior, Hierarchical):
+        ways.append("fix the prior's scale, prior=bnn.Normal(1.0)")
+    remedy = "; and ".join(ways) or "use a narrower prior"
+    return f"{remedy[0].upper()}{remedy[1:]}."

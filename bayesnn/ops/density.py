@@ -37,8 +37,9 @@ from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, SLOPES, VECTOR, Vec
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
 N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, DEPTH, PLACES = range(7)
-# Places in the table of numbers; the prior scales of an output layer that is integrated out follow.
-NOISE, CONSTANT, PARAMETER, NOISE_RATE, NUMBERS = range(5)
+# Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
+# learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
+NOISE, CONSTANT, PARAMETER, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(9)
 # Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant.
 L1, L2, LOG, SQUARE, RATES = range(5)
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
@@ -324,11 +325,12 @@ def density_of(activation, loss):
             by_scale = squares / variance - m * (n - k + trace)
 
         if learned:
-            value -= numbers[NOISE_RATE] * variance
-            by_scale -= 2.0 * numbers[NOISE_RATE] * variance
-            if sizes[JACOBIAN]:
-                value += theta[len(theta) - 1]
-                by_scale += 1.0
+            log_noise = theta[len(theta) - 1]
+            power = numbers[POWER] - sizes[JACOBIAN]
+            squared, inverse = numbers[SQUARES] * variance, numbers[INVERSE] / noise
+            away = log_noise - numbers[CENTRE]
+            value -= power * log_noise + squared + numbers[LOGS] * away * away + inverse
+            by_scale -= power + 2.0 * squared + 2.0 * numbers[LOGS] * away - inverse
             gradient[len(theta) - 1] = by_scale
         return value + add_prior(gradient, theta, rates, unpack(gradient, work, grad_at, widths, biased, layers))
 
@@ -387,8 +389,9 @@ class Density:
         What belongs to the log density and depends on no parameter.
     noise : float or None
         Known scale of the likelihood; 1.0 for losses that have none. None: its logarithm is the last element.
-    noise_rate : float
-        Rate of the prior of a learned noise: its log density is minus the rate times the noise squared.
+    noise_rates : array (5,)
+        Rates of the prior of a learned noise, in the order of the places `POWER`, `SQUARES`, `LOGS`, `CENTRE`,
+        `INVERSE`.
     jacobian : bool
         Whether to take the density of log(noise), as a sampler needs it, or of the noise, whose mode is the MAP.
     parameter : float
@@ -398,8 +401,8 @@ class Density:
         is integrated out, and the flat vector ends with the last hidden layer.
     """
 
-    def __init__(self, activation, loss, X, Y, *, widths, biased, rates, constant, noise, noise_rate=0.0,
-                 jacobian=False, parameter=0.0, scales=None):  # fmt: skip
+    def __init__(self, activation, loss, X, Y, *, widths, biased, rates, constant, noise,
+                 noise_rates=(0.0,) * 5, jacobian=False, parameter=0.0, scales=None):  # fmt: skip
         if loss not in LOSSES:
             raise UnknownNameError("loss with a compiled density", loss, LOSSES)
         n, depth = len(X), len(widths) - 1
@@ -407,7 +410,7 @@ class Density:
         flags = (scales is not None, noise is None, jacobian)
         self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
-        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, parameter, noise_rate
+        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, parameter, *noise_rates
         if scales is not None:
             self.numbers[NUMBERS:] = scales
         self.rates = np.ascontiguousarray(rates, dtype=float)

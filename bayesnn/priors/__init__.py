@@ -1,12 +1,9 @@
-"""Priors of the weights, and the table that says which penalty each of them is."""
+"""Priors of the weights and of the noise, and the table that says which penalty each of them is."""
 
 from bayesnn.priors.families import (
-    NOISE_PRIORS,
     PRIORS,
     ElasticNet,
     Flat,
-    HalfFlat,
-    HalfNormal,
     Hierarchical,
     Laplace,
     Normal,
@@ -16,6 +13,7 @@ from bayesnn.priors.families import (
     as_prior,
 )
 from bayesnn.priors.json import prior_from_json, prior_to_json
+from bayesnn.priors.noise import NOISE_PRIORS, HalfFlat, HalfNormal, InverseGamma, LogNormal, NoisePrior
 from bayesnn.priors.penalties import penalty_table
 
 __all__ = [
@@ -26,7 +24,10 @@ __all__ = [
     "HalfFlat",
     "HalfNormal",
     "Hierarchical",
+    "InverseGamma",
     "Laplace",
+    "LogNormal",
+    "NoisePrior",
     "Normal",
     "Penalty",
     "Prior",

@@ -1,4 +1,4 @@
-"""The families of priors of weights, biases and noise."""
+"""The families of priors of weights and biases."""
 
 import dataclasses
 import math
@@ -12,28 +12,9 @@ import numpy as np
 from scipy import special
 
 from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.priors.noise import LOG_2PI, HalfNormal, NoisePrior
+from bayesnn.priors.settings import set_positive, setting
 from bayesnn.priors.terms import Term
-
-LOG_2PI = math.log(2.0 * math.pi)
-
-
-def _setting(name, value):
-    """Hand a number to a model as data and not as a constant: compiled code then serves every other value too."""
-    import pytensor
-
-    return pytensor.shared(np.float64(value), name=name)
-
-
-def _set_positive(spec, *names):
-    """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
-    for name in names:
-        value = getattr(spec, name)
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not 0 < value < math.inf:
-            raise SpecError(
-                f"Got {type(spec).__name__}({name}={value!r}); {name} must be a positive finite number. "
-                f"Write for example {type(spec).__name__}({name}=1.0)."
-            )
-        object.__setattr__(spec, name, float(value))
 
 
 @dataclass(frozen=True)
@@ -549,7 +530,7 @@ class Normal(Prior):
     sd: float = 1.0
 
     def __post_init__(self):
-        _set_positive(self, "sd")
+        set_positive(self, "sd")
         super().__post_init__()
 
     @property
@@ -565,7 +546,7 @@ class Normal(Prior):
     def _rv(self, name, factor, dims):
         import pymc as pm
 
-        return pm.Normal(name, 0.0, _setting(f"{name}_sd", self.sd * factor), dims=dims)
+        return pm.Normal(name, 0.0, setting(f"{name}_sd", self.sd * factor), dims=dims)
 
     def _rates(self):
         return (Term(0), Term(Fraction(1, 2), sd=-2), Term(sd=-2)), {"sd": self.sd}
@@ -610,7 +591,7 @@ class Laplace(Prior):
     scale: float = 1.0
 
     def __post_init__(self):
-        _set_positive(self, "scale")
+        set_positive(self, "scale")
         super().__post_init__()
 
     @property
@@ -626,7 +607,7 @@ class Laplace(Prior):
     def _rv(self, name, factor, dims):
         import pymc as pm
 
-        return pm.Laplace(name, 0.0, _setting(f"{name}_scale", self.scale * factor), dims=dims)
+        return pm.Laplace(name, 0.0, setting(f"{name}_scale", self.scale * factor), dims=dims)
 
     def _rates(self):
         return (Term(scale=-1), Term(0), Term(scale=-1)), {"scale": self.scale}
@@ -680,7 +661,7 @@ class ElasticNet(Prior):
         for name, other in (("l1", "Normal(sd=(2 * l2) ** -0.5)"), ("l2", "Laplace(scale=1 / l1)")):
             if getattr(self, name) == 0:
                 raise SpecError(f"Got ElasticNet({name}=0); both rates must be positive. Use {other} instead.")
-        _set_positive(self, "l1", "l2")
+        set_positive(self, "l1", "l2")
         super().__post_init__()
 
     @property
@@ -794,7 +775,7 @@ class StudentT(Prior):
     scale: float = 1.0
 
     def __post_init__(self):
-        _set_positive(self, "nu", "scale")
+        set_positive(self, "nu", "scale")
         super().__post_init__()
 
     @property
@@ -812,7 +793,7 @@ class StudentT(Prior):
         import pymc as pm
 
         return pm.StudentT(
-            name, nu=np.float64(self.nu), mu=0.0, sigma=_setting(f"{name}_scale", self.scale * factor), dims=dims
+            name, nu=np.float64(self.nu), mu=0.0, sigma=setting(f"{name}_scale", self.scale * factor), dims=dims
         )
 
 
@@ -858,7 +839,7 @@ class Hierarchical(Prior):
     sd: float = 1.0
 
     def __post_init__(self):
-        _set_positive(self, "sd")
+        set_positive(self, "sd")
         super().__post_init__()
 
     def _log_density(self, z):
@@ -885,127 +866,12 @@ class Hierarchical(Prior):
         """Build ``scale{layer}`` inside a PyMC model; see `Prior.layer_scale`."""
         import pymc as pm
 
-        return pm.HalfNormal(f"scale{layer}", sigma=_setting(f"scale{layer}_sd", self.sd))
+        return pm.HalfNormal(f"scale{layer}", sigma=setting(f"scale{layer}_sd", self.sd))
 
     def _rv(self, name, factor, dims):
         import pymc as pm
 
         return pm.Normal(name, 0.0, factor, dims=dims)
-
-
-@dataclass(frozen=True)
-class HalfNormal:
-    r"""Half-normal prior of a noise scale.
-
-    Parameters
-    ----------
-    sd : float
-        Standard deviation of the normal density that is cut off at zero, in the units of the noise.
-
-    Raises
-    ------
-    SpecError
-        A standard deviation that is not positive and finite.
-
-    Notes
-    -----
-    .. math:: \log p(s) = \tfrac12 \log \frac{2}{\pi} - \log sd - \frac{s^2}{2 sd^2}, \qquad s \ge 0
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> bnn.HalfNormal(1.0).logp([-1.0, 1.0]).round(6)
-    array([     -inf, -0.725791])
-    """
-
-    sd: float = 1.0
-
-    def __post_init__(self):
-        _set_positive(self, "sd")
-
-    @property
-    def proper(self):
-        """Whether the prior integrates to one: True."""
-        return True
-
-    @property
-    def rate(self):
-        """Factor of the square of the noise in the negative log density."""
-        return 0.5 / self.sd**2
-
-    def sample(self, rng):
-        """Draw a noise scale from a generator."""
-        return abs(self.sd * rng.normal())
-
-    def logp(self, noise):
-        """Log density of a noise scale.
-
-        Parameters
-        ----------
-        noise : float or array (...,)
-            The scale, in the units the model works in.
-
-        Returns
-        -------
-        array (...,)
-            Natural logarithms; minus infinity below zero.
-        """
-        noise = np.asarray(noise, dtype=float)
-        inside = 0.5 * math.log(2.0 / math.pi) - math.log(self.sd) - 0.5 * (noise / self.sd) ** 2
-        return np.where(noise >= 0, inside, -np.inf)[()]
-
-    def rv(self, name):
-        """Build the random variable inside a PyMC model.
-
-        Parameters
-        ----------
-        name : str
-            Name of the variable, ``"noise"``.
-
-        Returns
-        -------
-        TensorVariable
-            The variable, registered in the model.
-        """
-        import pymc as pm
-
-        return pm.HalfNormal(name, sigma=_setting(f"{name}_sd", self.sd))
-
-
-@dataclass(frozen=True)
-class HalfFlat:
-    """Improper prior of a noise scale: constant density above zero, for the MLE of the noise.
-
-    Notes
-    -----
-    No Jacobian enters: the MAP of the noise under this prior is its MLE.
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> bnn.HalfFlat().logp([-1.0, 1.0])
-    array([-inf,   0.])
-    """
-
-    @property
-    def proper(self):
-        """Whether the prior integrates to one: False."""
-        return False
-
-    @property
-    def rate(self):
-        """Factor of the square of the noise in the negative log density; see `HalfNormal.rate`."""
-        return 0.0
-
-    def logp(self, noise):
-        """Log density of a noise scale: zero, and minus infinity below zero; see `HalfNormal.logp`."""
-        return np.where(np.asarray(noise, dtype=float) >= 0, 0.0, -np.inf)[()]
-
-    def rv(self, name):
-        """Build the random variable inside a PyMC model; see `HalfNormal.rv`."""
-        import pymc as pm
-
-        return pm.HalfFlat(name)
 
 
 def _require_rates(cls, valid, l1, l2):
@@ -1019,7 +885,6 @@ def _require_rates(cls, valid, l1, l2):
 
 
 PRIORS = {cls.__name__: cls for cls in (Flat, Normal, Laplace, ElasticNet, StudentT, Hierarchical)}
-NOISE_PRIORS = {cls.__name__: cls for cls in (HalfNormal, HalfFlat)}
 
 
 def as_prior(prior):
@@ -1050,7 +915,7 @@ def as_prior(prior):
         return prior
     if isinstance(prior, Real) and not isinstance(prior, bool):
         remedy = f"Say which density it is the scale of: Normal({prior!r}) or Laplace({prior!r})."
-    elif isinstance(prior, HalfNormal | HalfFlat):
+    elif isinstance(prior, NoisePrior):
         remedy = "That is a prior of the noise: give it as noise=..."
     else:
         remedy = f"Make one, such as Normal(1.0); there are {', '.join(PRIORS)}."

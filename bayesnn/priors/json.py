@@ -3,7 +3,8 @@
 import dataclasses
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.priors.families import NOISE_PRIORS, PRIORS, HalfFlat, HalfNormal, as_prior
+from bayesnn.priors.families import PRIORS, as_prior
+from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
 
 def prior_to_json(prior):
@@ -11,7 +12,7 @@ def prior_to_json(prior):
 
     Parameters
     ----------
-    prior : Prior, HalfNormal or HalfFlat
+    prior : Prior or NoisePrior
         A prior of weights or of the noise.
 
     Returns
@@ -25,7 +26,7 @@ def prior_to_json(prior):
     >>> bnn.priors.prior_to_json(bnn.HalfNormal(0.5))
     {'family': 'HalfNormal', 'sd': 0.5}
     """
-    if not isinstance(prior, HalfNormal | HalfFlat):
+    if not isinstance(prior, NoisePrior):
         as_prior(prior)
     values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
     if values.get("bias") is not None:
@@ -43,7 +44,7 @@ def prior_from_json(spec):
 
     Returns
     -------
-    Prior, HalfNormal or HalfFlat
+    Prior or NoisePrior
         Equal to the prior that was written.
 
     Raises

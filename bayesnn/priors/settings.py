@@ -1,0 +1,36 @@
+"""The numbers of a prior: checked, and handed to a model as data."""
+
+import math
+from numbers import Real
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+
+
+def setting(name, value):
+    """Hand a number to a model as data and not as a constant: compiled code then serves every other value too."""
+    import pytensor
+
+    return pytensor.shared(np.float64(value), name=name)
+
+
+def set_positive(spec, *names):
+    """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
+    _set(spec, names, "a positive finite number", lambda value: 0 < value < math.inf)
+
+
+def set_finite(spec, *names):
+    """Convert the named fields of a frozen dataclass to floats that must be finite."""
+    _set(spec, names, "a finite number", math.isfinite)
+
+
+def _set(spec, names, rule, valid):
+    for name in names:
+        value = getattr(spec, name)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not valid(value):
+            raise SpecError(
+                f"Got {type(spec).__name__}({name}={value!r}); {name} must be {rule}. "
+                f"Write for example {type(spec).__name__}({name}=1.0)."
+            )
+        object.__setattr__(spec, name, float(value))
