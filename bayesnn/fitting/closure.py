@@ -353,7 +353,7 @@ class Closure(Layout):
         net = self.problem.net
         if net.loss.name == "squared_error":
             # The only likelihood whose checks cost more than itself.
-            y, noise = self.problem.y, float(net.likelihood_args(params)["noise"])
+            y, noise = self.problem.y, np.float64(net.likelihood_args(params)["noise"])
             squares = float(np.sum((y.reshape(len(f), -1) - f) ** 2))
             total = -0.5 * squares / noise**2 - y.size * (np.log(noise) + 0.5 * LOG_2PI)
         else:

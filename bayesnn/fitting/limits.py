@@ -195,13 +195,13 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
             alike = open_ & same_optimum(-audit["value"], f, i)
             open_ &= ~alike
             settled = strict[i] and not _large(problem, objective, ends[i])
-            if settled and recede(start_of(problem, objective, ends[i])) is None:
+            if settled and recede_from(problem, objective, ends[i]) is None:
                 continue
             if followed == most:
                 audit["converged"][alike & ~strict] = False
                 continue
             followed += 1
-            limit, end = recede(start_of(problem, objective, ends[i])), None
+            limit, end = recede_from(problem, objective, ends[i]), None
             if grow:
                 limit, end = _follow_and_check(problem, objective, ends[i], kinks, smooth)
             if end is not None:
@@ -312,6 +312,11 @@ def start_of(problem, objective, end):
     """Begin with a network none of whose units is at a limit."""
     closure = Closure(problem, (), dict(zip(objective.names, objective.shapes, strict=True)))
     return Limit(closure, np.array(end, dtype=float), float(closure(end)[0]))
+
+
+def recede_from(problem, objective, end):
+    """Let the output layer of an end point grow, as `recede` does; None for regression."""
+    return None if problem.net.loss.task == "regression" else recede(start_of(problem, objective, end))
 
 
 def recede(state):

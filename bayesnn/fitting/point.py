@@ -10,7 +10,7 @@ from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError,
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
-from bayesnn.fitting.limits import outward, recede, start_of
+from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar
@@ -220,13 +220,13 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         )
     best = int(np.argmin(values))
     if existence.exists is False:
-        existence = replace(existence, limit=recede(start_of(free, objective, ends[best])))
+        existence = replace(existence, limit=recede_from(free, objective, ends[best]))
         audit["signature"][:], audit["converged"][:] = "infinity", False
     else:
         found = evidence_of(free, objective.unpack(ends[best]))
         if found.exists is False and "smallest_margin" in found.numbers:
             # Growing output weights are penalised where they have a prior.
-            limit = recede(start_of(free, objective, ends[best])) if not proper else None
+            limit = recede_from(free, objective, ends[best]) if not proper else None
             found = replace(found, exists=False if limit else None, limit=limit)
         if found.exists is False:
             existence = found
