@@ -137,11 +137,8 @@ def fit_posterior(
             raise SpecError(
                 f"Got {name}={value!r}; it must be an integer of at least 1. Write {name}={usual}, or leave it out."
             )
-    if target_accept is not None and not (isinstance(target_accept, Real) and 0 < target_accept < 1):
-        raise SpecError(
-            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
-            "is then repeated at higher ones."
-        )
+    if target_accept is not None:
+        check_target(target_accept)
     if adaptation not in ADAPTATIONS:
         raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
     if adaptation == "low_rank" and sampler != "nutpie":
@@ -198,6 +195,26 @@ def fit_posterior(
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
     return tree
+
+
+def check_target(target_accept):
+    """Refuse what is no acceptance probability.
+
+    Parameters
+    ----------
+    target_accept : float
+        As for `fit_posterior`.
+
+    Raises
+    ------
+    SpecError
+        Anything but a number between 0 and 1.
+    """
+    if not (isinstance(target_accept, Real) and 0 < target_accept < 1):
+        raise SpecError(
+            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
+            "is then repeated at higher ones."
+        )
 
 
 def _repeat(sample, draws, targets, progressbar):
