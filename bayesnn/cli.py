@@ -48,6 +48,14 @@ Restarts = Annotated[int, typer.Option(help="Random starts of MLE and MAP.")]
 Draws = Annotated[int, typer.Option(help="Draws of each chain.")]
 Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain.")]
 Chains = Annotated[int, typer.Option(help="Number of chains.")]
+MaxIter = Annotated[int, typer.Option("--maxiter", min=1, help="Iterations of each start of MLE and MAP.")]
+TargetAccept = Annotated[
+    float | None,
+    typer.Option(
+        callback=lambda value: _target(value),
+        help="Acceptance of the sampler; left out, a run that diverges is repeated at higher ones.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
@@ -81,6 +89,15 @@ def _load(data, target, task, seed):
 
     looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
     return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+
+
+def _target(value):
+    """Refuse a target before anything is fitted."""
+    if value is not None:
+        from bayesnn.fitting.posterior import check_target
+
+        check_target(value)
+    return value
 
 
 def _widths(hidden):
@@ -117,13 +134,13 @@ def _draw(axes, what, *, path, console):
     console.print(f"  drew {path}: {what}", highlight=False)
 
 
-def _fit(kind, net, data, *, restarts, draws, tune, chains, seed):
+def _fit(kind, net, data, *, seed, restarts, maxiter, **sampling):
     from bayesnn.fitting import fit_map, fit_mle, fit_posterior
 
     if kind == Kind.posterior:
-        return fit_posterior(net, data, draws=draws, tune=tune, chains=chains, random_seed=seed)
+        return fit_posterior(net, data, random_seed=seed, **sampling)
     fit = fit_mle if kind == Kind.mle else fit_map
-    return fit(net, data, restarts=restarts, random_seed=seed, nonexistent="flag")
+    return fit(net, data, restarts=restarts, maxiter=maxiter, random_seed=seed, nonexistent="flag")
 
 
 def _print_frame(frame, console, title):
@@ -149,9 +166,11 @@ def compare(
     prior_sd: PriorSd = 1.0,
     noise: Noise = None,
     restarts: Restarts = 20,
+    maxiter: MaxIter = 2000,
     draws: Draws = 1000,
     tune: Tune = 1000,
     chains: Chains = 4,
+    target_accept: TargetAccept = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for fits, table and pictures.")] = Path("bayesnn-compare"),
 ):
@@ -162,9 +181,10 @@ def compare(
     console.print(repr(dataset), markup=False, highlight=False)
     console.print(repr(net), markup=False, highlight=False)
     console.print("The first run on a machine compiles for up to a minute before anything moves.", style="dim")
+    settings = {"restarts": restarts, "maxiter": maxiter, "draws": draws, "tune": tune, "chains": chains}
     fits = []
     for kind in Kind:
-        fits.append(_fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed))
+        fits.append(_fit(kind, net, dataset, seed=seed, target_accept=target_accept, **settings))
         _save(fits[-1], out / f"{kind}.nc", console)
 
     from bayesnn.diagnostics import compare as table_of
@@ -200,9 +220,11 @@ def fit(
     prior_sd: PriorSd = 1.0,
     noise: Noise = None,
     restarts: Restarts = 20,
+    maxiter: MaxIter = 2000,
     draws: Draws = 1000,
     tune: Tune = 1000,
     chains: Chains = 4,
+    target_accept: TargetAccept = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
 ):
@@ -213,7 +235,8 @@ def fit(
     console = _console()
     dataset = _load(data, target, task, seed)
     net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
-    tree = _fit(kind, net, dataset, restarts=restarts, draws=draws, tune=tune, chains=chains, seed=seed)
+    settings = {"restarts": restarts, "maxiter": maxiter, "draws": draws, "tune": tune, "chains": chains}
+    tree = _fit(kind, net, dataset, seed=seed, target_accept=target_accept, **settings)
     _save(tree, out or Path(f"{kind}.nc"), console)
     if kind != Kind.posterior:
         console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)

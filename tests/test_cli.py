@@ -144,6 +144,21 @@ def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
     assert "saved" in said
 
 
+def test_what_warnings_advise_is_an_option(tmp_path, run):
+    out = tmp_path / "fit.nc"
+    words = ("--data", "sine_gap", "--hidden", "6", "--noise", "0.05", "--out", out)
+    _, _, said_err = run("fit", "map", *words, "--restarts", "3", "--maxiter", "1")
+    assert "Raise maxiter" in " ".join(said_err.split())
+    _, _, said_err = run("fit", "map", *words, "--restarts", "3", "--maxiter", "3000")
+    assert "Raise maxiter" not in " ".join(said_err.split())
+    assert bnn.load_fit(out).optima.iterations.max() > 1
+    words = ("--data", "two_weights", "--hidden", "1", "--noise", "0.3", "--out", out)
+    short = ("--draws", "50", "--tune", "300", "--chains", "2")
+    assert run("fit", "posterior", *words, *short, "--target-accept", "0.97")[0] == 0
+    assert bnn.load_fit(out).attrs["bayesnn_target_accept"] == 0.97
+    assert run("compare", "--maxiter", "0")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "error", "parts"),
     [
@@ -159,6 +174,7 @@ def test_a_missing_maximum_is_a_warning_and_not_a_number(tmp_path, run):
         (("--hidden", "-3"), "SpecError", ("-3", "positive integers", "hidden=(8,)")),
         (("--noise", "-1"), "SpecError", ("noise=-1.0", "positive finite", "noise=0.2")),
         (("--prior-sd", "0"), "SpecError", ("0", "positive")),
+        (("--target-accept", "1.5"), "SpecError", ("target_accept=1.5", "between 0 and 1", "Leave it out")),
         (("--restarts", "0"), "SpecError", ("restarts=0", "positive integer", "Twenty")),
         (("--data", "iris", "--loss", "squared_error", "--task", "binary"), "SpecError", ("task",)),
         (("--data", "iris", "--loss", "squared_error"), "SpecError", ("label (setosa", "loss='cross_entropy'")),

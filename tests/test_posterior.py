@@ -7,6 +7,7 @@ import pytensor
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
+from scipy.special import logsumexp
 
 import bayesnn as bnn
 from bayesnn.errors import ConvergenceWarning
@@ -19,6 +20,7 @@ from tests.conftest import X5, Y5
 from tests.test_truths import close_to_mean
 
 OPTIONS = {"random_seed": 1, "progressbar": False}
+CALM = {"target_accept": 0.97, **OPTIONS}
 
 
 def sampler(counts, *, total=4000, kept=None):
@@ -148,3 +150,32 @@ def test_a_run_without_divergences_is_that_of_the_first_target(sine, sine_net):
     default, asked = (bnn.fit_posterior(sine_net, sine.X, sine.y, target_accept=t, **short) for t in (None, 0.8))
     assert default.attrs["bayesnn_message"] == "0 of 200 draws diverged at target_accept=0.8."
     xr.testing.assert_identical(default.posterior.to_dataset(), asked.posterior.to_dataset())
+
+
+@pytest.mark.parametrize(
+    ("data", "net"),
+    [
+        (bnn.load_data("diabetes", random_seed=1), bnn.MLP(hidden=(2,))),
+        (bnn.load_data("diabetes", random_seed=1), bnn.MLP(hidden=(), loss="absolute_error")),
+        (bnn.load_data("iris"), bnn.MLP(hidden=(), loss="cross_entropy")),
+    ],
+    ids=["integrated out", "whole", "classes"],
+)
+def test_pointwise_log_densities_are_those_of_the_score(data, net):
+    post = bnn.fit_posterior(net, data, draws=250, tune=300, log_likelihood=True, **CALM)
+    assert post.attrs["bayesnn_scaling"]
+    pointwise = logsumexp(post.log_likelihood.y, axis=(0, 1)) - np.log(1000)
+    assert pointwise.mean() == pytest.approx(bnn.score(post)["lppd"], rel=1e-10)
+
+
+def test_pointwise_log_densities_follow_the_units_of_several_targets():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 1))
+    Y = np.column_stack([X[:, 0], -2 * X[:, 0]]) + rng.normal(size=(30, 2))
+    plain, other = (
+        bnn.fit_posterior(
+            bnn.MLP(hidden=(), noise=0.7), X, Y * unit, scaling="standard", draws=20, log_likelihood=True, **OPTIONS
+        ).log_likelihood.y
+        for unit in ([1.0, 1.0], [1e3, 0.25])
+    )
+    assert_allclose(other, plain - np.log(250.0), rtol=1e-9)

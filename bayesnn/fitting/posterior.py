@@ -84,7 +84,7 @@ def fit_posterior(
         under normal priors of fixed scale, where None chooses it. The attribute ``bayesnn_collapsed`` says what was
         done; ``lp`` and ``energy`` are then those of the marginal density.
     log_likelihood : bool
-        Keep each observation's log-likelihood, for `arviz.loo`.
+        Keep each observation's log-likelihood, for `arviz.loo`: of densities in the user's units, as `score` has them.
     log_prior : bool
         Keep each draw's log-prior, for `arviz.psense_summary`.
     progressbar : bool
@@ -96,6 +96,8 @@ def fit_posterior(
         ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``; interrupted by the keyboard, the
         draws so far, and in a repetition the whole run before it. The attributes ``bayesnn_target_accept``,
         ``bayesnn_divergences``, ``bayesnn_function_rhat`` and ``bayesnn_message`` say how the run went that is kept.
+        ``lp`` and ``energy`` in ``sample_stats`` are the sampler's own: of scaled data, and of the logarithm of the
+        noise.
 
     Raises
     ------
@@ -137,11 +139,8 @@ def fit_posterior(
             raise SpecError(
                 f"Got {name}={value!r}; it must be an integer of at least 1. Write {name}={usual}, or leave it out."
             )
-    if target_accept is not None and not (isinstance(target_accept, Real) and 0 < target_accept < 1):
-        raise SpecError(
-            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
-            "is then repeated at higher ones."
-        )
+    if target_accept is not None:
+        check_target(target_accept)
     if adaptation not in ADAPTATIONS:
         raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
     if adaptation == "low_rank" and sampler != "nutpie":
@@ -198,6 +197,26 @@ def fit_posterior(
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
     return tree
+
+
+def check_target(target_accept):
+    """Refuse what is no acceptance probability.
+
+    Parameters
+    ----------
+    target_accept : float
+        As for `fit_posterior`.
+
+    Raises
+    ------
+    SpecError
+        Anything but a number between 0 and 1.
+    """
+    if not (isinstance(target_accept, Real) and 0 < target_accept < 1):
+        raise SpecError(
+            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
+            "is then repeated at higher ones."
+        )
 
 
 def _repeat(sample, draws, targets, progressbar):
@@ -343,7 +362,7 @@ def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
     params = params_of(tree)
     batch = {k: tree["posterior"][k] for k in ("chain", "draw")}
     if log_likelihood:
-        values = problem.net.log_likelihood(params, problem.X, problem.y)
+        values = problem.net.log_likelihood(params, problem.X, problem.y) - problem.log_y_sd
         obs = tree["observed_data"]["obs"]
         tree["log_likelihood"] = xr.DataTree(
             xr.Dataset({"y": (("chain", "draw", "obs"), values)}, coords={**batch, "obs": obs})
