@@ -1,14 +1,14 @@
 """Where an optimisation that runs off to infinity is going: end points followed to the limits they tend to."""
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linprog, minimize
+from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from bayesnn.fitting.candidates import join, proposals, step
 from bayesnn.fitting.climb import audit_ends, climb, newton
-from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, WORDS, Closure, Piece
+from bayesnn.fitting.closure import WORDS, Closure
 from bayesnn.fitting.optima import mean_at, same_function, same_optimum
 from bayesnn.fitting.recession import recession
 from bayesnn.network import ACTIVATIONS
@@ -30,15 +30,13 @@ TRIED = 3
 """Most units (or groups of them) whose limits are tried at a time."""
 NEAREST = 4
 """Rows nearest to a step's hyperplane that are tried in between."""
-CLOSE = 0.5
-"""Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
 GONE = 800.0
 """Margin at which a probability differs from its limit by less than the smallest number."""
 FOLLOWED = (2, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
 STEPS = (1.5, 30.0)
-"""Scales at which a limit is mean_at with finite weights whose other parameters are optimised."""
+"""Scales at which a limit is compared with finite weights whose other parameters are optimised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +64,13 @@ class Limit:
     def log_likelihood(self):
         """Log-likelihood of the limit, for densities in the user's units."""
         offset = {name: GONE * by for name, by in (self.direction or {}).items()}
-        problem = self.closure.problem
         at_limit = self.closure.having(self.closure.pieces, offset=offset).log_likelihood(self.x)
-        return at_limit - len(problem.X) * problem.log_y_sd
+        return at_limit - self._jacobian
+
+    @property
+    def _jacobian(self):
+        """By how much log densities are larger in the units the model works in."""
+        return len(self.closure.problem.X) * self.closure.problem.log_y_sd
 
     def weights(self, scale):
         """Finite weights on the path to the limit: the larger the scale, the nearer.
@@ -97,15 +99,17 @@ class Limit:
         scales : array (s,)
             From 2 to 10^10.
         values : array (s,)
-            Log densities at the finite weights of these scales, in the units the model works in.
+            Log densities at the finite weights of these scales, of densities in the user's units; without a prior
+            they are log-likelihoods, and tend to `log_likelihood`.
         """
         scales = 10.0 ** np.arange(0.25, 10.01, 0.25)
-        return scales, np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
+        values = np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
+        return scales, values - self._jacobian
 
     def nearest(self):
         """Scale at which finite weights come closest to the limit; beyond it rounding grows."""
         scales, values = self.path()
-        gap = np.abs(values + self.value)
+        gap = np.abs(values + self._jacobian + self.value)
         return scales[np.flatnonzero(gap <= max(2 * np.nanmin(gap), slack(self.value)))[0]]
 
     def describe(self):
@@ -150,7 +154,9 @@ def follow(problem, objective, end, *, smooth):
         # Every row's likelihood tends to 1: there is nothing above that.
         return separated
     for _ in range(ROUNDS):
-        found = _refit([(state.closure.having(pieces), x) for pieces, x in _proposals(state)], worst=state.value)
+        found = _refit(
+            [(state.closure.having(pieces), x) for pieces, x in proposals(state.closure, state.x)], worst=state.value
+        )
         if found is None:
             break
         found = _polish(_move_steps(found), smooth)
@@ -413,268 +419,6 @@ def _polish(limit, smooth):
     return replace(limit, x=x, value=float(closure(x)[0]))
 
 
-def _proposals(state):
-    """Pieces that units may be on their way to, each with a start."""
-    closure, x = state.closure, state.x
-    net, free = closure.problem.net, []
-    for layer in range(1, net.n_layers):
-        taken = {u for piece in closure.pieces if piece.layer == layer for u in piece.units}
-        H, Z = closure.arguments(x, layer)
-        units = [u for u in range(net.hidden[layer - 1]) if u not in taken]
-        steps = [p for u in units if (p := _steps(closure, x, layer, u, H, Z[:, u]))]
-        if len(steps) > 1:
-            free.append(_join(closure, x, [options[0] for options in steps]))
-        free += [_join(closure, x, [option]) for options in steps for option in options]
-        for u in units:
-            free += [_join(closure, x, [p]) for p in _single(closure, x, layer, u, H, Z[:, u])]
-        free += _several(closure, x, layer, units, H, Z)
-    return free
-
-
-def _join(closure, x, options):
-    """Pieces of a closure and new ones, with the start in which the new ones' numbers are put."""
-    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
-    for _, change in options:
-        change(params)
-    return (*closure.pieces, *(piece for piece, _ in options)), closure.pack(params)
-
-
-def _biased(closure, layer):
-    return closure.problem.net.has_bias(layer)
-
-
-def _steps(closure, x, layer, unit, H, z):
-    """List the steps that a unit may be on its way to: the hyperplane beside the rows, or through the nearest."""
-    net = closure.problem.net
-    if net.activation not in ENDS or np.mean(np.abs(z) > 2.0) < 0.5:
-        return []
-    side, size, out = np.sign(z), np.abs(z), []
-    for reach in (3.0, 1.0, 0.0):
-        on = size <= reach
-        if out and any(np.array_equal(on, piece.side == 0) for piece, _ in out):
-            continue
-        option = _step(closure, layer, unit, H, np.where(on, 0.0, side), z)
-        out += [option] if option is not None else []
-    return out
-
-
-def _step(closure, layer, unit, H, side, z):
-    """Make a step with given sides, if there is a hyperplane that has them."""
-    direction = _hyperplane(closure, layer, H, side)
-    if direction is None:
-        return None
-    biased, on = _biased(closure, layer), side == 0
-    design = np.column_stack([H, np.ones(len(H))]) if biased else H
-    inner = np.linalg.lstsq(design[on], np.clip(z[on], -6, 6), rcond=None)[0] if on.any() else np.zeros(design.shape[1])
-
-    def change(params):
-        params[f"W{layer}"][:, unit] = inner[: H.shape[1]]
-        if biased:
-            params[f"b{layer}"][unit] = inner[-1]
-
-    low, high = ENDS[closure.problem.net.activation]
-    ends = np.where(side < 0, low, high)
-    return Piece("step", layer, (unit,), side=side, direction=direction, ends=ends), change
-
-
-def _hyperplane(closure, layer, H, side):
-    """Direction (u, c) with u.h + c of the given sign at every row, zero where it is zero; None if there is none."""
-    biased = _biased(closure, layer) and not _penalised(closure)
-    design = np.column_stack([H, np.ones(len(H))]) if biased else H
-    unit = np.abs(design).max(axis=0)
-    unit[unit == 0] = 1.0
-    scaled, on = design / unit, side == 0
-    if on.all() or np.linalg.matrix_rank(scaled[on]) >= scaled.shape[1]:
-        return None
-    q = scaled.shape[1]
-    above = np.unique(scaled[~on] * side[~on, None], axis=0)
-    equal = {"A_eq": np.column_stack([scaled[on], np.zeros(on.sum())]), "b_eq": np.zeros(on.sum())} if on.any() else {}
-    found = linprog(
-        np.r_[np.zeros(q), -1.0],
-        A_ub=np.column_stack([-above, np.ones(len(above))]),
-        b_ub=np.zeros(len(above)),
-        bounds=[(-1.0, 1.0)] * q + [(None, 1.0)],
-        method="highs",
-        **equal,
-    )
-    if found.x is None or found.x[-1] < 1e-6:
-        return None
-    direction = found.x[:-1] / unit
-    if on.any():
-        # The solver's zeros are good to 1e-9 only.
-        _, _, basis = np.linalg.svd(design[on])
-        null = basis[np.linalg.matrix_rank(design[on]) :]
-        direction = null.T @ (null @ direction)
-    margins = (design @ direction)[~on] * side[~on]
-    if margins.min() <= 0:
-        return None
-    direction = direction / margins.min()
-    return direction if biased else np.r_[direction, 0.0]
-
-
-def _penalised(closure):
-    """Whether biases have a prior that keeps them finite, while weights have none."""
-    return not closure.unpenalised
-
-
-def _single(closure, x, layer, unit, H, z):
-    """List the exponential, straight line or kink that a unit may be on its way to."""
-    net, out = closure.problem.net, []
-    n_in, biased, next_bias = H.shape[1], _biased(closure, layer), _biased(closure, layer + 1)
-    centre = H.mean(axis=0)
-    derivatives = DERIVATIVES[net.activation]
-    if (
-        net.activation in TAILS
-        and biased
-        and not _penalised(closure)
-        and np.abs(z).min() > 0.7
-        and abs(np.sign(z).sum()) == len(z)
-    ):
-        low, a, k = TAILS[net.activation]
-        right = z[0] > 0
-        if (next_bias or low == 0) and (not right or ACTIVATIONS[net.activation].symmetry in ("odd", "sigmoid")):
-
-            def tail(params):
-                W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
-                if right:
-                    _flip(params, layer, unit, net)
-                at = params[f"b{layer}"][unit] + centre @ W[:, unit]
-                if next_bias:
-                    params[f"b{layer + 1}"] += low * V[unit]
-                V[unit] *= a * np.exp(k * at)
-                W[:, unit] *= k
-                params[f"b{layer}"][unit] = 0.0
-
-            out.append((Piece("tail", layer, (unit,), centre=centre if layer == 1 else np.zeros(n_in)), tail))
-    spread = np.ptp(z)
-    if (
-        0 < spread < 2.0
-        and net.activation != "identity"
-        and (next_bias or ACTIVATIONS[net.activation].symmetry == "odd")
-    ):
-
-        def line(params):
-            V = params[f"W{layer + 1}"]
-            value, slope, *_ = (float(v) for v in derivatives(np.array(z.mean())))
-            if next_bias:
-                params[f"b{layer + 1}"] += (value - slope * (centre @ params[f"W{layer}"][:, unit])) * V[unit]
-            V[unit] *= slope * spread
-            params[f"W{layer}"][:, unit] /= spread
-            if biased:
-                params[f"b{layer}"][unit] = 0.0
-
-        out.append((Piece("line", layer, (unit,)), line))
-    if net.activation in KINKS and np.mean(np.abs(z) > 3.0) > 0.7:
-        size = np.abs(z).max()
-
-        def kink(params):
-            params[f"W{layer}"][:, unit] /= size
-            if biased:
-                params[f"b{layer}"][unit] /= size
-            params[f"W{layer + 1}"][unit] *= size
-
-        out.append((Piece("kink", layer, (unit,)), kink))
-    return out
-
-
-def _flip(params, layer, unit, net):
-    """Turn a unit round: the same function from the opposite weights."""
-    params[f"W{layer}"][:, unit] *= -1
-    if f"b{layer}" in params:
-        params[f"b{layer}"][unit] *= -1
-    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and f"b{layer + 1}" in params:
-        params[f"b{layer + 1}"] += params[f"W{layer + 1}"][unit]
-    params[f"W{layer + 1}"][unit] *= -1
-
-
-def _several(closure, x, layer, units, H, Z):
-    """Jets of units that come close to each other, and quadratics of units that come close to constants."""
-    net, out = closure.problem.net, []
-    symmetry = ACTIVATIONS[net.activation].symmetry
-    if net.activation == "identity":
-        return out
-    turn = symmetry == "odd" or (symmetry == "sigmoid" and _biased(closure, layer + 1))
-    phi = DERIVATIVES[net.activation]
-    lines = [p.units[0] for p in closure.pieces if p.layer == layer and p.kind == "line"]
-    flat = [u for u in units if np.ptp(Z[:, u]) < 2.0] + lines
-    if _biased(closure, layer + 1) and net.activation != "relu":
-        for pair in combinations(flat, 2):
-            out.append(_quadratic(closure, x, layer, pair, Z))
-    jets = [p for p in closure.pieces if p.layer == layer and p.kind == "jet"]
-    found = []
-    for i, j in combinations(units, 2):
-        for sign in (1, -1) if turn else (1,):
-            a, b = phi(Z[:, i])[0], phi(sign * Z[:, j])[0]
-            gap = np.sqrt(np.mean((a - b) ** 2)) / max(np.std(a), np.std(b), 1e-300)
-            found.append((gap, (i, j), (1, sign)))
-    found = sorted(f for f in found if f[0] < CLOSE)[:4]
-    out += [_jet(closure, x, layer, pair, signs) for _, pair, signs in found]
-    for (_, a, s), (_, b, t) in combinations(found, 2):
-        if a[0] == b[0]:
-            out.append(_jet(closure, x, layer, (*a, b[1]), (*s, t[1])))
-    if net.activation == "relu":
-        return out
-    for piece in jets:
-        first = piece.units[0]
-        for u in units:
-            for sign in (1, -1) if turn else (1,):
-                a, b = phi(Z[:, first])[0], phi(sign * Z[:, u])[0]
-                if np.sqrt(np.mean((a - b) ** 2)) < 2 * CLOSE * max(np.std(a), np.std(b)):
-                    out.append(_jet(closure, x, layer, (*piece.units, u), (1, 1, sign)))
-    return out
-
-
-def _jet(closure, x, layer, units, signs):
-    """Units about their mean, in the direction in which they differ most; a jet takes one more unit in."""
-    kept = tuple(p for p in closure.pieces if p.layer != layer or not set(p.units) & set(units))
-    known = len(kept) < len(closure.pieces)
-    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
-    for unit, sign in zip(units, signs, strict=True):
-        if sign < 0:
-            _flip(params, layer, unit, closure.problem.net)
-    W, b, V = params[f"W{layer}"], params.get(f"b{layer}"), params[f"W{layer + 1}"]
-    curve = W[:, units] if b is None else np.vstack([W[:, units], b[list(units)]])
-    if known:
-        curve = np.column_stack([curve[:, :2], np.zeros(len(curve))])
-        V[units[2]] = 0.0
-    else:
-        middle, rows = curve.mean(axis=1), V[list(units)]
-        apart = curve - middle[:, None]
-        left, spread, right = np.linalg.svd(apart, full_matrices=False)
-        k = int(np.abs(rows).max(axis=0).argmax())
-        first, moments = left[:, 0], apart @ rows
-        V[list(units)] = 0.0
-        V[units[0]] = rows.sum(axis=0)
-        if len(units) == 2:
-            V[units[1]] = (spread[0] * right[0]) @ rows
-            curve = np.column_stack([middle, first])
-        else:
-            # Sums of the output weights times powers of how far each unit is along the curve.
-            V[units[2]] = (spread[0] * right[0]) ** 2 @ rows
-            bend = V[units[2], k] if V[units[2], k] else 1.0
-            curve = np.column_stack([middle, first, moments[:, k] / bend])
-    W[:, units] = curve[: len(W)]
-    if b is not None:
-        b[list(units)] = curve[-1]
-    piece = Piece("jet" if len(units) == 2 else "jet3", layer, tuple(units))
-    return (*kept, piece), closure.pack(params)
-
-
-def _quadratic(closure, x, layer, units, Z):
-    """Two units with vanishing weights: the steeper one gives the direction of the square."""
-    kept = tuple(p for p in closure.pieces if p.layer != layer or not set(p.units) & set(units))
-    params = {k: np.array(v) for k, v in closure.unpack(x).items()}
-    W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
-    first = max(units, key=lambda u: np.ptp(Z[:, u]))
-    second = next(u for u in units if u != first)
-    W[:, first] /= max(np.ptp(Z[:, first]), 1e-12)
-    W[:, second] = 0.0
-    V[[first, second]] = 1e-3
-    if f"b{layer}" in params:
-        params[f"b{layer}"][[first, second]] = 0.0
-    return (*kept, Piece("quadratic", layer, (first, second))), closure.pack(params)
-
-
 def _move_steps(limit):
     """Move the hyperplanes of steps over rows that are better off on the other side or in between."""
     for _ in range(MOVES):
@@ -707,11 +451,11 @@ def _neighbours(limit):
                 sides.append(np.where((H[row] == H).all(axis=1), 0.0, piece.side))
         for side in sides:
             at = np.where((side == 0) & (piece.side != 0), 2.5 * piece.side, z)
-            option = _step(closure, piece.layer, unit, H, side, at)
+            option = step(closure, piece.layer, unit, H, side, at)
             if option is None:
                 continue
             rest = closure.having([p for i, p in enumerate(closure.pieces) if i != place])
-            pieces, start = _join(rest, x, [option])
+            pieces, start = join(rest, x, [option])
             tried = _refit([(rest.having(pieces), start)], worst=limit.value)
             if tried is not None and tried.value < limit.value - slack(limit.value):
                 yield tried
