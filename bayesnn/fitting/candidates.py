@@ -168,13 +168,8 @@ def _single(closure, layer, unit, H, z):
     n_in, biased, next_bias = H.shape[1], _biased(closure, layer), _biased(closure, layer + 1)
     centre = H.mean(axis=0)
     derivatives = DERIVATIVES[net.activation]
-    if (
-        net.activation in TAILS
-        and biased
-        and not _penalised(closure)
-        and np.abs(z).min() > 0.7
-        and abs(np.sign(z).sum()) == len(z)
-    ):
+    saturated = np.abs(z).min() > 0.7 and np.ptp(np.sign(z)) == 0
+    if saturated and net.activation in TAILS and biased and not _penalised(closure):
         low, a, k = TAILS[net.activation]
         right = z[0] > 0
         if (next_bias or low == 0) and (not right or ACTIVATIONS[net.activation].symmetry in ("odd", "sigmoid")):
@@ -195,7 +190,8 @@ def _single(closure, layer, unit, H, z):
     if (
         0 < spread < 2.0
         and net.activation != "identity"
-        and (next_bias or ACTIVATIONS[net.activation].symmetry == "odd")
+        # The constant part of any other unit has to go into the next bias, which a prior would keep.
+        and (ACTIVATIONS[net.activation].symmetry == "odd" or (next_bias and not _penalised(closure)))
     ):
 
         def line(params):
@@ -242,7 +238,7 @@ def _several(closure, x, layer, units, Z):
     phi = DERIVATIVES[net.activation]
     lines = [p.units[0] for p in closure.pieces if p.layer == layer and p.kind == "line"]
     flat = [u for u in units if np.ptp(Z[:, u]) < 2.0] + lines
-    if _biased(closure, layer + 1) and net.activation != "relu":
+    if _biased(closure, layer + 1) and net.activation != "relu" and not _penalised(closure):
         for pair in combinations(flat, 2):
             out.append(_quadratic(closure, x, layer, pair, Z))
     jets = [p for p in closure.pieces if p.layer == layer and p.kind == "jet"]

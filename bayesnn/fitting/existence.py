@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bayesnn.fitting.limits import Limit, is_strict, slack
+from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack
 from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
 from bayesnn.tree import prepare
@@ -253,7 +253,9 @@ def judge(problem, audit, limits):
         return Existence(None, "sine units of ever higher frequency may come as near to the targets as one likes", {})
     if is_strict(problem, audit)[best]:
         return Existence(True, "a strict local maximum, and no limit that was found is higher", {})
-    return Existence(None, "the best end point is no strict local maximum, and no limit is known", {})
+    size = len(problem.X) * sum(int(np.prod(shape)) for shape in problem.shapes.values())
+    why = "no limit is known" if size <= TOO_MANY else "the data are too many for following it outward"
+    return Existence(None, f"the best end point is no strict local maximum, and {why}", {})
 
 
 def lowest(problem):

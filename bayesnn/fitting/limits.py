@@ -35,6 +35,8 @@ GONE = 800.0
 FOLLOWED = (2, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
+TOO_MANY = 300_000
+"""Rows times parameters from which following takes minutes, and is left."""
 STEPS = (1.5, 30.0)
 """Scales at which a limit is compared with finite weights whose other parameters are optimised."""
 
@@ -190,7 +192,8 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
     """
     limits, followed, grow = [], 0, flat_parts(problem.net)["W"]
     fewest, most, numbers = FOLLOWED
-    most = min(most, max(fewest, numbers // (len(problem.X) * max(objective.size, 1))))
+    size = len(problem.X) * max(objective.size, 1)
+    most = min(most, max(fewest, numbers // size)) if size <= TOO_MANY else 0
     f = mean_at(problem.net, objective.unpack(ends), problem.X)
     open_ = np.isfinite(audit["value"])
     strict = is_strict(problem, audit)
@@ -201,7 +204,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
             alike = open_ & same_optimum(-audit["value"], f, i)
             open_ &= ~alike
             settled = strict[i] and not _large(problem, objective, ends[i])
-            if settled and recede_from(problem, objective, ends[i]) is None:
+            if settled and (not most or recede_from(problem, objective, ends[i]) is None):
                 continue
             if followed == most:
                 audit["converged"][alike & ~strict] = False
