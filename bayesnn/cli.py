@@ -193,7 +193,7 @@ def compare(
     table = table_of(*fits, data=dataset if dataset.X_test is not None else None)
     table.to_csv(out / "comparison.csv")
     _print_frame(table, console, f"{dataset.name}: three answers")
-    for fit in fits[:2]:
+    for fit in fits:
         console.print(f"{heading(fit)}: {fit.attrs['bayesnn_message']}", markup=False, highlight=False)
 
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
@@ -238,8 +238,7 @@ def fit(
     settings = {"restarts": restarts, "maxiter": maxiter, "draws": draws, "tune": tune, "chains": chains}
     tree = _fit(kind, net, dataset, seed=seed, target_accept=target_accept, **settings)
     _save(tree, out or Path(f"{kind}.nc"), console)
-    if kind != Kind.posterior:
-        console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)
+    console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)
     for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
         if where == "in-sample" or dataset.X_test is not None:
             figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())

@@ -175,7 +175,7 @@ def test_what_warnings_advise_is_an_option(tmp_path, run):
         (("--noise", "-1"), "SpecError", ("noise=-1.0", "positive finite", "noise=0.2")),
         (("--prior-sd", "0"), "SpecError", ("0", "positive")),
         (("--target-accept", "1.5"), "SpecError", ("target_accept=1.5", "between 0 and 1", "Leave it out")),
-        (("--restarts", "0"), "SpecError", ("restarts=0", "positive integer", "Twenty")),
+        (("--restarts", "0"), "SpecError", ("restarts=0", "positive integer", "restarts=20")),
         (("--data", "iris", "--loss", "squared_error", "--task", "binary"), "SpecError", ("task",)),
         (("--data", "iris", "--loss", "squared_error"), "SpecError", ("label (setosa", "loss='cross_entropy'")),
     ],

@@ -291,7 +291,7 @@ REFUSED = {
         SpecError,
         ["'raise' => nonexistent='raise'", "'flag' => nonexistent='flag'"],
     ),
-    "restarts": (FIT_MAP, LINE, Y5, {"restarts": 0}, SpecError, ["Twenty => restarts=20"]),
+    "restarts": (FIT_MAP, LINE, Y5, {"restarts": 0}, SpecError, ["restarts=20"]),
     "sampler": (FIT_POSTERIOR, LINE, Y5, {"sampler": "nutpi"}, UnknownNameError, ["Did you mean 'nutpie'"]),
     "adaptation": (FIT_POSTERIOR, TWO, Y5, {"adaptation": "low_rnk"}, UnknownNameError, ["Did you mean 'low_rank'"]),
     "low rank": (

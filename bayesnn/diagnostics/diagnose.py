@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.fitting.optima import function_at
+from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
 from bayesnn.symmetry import align, element_of, symmetry_group
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
@@ -20,8 +21,6 @@ ESS_MIN_PER_CHAIN = 100
 """The same for each chain, where there are more than four (Stan and ArviZ)."""
 BFMI_MIN = 0.3
 """Energy fraction of missing information below which tails are explored badly (Betancourt 2016; Stan)."""
-DIVERGENT_MAX = 1e-3
-"""Largest share of divergent draws that is a note and no verdict; our choice of what is rare."""
 SLOW = 0.05
 """Effective draws for each draw below which chains are slow rather than short; our choice."""
 SETTLED = 10
@@ -565,10 +564,14 @@ def _judge(facts, raw, function, broken, post):
             f"the same one. What they drew agrees about the function ({said['function']}; {counted}); raw weights have "
             f"{said['raw']}, aligned weights {said['aligned']}."
         )
-        remedy = "Raise target_accept to 0.95, then 0.99. If some stay, take a narrower prior or fewer hidden units."
+        last = "take a narrower prior or fewer hidden units."
+        higher = _higher(post)
+        remedy = (
+            f"Raise target_accept to {', then '.join(higher)}. If some stay, {last}" if higher else last.capitalize()
+        )
     else:
         verdict, message, remedy = _words_agree(facts, rhat, said, counted)
-    notes = _notes(facts, table, verdict, diverged, need)
+    notes = _notes(facts, table, verdict, diverged, need, _higher(post))
     return out | {"verdict": verdict, "message": message, "remedy": remedy, "notes": tuple(notes)}
 
 
@@ -722,11 +725,17 @@ def _words_agree(facts, rhat, said, counted):
     return "one_mode", message, "None is needed."
 
 
-def _notes(facts, table, verdict, diverged, need):
+def _higher(post):
+    """List the acceptance probabilities above the one that the run was tuned to."""
+    return [f"{target:g}" for target in TARGETS[1:] if target > post.attrs.get("bayesnn_target_accept", TARGETS[0])]
+
+
+def _notes(facts, table, verdict, diverged, need, higher):
     total = facts["chains"] * facts["draws"]
     if diverged and verdict != "divergences":
         few = ", fewer than 1 in 1,000" if diverged <= DIVERGENT_MAX * total else ""
-        yield f"{diverged} of {total} draws diverged{few}; raise target_accept to 0.95 to see if they go."
+        more = f"; raise target_accept to {higher[0]} to see if they go" if higher else ""
+        yield f"{diverged} of {total} draws diverged{few}{more}."
     low = [c for c, e in enumerate(facts["e_bfmi"]) if e < BFMI_MIN]
     if low:
         least = min(facts["e_bfmi"])

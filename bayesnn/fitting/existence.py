@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bayesnn.fitting.closure import ENDS
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack
 from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
@@ -198,7 +199,7 @@ def evidence_of(problem, params):
             )
     if task == "regression":
         if net.loss.name == "gaussian_nll":
-            scale = np.exp(f[:, 1]).min()
+            scale = np.inf if _held(net) else np.exp(f[:, 1]).min()
         else:
             scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
         relative = float(scale / max(np.std(y), np.finfo(float).tiny))
@@ -210,6 +211,16 @@ def evidence_of(problem, params):
                 {"relative_noise": relative, "weight_norm": norm},
             )
     return Existence(None, "nothing speaks against it", {"weight_norm": norm})
+
+
+def _held(net):
+    """Whether a scale that depends on the inputs is kept from zero by the weights' prior.
+
+    Its logarithm is bounded by a multiple of the output weights where the activation is bounded, and so the log density
+    by a linear function of them less the square that the prior takes away.
+    """
+    squares = [net.prior.rates(kind, 1)[1] > 0 for kind in ("weight", "bias")]
+    return all(squares) and (not net.hidden or net.activation in (*ENDS, "sin"))
 
 
 def judge(problem, audit, limits):
@@ -292,7 +303,8 @@ def attained(problem, audit, size):
         True or None.
     """
     net, n = problem.net, problem.y.size
-    if net.loss.name != "gaussian_nll" and (net.noise_prior is None or net.noise_prior.repels_zero):
+    known = net.noise_prior is None or net.noise_prior.repels_zero
+    if _held(net) if net.loss.name == "gaussian_nll" else known:
         return Existence(True, "likelihood times prior is bounded and vanishes at infinity", {})
     if is_strict(problem, audit)[int(np.argmin(audit["value"]))]:
         return Existence(True, "a strict local maximum, and the noise does not shrink there", {})

@@ -35,7 +35,7 @@ GONE = 800.0
 FOLLOWED = (2, 12, 12_000)
 """Fewest and most different end points that are followed outward, the highest first; and of how many numbers, rows
 times parameters, as many as that are."""
-TOO_MANY = 300_000
+TOO_MANY = 50_000
 """Rows times parameters from which following takes minutes, and is left."""
 STEPS = (1.5, 30.0)
 """Scales at which a limit is compared with finite weights whose other parameters are optimised."""

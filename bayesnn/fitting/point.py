@@ -3,6 +3,7 @@
 import time
 import warnings
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -184,8 +185,9 @@ def fit_map(
 def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progressbar):
     if nonexistent not in ("raise", "flag"):
         raise SpecError(f"Got nonexistent={nonexistent!r}; it must be 'raise' or 'flag'.")
-    if isinstance(restarts, bool) or int(restarts) != restarts or restarts < 1:
-        raise SpecError(f"Got restarts={restarts!r}; it must be a positive integer. Twenty is a good start.")
+    for name, value, usual in (("restarts", restarts, 20), ("maxiter", maxiter, 2000)):
+        if isinstance(value, bool) or not isinstance(value, Real) or value // 1 != value or value < 1:
+            raise SpecError(f"Got {name}={value!r}; it must be a positive integer. Write {name}={usual}.")
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
     proper = free.net.prior.proper
@@ -248,6 +250,9 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         (audit["value"][best],), audit_best = audit_ends(objective, ends[best : best + 1], kinks=kinks)
         for name in audit_best if audit["signature"][best] != "kink" else ("gradient_norm",):
             audit[name][best] = audit_best[name][0]
+    if existence.exists is False and existence.limit is None and "noise" in objective.names:
+        # Below that rounding decides what the residuals are, and squares underflow.
+        ends[:, -1] = np.maximum(ends[:, -1], np.log(1e-14 * max(np.std(problem.y), 1e-8)))
     params = objective.unpack(ends)
     functions = mean_at(problem.net, params, problem.X)
     alike = same_optimum(-audit["value"], functions, best) & audit["converged"]
@@ -327,9 +332,11 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
         slope = audit["gradient_norm"].min()
         trouble = (
             f"The best of {n} starts has not converged (gradient norm {slope:.2g}, parameter norm "
-            f"{norm:.4g}; {limited} hit the limit of {maxiter} iterations), and whether a maximum exists is not known: "
-            f"{existence.reason}. Raise maxiter, or use a prior (fit_map)."
+            f"{norm:.4g}; {limited} hit the limit of {maxiter} iterations). "
         )
+        if existence.exists is None:
+            trouble += f"Whether a maximum exists is not known: {existence.reason}. "
+        trouble += "Raise maxiter, or use a prior (fit_map)." if kind == "mle" else "Raise maxiter."
     elif converged.sum() * 2 < n:
         trouble = f"Only {message} Raise maxiter."
     elif existence.exists is None:
