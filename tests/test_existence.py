@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 import bayesnn as bnn
 from bayesnn.errors import ConvergenceWarning, DataError, NoMAPError, NoMLEError
+from bayesnn.tree import prepare
 from tests.conftest import X5, X_NODE, Y5, Y_NODE
 
 LOGIT = bnn.MLP(hidden=(), loss="binary_cross_entropy")
@@ -165,7 +166,15 @@ def along(net, direction, t, X, y):
     ],
 )
 def test_the_direction_certifies_that_there_is_no_maximum(net, X, y, supremum):
-    direction = bnn.mle_exists(net, X, y).numbers["direction"]
+    found = bnn.mle_exists(net, X, y)
+    assert found.limit.log_likelihood == pytest.approx(supremum, abs=1e-12)
+    assert found.numbers["supremum"] == found.limit.log_likelihood
+    problem = prepare(net, X, y)
+    far = net.log_likelihood(found.limit.weights(40.0), problem.X, problem.y).sum()
+    near = net.log_likelihood(found.limit.weights(2.0), problem.X, problem.y).sum()
+    assert near < far - 1e-3
+    assert far == pytest.approx(supremum, abs=1e-10)
+    direction = found.numbers["direction"]
     values = [along(net, direction, t, X, y) for t in (0.0, 1.0, 10.0, 100.0, 1000.0)]
     assert all(b >= a - 1e-9 for a, b in pairwise(values))
     assert values[-1] == pytest.approx(supremum, abs=1e-6)

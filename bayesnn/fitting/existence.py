@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bayesnn.fitting.closure import ENDS
-from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack
+from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
 from bayesnn.tree import prepare
@@ -62,7 +62,8 @@ def mle_exists(net, X, y=None, *, scaling=None):
     Returns
     -------
     Existence
-        With ``exists``, ``reason`` and ``numbers``.
+        With ``exists``, ``reason``, ``numbers`` and, for labels and counts without a maximum, the ``limit``: its
+        ``log_likelihood``, and finite ``weights(scale)`` on the path to it.
 
     Raises
     ------
@@ -112,8 +113,9 @@ def existence_of(problem):
         grow = "there are no weights that could grow"
         free = any(isinstance(prior, Flat) and block.shape[1] for prior, block in blocks) or net.loss.task == "ordinal"
         return Existence(True, "no direction of weights raises the likelihood for ever" if free else grow, {})
+    limit = without_hidden(problem, found)
     evidence = {name: found[name] for name in ("direction", "smallest_margin", "rising")}
-    return Existence(False, found["reason"], evidence)
+    return Existence(False, found["reason"], evidence | {"supremum": limit.log_likelihood}, limit)
 
 
 def _closed(problem):

@@ -41,7 +41,7 @@ STEPS = (1.5, 30.0)
 """Scales at which a limit is compared with finite weights whose other parameters are optimised."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Limit:
     """A function that a network tends to and does not reach.
 
@@ -61,6 +61,10 @@ class Limit:
     x: np.ndarray
     value: float
     direction: dict | None = None
+
+    def __repr__(self):
+        """Show what it is made of, and how high it is."""
+        return f"Limit({self.describe()}; log-likelihood {self.log_likelihood:.10g})"
 
     @property
     def log_likelihood(self):
@@ -323,12 +327,35 @@ def start_of(problem, objective, end):
     return Limit(closure, np.array(end, dtype=float), float(closure(end)[0]))
 
 
+def without_hidden(problem, found):
+    """Limit of a network without hidden layers along a direction of recession.
+
+    Parameters
+    ----------
+    problem : Problem
+        Labels or counts.
+    found : dict
+        What `recession` says of the inputs.
+
+    Returns
+    -------
+    Limit
+        With the weights that the direction leaves free at their best.
+    """
+    params = {name: np.zeros(shape) for name, shape in problem.shapes.items()}
+    if problem.net.loss.task == "ordinal":
+        params["cutpoints"] = np.arange(float(problem.y.max()))
+    closure = Closure(problem, (), {name: np.shape(value) for name, value in params.items()})
+    x = closure.pack(params)
+    return recede(Limit(closure, x, float(closure(x)[0])), found)
+
+
 def recede_from(problem, objective, end):
     """Let the output layer of an end point grow, as `recede` does; None for regression."""
     return None if problem.net.loss.task == "regression" else recede(start_of(problem, objective, end))
 
 
-def recede(state):
+def recede(state, found=None):
     """Let the output layer grow along a direction in which no row's log-likelihood falls and some rise for ever.
 
     The features of the last hidden layer are a design matrix, and whether there is such a direction is a linear
@@ -338,6 +365,8 @@ def recede(state):
     ----------
     state : Limit
         A network with or without units at a limit.
+    found : dict, optional
+        What `recession` says of its features, where that is known.
 
     Returns
     -------
@@ -352,7 +381,7 @@ def recede(state):
     features = closure.outputs(state.x)[1]
     ones = np.ones((len(features), int(net.has_bias(last) and grows["b"])))
     design = np.column_stack([features[:, : features.shape[1] * grows["W"]], ones])
-    found = recession(problem, design)
+    found = found or recession(problem, design)
     if found is None:
         return None
     direction, by = {}, found["direction"]

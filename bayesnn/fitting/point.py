@@ -222,7 +222,6 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
         )
     best = int(np.argmin(values))
     if existence.exists is False:
-        existence = replace(existence, limit=recede_from(free, objective, ends[best]))
         audit["signature"][:], audit["converged"][:] = "infinity", False
     else:
         found = evidence_of(free, objective.unpack(ends[best]))
@@ -307,8 +306,8 @@ def _limit_group(problem, limit):
 def _missing(kind, problem, existence):
     error = NoMLEError if kind == "mle" else NoMAPError
     shown = ", ".join(f"{k} {v:.4g}" for k, v in existence.numbers.items() if np.ndim(v) == 0)
-    # A supremum is in the reason, with the digits that matter.
-    shown = f" ({shown})" if shown and "supremum" not in existence.numbers else ""
+    # With a best finite value the supremum is in the reason, to the digits that matter.
+    shown = f" ({shown})" if shown and "best_finite" not in existence.numbers else ""
     numbers = existence.numbers | ({"limit": existence.limit} if existence.limit is not None else {})
     return error(
         f"No {kind.upper()} exists: {existence.reason}{shown}. {remedy_of(kind, problem, existence)} Or pass "
