@@ -26,8 +26,8 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
         Inputs in the user's units; a Dataset brings its held-out rows. None predicts at the inputs of the fit.
     rows : {"test", "train"}, optional
         Which rows of a Dataset; the held-out ones if left out.
-    prob : float
-        Probability of the equal-tailed intervals.
+    prob : float or None
+        Probability of the equal-tailed intervals; None leaves them out, which take most of the time.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
     """
     import xarray as xr
 
-    if not 0 < prob < 1:
+    if prob is not None and not 0 < prob < 1:
         raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
     problem = problem_of(fit)
     X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
@@ -70,7 +70,8 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
     coords = {"obs": np.arange(len(X))}
     if one is _numbers:
         coords["output"] = list(problem.target_names)
-        return xr.Dataset({k: (("obs", "output"), v) for k, v in merged.items()}, coords=coords, attrs={"prob": prob})
+        attrs = {} if prob is None else {"prob": prob}
+        return xr.Dataset({k: (("obs", "output"), v) for k, v in merged.items()}, coords=coords, attrs=attrs)
     coords["class"] = list(problem.class_names)
     dims = {"probability": ("obs", "class")}
     return xr.Dataset({k: (dims.get(k, ("obs",)), v) for k, v in merged.items()}, coords=coords)
@@ -215,16 +216,11 @@ def _numbers(problem, params, X, prob):
     mean = loss.mean(f, **args)
     noise = {"noise": args["noise"]} if "noise" in args else {}
     epistemic, aleatoric = mean.var(axis=0), loss.variance(f, **noise).mean(axis=0) + np.zeros(mean.shape[1:])
-    tails = [(1 - prob) / 2, (1 + prob) / 2]
-    lower, upper = (_quantile(loss, f, args, p, mean, epistemic + aleatoric) for p in tails)
-    mean_lower, mean_upper = np.quantile(mean, tails, axis=0)
-    out = {
-        "mean": mean.mean(axis=0),
-        "lower": lower,
-        "upper": upper,
-        "mean_lower": mean_lower,
-        "mean_upper": mean_upper,
-    }
+    out = {"mean": mean.mean(axis=0)}
+    if prob is not None:
+        tails = [(1 - prob) / 2, (1 + prob) / 2]
+        out["lower"], out["upper"] = (_quantile(loss, f, args, p, mean, epistemic + aleatoric) for p in tails)
+        out["mean_lower"], out["mean_upper"] = np.quantile(mean, tails, axis=0)
     variances = {
         "variance_total": epistemic + aleatoric,
         "variance_epistemic": epistemic,

@@ -18,6 +18,8 @@ ROUNDS = 6
 """Most times that a limit is itself followed on."""
 DETOURS = 8
 """Most times that a limit is left for finite weights that are better."""
+ROUGH = 1e-5
+"""Most that a search which is not finished may lack, in nats, of where it will end."""
 MOVES = 40
 """Most rows that the hyperplanes of steps are moved over."""
 LARGE = 20.0
@@ -154,22 +156,25 @@ def follow(problem, objective, end, *, smooth):
     Limit or None
         None where nothing tends to a limit that is at least as high as the end point.
     """
-    state, best = start_of(problem, objective, end), None
+    state = start_of(problem, objective, end)
     separated = recede(state)
     if separated is not None and separated.value <= slack(0.0):
         # Every row's likelihood tends to 1: there is nothing above that.
         return separated
+    states = [state]
     for _ in range(ROUNDS):
-        found = _refit(
-            [(state.closure.having(pieces), x) for pieces, x in proposals(state.closure, state.x)], worst=state.value
-        )
-        if found is None:
+        state = states[-1]
+        starts = [(state.closure.having(pieces), x) for pieces, x in proposals(state.closure, state.x)]
+        found = _refit(starts, worst=state.value)
+        found = found and _move_steps(found)
+        if found is None or found.value > state.value + ROUGH:
             break
-        found = _polish(_move_steps(found), smooth)
-        if found.value > state.value + slack(state.value):
-            break
-        best = state = found
-    return recede(state) or best
+        states.append(found)
+    for found in states[:0:-1]:
+        found = _polish(found, smooth)
+        if found.value <= min(state.value for state in states) + slack(found.value):
+            return recede(found) or found
+    return recede(states[0])
 
 
 def outward(problem, objective, ends, audit, *, kinks, smooth):

@@ -204,14 +204,15 @@ def _against_observed(ax, fit, problem, data, prob):
     colour, rows = COLOURS[kind_of(fit)], _rows_shown(problem, data)
     words, seen = [], np.concatenate([y.ravel() for _, _, y in rows])
     for which, X, y in rows:
-        p, y = predict(fit, X, prob=prob), y.reshape(len(y), -1)
         last = which == rows[-1][0]
+        p, y = predict(fit, X, prob=prob if last else None), y.reshape(len(y), -1)
         for k in range(y.shape[1]):
-            mean, lower, upper = (p[v].to_numpy()[:, k] for v in ("mean", "lower", "upper"))
+            mean = p["mean"].to_numpy()[:, k]
             marker, name = MARKERS[k % len(MARKERS)], f"{which} row" if not k else None
             if last:
                 interval = f"{100 * prob:.0f}% interval" if not k else None
-                ax.vlines(mean, lower, upper, color=colour, alpha=0.25, lw=1.2, label=interval, zorder=1)
+                ends = p["lower"].to_numpy()[:, k], p["upper"].to_numpy()[:, k]
+                ax.vlines(mean, *ends, color=colour, alpha=0.25, lw=1.2, label=interval, zorder=1)
                 look = {"color": colour, "mec": "white", "mew": 0.3, "ms": 3.8, "zorder": 3}
             else:
                 look = {"mfc": "none", "mec": GREY, "mew": 0.6, "ms": 3.2, "zorder": 2}
