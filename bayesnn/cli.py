@@ -377,7 +377,7 @@ def penalties(
     if (data is None) == (n is None):
         raise SpecError(
             f"Got {'no data and no n' if n is None else 'data and n'}; penalties depend on the number of training "
-            "rows, given once. Write --n 100, or --data with a bundled name or CSV file."
+            "rows. Write --n 100, or --data with a bundled name or CSV file."
         )
     console = _console()
     dataset = None if data is None else _load(data, target, task, seed)

@@ -108,7 +108,7 @@ def dataset_rows(data, rows=None):
     if data.X_test is None:
         raise SpecError(
             f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
-            "there is such an option, otherwise data.X and data.y."
+            "a function has it, otherwise data.X and data.y."
         )
     return data.X_test, data.y_test
 

@@ -62,7 +62,7 @@ def _usual(v):
     return v == 0 or _SMALL <= abs(v) < _LARGE
 
 
-def compare(*fits, data=None, X=None, y=None, **named):
+def compare(*fits, data=None, X=None, y=None, rows=None, **named):
     """Compare fits of the same data in one table, in-sample and held-out.
 
     Parameters
@@ -73,9 +73,11 @@ def compare(*fits, data=None, X=None, y=None, **named):
         Brings the held-out rows.
     X, y : array (n, p) and array (n,) or (n, K), optional
         Held-out rows, in the user's units, in place of `data`. Without any, only in-sample figures are given.
+    rows : {"test", "train"}, optional
+        Which rows of `data`: the held-out ones if left out; with ``"train"`` only in-sample figures are given.
     **named : xarray.DataTree
-        Fits with their names, as in ``compare(narrow=fit, wide=other)``. The names ``data``, ``X`` and ``y`` are
-        taken: give such a fit in a dict.
+        Fits with their names, as in ``compare(narrow=fit, wide=other)``. The names ``data``, ``X``, ``y`` and ``rows``
+        are taken: give such a fit in a dict.
 
     Returns
     -------
@@ -125,7 +127,12 @@ def compare(*fits, data=None, X=None, y=None, **named):
             )
         if X is not None or y is not None:
             raise SpecError("Got data and X or y; both bring held-out rows. Leave one out.")
-        X, y = dataset_rows(data)
+        X, y = dataset_rows(data, rows)
+        X = None if rows == "train" else X
+    elif rows is not None:
+        raise SpecError(
+            f"Got rows={rows!r} without data; rows are chosen from a Dataset. Pass data=, or leave rows out."
+        )
     fits = named_fits(fits, named)
     first = _data(next(iter(fits.values())))
     for name, fit in fits.items():

@@ -254,10 +254,10 @@ def judge(problem, audit, limits):
             kind = "log-likelihood" if limit.closure.unpenalised else "log density"
             numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
             gap = value - limit.value
-            below = f"lie {gap:.2g} below it" if gap > slack(value) else "are nearer than rounding shows"
+            above = f"{gap:.2g} above" if gap > slack(value) else "no lower than"
             reason = (
-                f"the {kind} rises towards {numbers['supremum']:.10g}, which no weights reach: the limit is "
-                f"{limit.describe()}, and the best finite weights {below}"
+                f"the {kind} rises towards {numbers['supremum']:.10g} as weights grow without bound, {above} the "
+                f"highest end point; the limit, the highest that was found, is {limit.describe()}"
             )
             return Existence(False, reason, numbers, limit)
     if value <= lowest(problem) + slack(value):

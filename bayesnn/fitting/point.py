@@ -292,7 +292,10 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
 
 def _limit_group(problem, limit):
     """Keep the limit's log-likelihood, and the path to it: finite weights and theirs, the scale rising."""
-    scales = np.geomspace(2.0, max(limit.nearest(), 4.0), 12)
+    along, values = limit.path()
+    # From where the path has come within ten nats: what is further off says nothing about the limit.
+    begin = along[int(np.argmax(values > values.max() - 10.0))]
+    scales = np.geomspace(begin, max(limit.nearest(), 2 * begin), 12)
     points = [limit.weights(scale) for scale in scales]
     params = {name: np.stack([point[name] for point in points]) for name in points[0]}
     group = to_dataset(params, problem, {"scale": scales})
@@ -300,6 +303,14 @@ def _limit_group(problem, limit):
     along = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - jacobian
     group["path_log_likelihood"] = ("scale", along)
     group["log_likelihood"] = limit.log_likelihood
+    words = {
+        "scale": "how far out on the path to the limit",
+        "path_log_likelihood": "log-likelihood of the finite weights at each scale, in the user's units",
+        "log_likelihood": "log-likelihood of the limit, in the user's units",
+    }
+    for name, long_name in words.items():
+        group[name].attrs["long_name"] = long_name
+    group.attrs["limit"] = limit.describe()
     return group
 
 
@@ -322,7 +333,7 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
     converged, n = audit["converged"], len(alike)
     limited = int((iterations >= maxiter).sum())
     counts = ", ".join(f"{k} {w}" for s, w in SIGNATURES.items() if (k := int((audit["signature"] == s).sum())))
-    message = f"{int(converged.sum())} of {n} starts converged ({counts}); {int(alike.sum())} reached the best value."
+    message = f"{int(converged.sum())} of {n} starts converged; {int(alike.sum())} reached the best value ({counts})."
     trouble = ""
     if existence.exists is False:
         returned = "the limit" if existence.limit is not None else "the last iterate"

@@ -59,8 +59,10 @@ class Modes:
                 f"{sizes['chain']} chains, {sizes['draw']} draws of each: {_count(self.n_functions, 'mode')} in "
                 f"function space, {_count(self.n_modes, 'cluster')} of aligned weights, with {_copies(self.order)}"
             )
+        # Where there is no maximum, the best that converged is not the best there is.
+        below = "No maximum: " if self.dataset.attrs.get("exists", 1) == 0 else ""
         if not self.n_modes:
-            return "0 distinct optima: no start converged"
+            return f"{below}0 distinct optima: no start converged"
         best, n = self.dataset.isel(optimum=0), self.dataset.sizes["start"]
         optima = "1 distinct optimum" if self.n_modes == 1 else f"{self.n_modes} distinct optima"
         copies, why = _copies(float(best["copies"])), best["why"].item()
@@ -69,7 +71,7 @@ class Modes:
         elif why:
             copies += f" of {self.order}"
         lost = int((self.dataset["label"] < 0).sum())
-        return (
+        return below + (
             f"{optima}, {copies}{f': {why}' if why else ''}; {_count(self.n_functions, 'function')}; "
             f"{int(best['starts'])} of {n} starts reached {'it' if self.n_modes == 1 else 'the best'}"
             f"{f', {lost} did not converge' if lost else ''}"
@@ -205,6 +207,7 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         },
         coords={"optimum": np.arange(len(first)), "start": optima["start"].to_numpy()},
     )
+    dataset.attrs["exists"] = int(fit.attrs.get("bayesnn_exists", 1))
     return Modes(kind, dataset, len(first), len(known), order)
 
 
