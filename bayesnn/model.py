@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesnn.network import CUTPOINT_SD
+from bayesnn.network import CUTPOINT_SD, hidden_layers
 from bayesnn.priors import Normal
 from bayesnn.tree import prepare
 
@@ -71,7 +71,7 @@ def model_of(problem, *, fused=True, collapse=False):
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
-    from bayesnn.ops.mlp import features, spell_out
+    from bayesnn.ops.mlp import spell_out
 
     net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
@@ -93,7 +93,7 @@ def model_of(problem, *, fused=True, collapse=False):
             known = net.noise_prior is None
             args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
         if collapse:
-            h = features(X, zip(weights, biases, strict=True), net.activation)
+            h = hidden_layers(X, zip(weights, biases, strict=True), net.phi.formula.symbolic)
             if net.has_bias(net.n_layers):
                 h = pt.concatenate([h, pt.ones((h.shape[0], 1))], axis=1)
             targets = y if y.ndim == 2 else y[:, None]

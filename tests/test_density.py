@@ -6,10 +6,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import bayesnn as bnn
+from bayesnn.activations import ACTIVATIONS
 from bayesnn.errors import UnknownNameError
 from bayesnn.fitting.density import FusedDensity, ModelDensity, fusible, log_density
 from bayesnn.model import model_of
-from bayesnn.network import ACTIVATIONS
 from bayesnn.ops.density import Density
 from bayesnn.ops.likelihoods import LOSSES
 from bayesnn.tree import prepare

@@ -10,9 +10,11 @@ import bayesnn
 PACKAGE = Path(bayesnn.__file__).parent
 ROOMS = (
     "errors",
+    "formulas",
     "data",
     "losses",
     "priors",
+    "activations",
     "network",
     "tree",
     "ops",
@@ -26,7 +28,7 @@ ROOMS = (
     "report",
     "cli",
 )
-SPEC = ("errors", "data", "losses", "priors", "network", "tree")
+SPEC = ("errors", "formulas", "data", "losses", "priors", "activations", "network", "tree")
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bayesnn.fitting.closure import ENDS
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
@@ -121,19 +120,19 @@ def existence_of(problem):
 def _closed(problem):
     """Networks whose functions at given rows are a closed set: a loss of a location with a known scale has a minimum.
 
-    A ReLU unit times its output weight is a diagonal of zeros and ones times a linear function with weights in a
-    polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers of identities are linear
-    maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural network approximations",
-    Constructive Approximation 55 (2022).
+    A unit that scales, phi(c z) = c phi(z) as ReLU does, times its output weight is a diagonal of slopes times a linear
+    function with weights in a polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers of
+    identities are linear maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural
+    network approximations", Constructive Approximation 55 (2022).
     """
     net, one = problem.net, problem.y.ndim == 1
     if not isinstance(net.prior, Flat) or net.prior.bias is not None or net.loss.task != "regression":
         return None
     if net.loss.name == "gaussian_nll" or net.noise_prior is not None:
         return None
-    if net.activation == "relu" and len(net.hidden) == 1 and one:
-        return Existence(True, "the functions of one layer of ReLU units are a closed set at any rows", {})
-    if net.activation == "identity":
+    if net.phi.scales and len(net.hidden) == 1 and one:
+        return Existence(True, "the functions of one layer of such units are a closed set at any rows", {})
+    if net.phi.linear:
         return Existence(True, "linear maps of bounded rank are a closed set", {})
     return None
 
@@ -222,7 +221,7 @@ def _held(net):
     by a linear function of them less the square that the prior takes away.
     """
     squares = [net.prior.rates(kind, 1)[1] > 0 for kind in ("weight", "bias")]
-    return all(squares) and (not net.hidden or net.activation in (*ENDS, "sin"))
+    return all(squares) and (not net.hidden or net.phi.bounded)
 
 
 def judge(problem, audit, limits):
@@ -262,8 +261,10 @@ def judge(problem, audit, limits):
             return Existence(False, reason, numbers, limit)
     if value <= lowest(problem) + slack(value):
         return Existence(True, "no function has a higher likelihood", {})
-    if problem.net.activation == "sin" and problem.net.hidden:
+    if problem.net.hidden and problem.net.phi.period is not None:
         return Existence(None, "sine units of ever higher frequency may come as near to the targets as one likes", {})
+    if problem.net.hidden and not problem.net.phi.builtin:
+        return Existence(None, f"what {problem.net.phi.name} units may tend to is not known well enough", {})
     if is_strict(problem, audit)[best]:
         return Existence(True, "a strict local maximum, and no limit that was found is higher", {})
     size = len(problem.X) * sum(int(np.prod(shape)) for shape in problem.shapes.values())

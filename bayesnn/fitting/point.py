@@ -203,7 +203,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.
     kinks = objective.rates(free.net.prior)[0]
-    smooth = free.net.loss.smooth and not (free.net.hidden and free.net.activation == "relu")
+    smooth = free.net.loss.smooth and (not free.net.hidden or free.net.phi.smooth)
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
             ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)

@@ -170,7 +170,7 @@ def _moves(net, layer, units, keep):
         return [flip]
     if m == 1:
         raise SpecError(
-            f"Got a layer of one {net.activation} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
+            f"Got a layer of one {net.phi.name} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
         )
     if len(set(units)) != 2 or len(units) != 2:
         raise SpecError(f"Got units={units}; two different units are exchanged. Choose such as (1, 2).")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.network import ACTIVATIONS, MLP
+from bayesnn.network import MLP
 from bayesnn.priors import Flat, Hierarchical, Normal
 from bayesnn.tree import prepare
 
@@ -91,11 +91,10 @@ def flips(net, keep="posterior"):
     """Say for each hidden layer whether its units may flip: odd ones, and sigmoids with a next bias to shift."""
     if keep not in KEEPS:
         raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
-    symmetry = ACTIVATIONS[net.activation].symmetry
     layers = range(1, net.n_layers)
-    if symmetry in ("odd", "identity"):
+    if net.phi.odd:
         return tuple(True for _ in layers)
-    return tuple(keep == "likelihood" and symmetry == "sigmoid" and _absorbs(net, layer + 1) for layer in layers)
+    return tuple(keep == "likelihood" and net.phi.shifts and _absorbs(net, layer + 1) for layer in layers)
 
 
 def _absorbs(net, layer):
@@ -126,9 +125,9 @@ def act(params, layer, permutation, sign, net):
         out[b] = pick(out[b][..., None, :], permutation, -1)[..., 0, :] * sign
     rows = pick(out[V], permutation, -2)
     out[V] = rows * sign[..., :, None]
-    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and _absorbs(net, layer + 1) and (sign < 0).any():
+    if net.phi.shifts and _absorbs(net, layer + 1) and (sign < 0).any():
         # v s(a) = v - v s(-a)
-        _shift(out, layer + 1, np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
+        _shift(out, layer + 1, net.phi.level * np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
     return out
 
 
@@ -186,7 +185,7 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     for layer, (sign, allowed) in enumerate(zip(element.signs, flips(net, keep), strict=True), start=1):
         if not allowed and (sign < 0).any():
             raise SpecError(
-                f"Got a sign flip in hidden layer {layer}; {net.activation} units of this network have none that keeps "
+                f"Got a sign flip in hidden layer {layer}; {net.phi.name} units of this network have none that keeps "
                 f"the {keep}. Set the signs to +1."
             )
     return _apply(params, element, net)
@@ -389,26 +388,26 @@ def symmetry_group(net, n_features=1, n_outputs=1):
     gaussians = Flat | Normal | Hierarchical
     flat_weights = isinstance(net.prior, Flat)
     flat_biases = isinstance(net.prior.bias or net.prior, Flat)
-    rows, activation = [], ACTIVATIONS[net.activation]
+    rows, activation = [], net.phi
     for layer, m in enumerate(net.hidden, start=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
         flat_layer = flat_weights and (flat_biases or not biased)
         if m > 1:
             rows.append(("permutation", layer, f"reorder the {m} units", math.factorial(m), True))
-        if activation.symmetry in ("odd", "identity"):
+        if activation.odd:
             words = f"flip the sign of a unit's incoming and outgoing weights{' and its bias' if biased else ''}"
             rows.append(("sign flip", layer, words, 2**m, True))
-        if net.activation == "sin" and biased:
+        if activation.period is not None and biased:
             words = "add pi to a unit's bias and flip its outgoing weights; twice: add 2 pi"
             rows.append(("shift by pi", layer, words, math.inf, flat_biases))
-        if activation.symmetry == "sigmoid" and absorbs:
+        if activation.shifts and absorbs:
             words = "flip a unit's weights and add its old outgoing weights to the next bias"
             rows.append(("flip with shift", layer, words, 2**m, flat_next))
-        if activation.symmetry == "relu":
+        if activation.scales:
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
-        if activation.symmetry == "identity":
+        if activation.linear:
             gaussian = isinstance(net.prior, gaussians) and isinstance(net.prior.bias or net.prior, gaussians)
             if m > 1:
                 rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, gaussian))

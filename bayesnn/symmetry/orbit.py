@@ -286,7 +286,7 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
     rows, columns = [slice(None), *kept], [*kept, slice(None)]
     weights = [params[f"W{i}"][rows[i - 1]][:, columns[i - 1]] for i in layers]
     biases = [params.get(f"b{i}", np.zeros(params[f"W{i}"].shape[1]))[columns[i - 1]] for i in layers]
-    shifting = net.activation == "sigmoid"
+    shifting = net.phi.level if net.phi.shifts else 0.0
 
     def search(layer, W, b):
         """Count the ways to bring layer `layer`, whose inputs have been moved, and all later ones back into place."""
@@ -308,7 +308,7 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
         for choice in _matchings(options):
             p, s = np.array(choice, dtype=int).reshape(-1, 2).T
             moved = out[p]
-            shift = (sizes[layer] * (s < 0)) @ moved if shifting else 0.0
+            shift = shifting * (sizes[layer] * (s < 0)) @ moved
             total += search(layer + 1, moved * s[:, None], biases[layer + 1] + shift)
         return total
 
