@@ -3,7 +3,7 @@
 import dataclasses
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.priors.families import PRIORS, as_prior
+from bayesnn.priors.base import PRIORS, as_prior
 from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
 
