@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Integral, Real
@@ -9,7 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.losses import as_loss
+from bayesnn.losses import Loss, as_loss
 from bayesnn.priors.terms import Term
 
 # One over the factor a of -log p = a * loss + b, for the losses of the table.
@@ -68,7 +69,15 @@ LIBRARIES = {
 class Target:
     """A library with a loss and a data size: turns rates of penalties into its parameters and back."""
 
-    def __init__(self, library, loss, noise, n, reduction, n_outputs):
+    def __init__(
+        self,
+        library: str,
+        loss: str | Loss | None,
+        noise: float | None,
+        n: int | None,
+        reduction: str | None,
+        n_outputs: int,
+    ):
         if library not in LIBRARIES:
             raise UnknownNameError("library", library, LIBRARIES)
         self.library, self.spec = library, LIBRARIES[library]
@@ -121,12 +130,12 @@ class Target:
         return {"noise": noise, "n": n, "n_outputs": n_outputs}
 
     @property
-    def objective(self):
+    def objective(self) -> str:
         """Text of the function that is minimised."""
         share = "" if str(self.share) == "1" else f"{self.share} * "
         return f"{share}sum(loss) + {self.spec.penalty}"
 
-    def evaluate(self, term, numbers=()):
+    def evaluate(self, term: Term, numbers: Mapping[str, float] | None = None) -> float:
         """Value of a term, or an error that names the number that is missing."""
         for name in term.powers:
             if name in self.numbers and self.numbers[name] is None:
@@ -134,9 +143,9 @@ class Target:
                 raise SpecError(
                     f"Got no {name}; the penalty of {self.library} with {self.loss!r} needs it. Give {what}."
                 )
-        return term.value(self.numbers | dict(numbers))
+        return term.value(self.numbers | dict(numbers or {}))
 
-    def terms_of(self, prior):
+    def terms_of(self, prior) -> tuple[dict[str, Term], dict[str, float]]:
         """Formulas of the library's parameters as terms, and the numbers of the prior in them."""
         if prior.fan_in:
             raise SpecError(
@@ -160,13 +169,13 @@ class Target:
             terms["l1_ratio"] = l1 * strength**-1 if l1 else Term(0)
         return terms, numbers
 
-    def parameters_of(self, prior):
+    def parameters_of(self, prior) -> tuple[dict[str, str], dict[str, float]]:
         """Formulas and values of the library's parameters."""
         terms, numbers = self.terms_of(prior)
         values = {name: self.evaluate(term, numbers) for name, term in terms.items()}
         return {name: str(term) for name, term in terms.items()}, values
 
-    def rates_of(self, value, kind, family):
+    def rates_of(self, value: float | dict[str, float], kind: str | None, family: str) -> tuple[float, float]:
         """Rates l1, l2 of a penalty of this kind, from the parameters of the library; the family is for messages."""
         separate = not self.spec.parameter
         main = self.spec.parameter or ("l1" if kind == "l1" else "l2")
@@ -194,7 +203,7 @@ class Target:
         strength = number * self.evaluate(self.spec.unit * self.factor**-1)
         return l1_ratio * strength, 0.5 * (1.0 - l1_ratio) * strength
 
-    def note_on_biases(self, prior):
+    def note_on_biases(self, prior) -> str:
         """Say what is left to do so that the biases are treated as the prior says."""
         weights = dataclasses.replace(prior, bias=None)
         biases = prior.bias or weights

@@ -5,11 +5,15 @@ import io
 import math
 import shutil
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from bayesnn.errors import SpecError
 from bayesnn.losses import as_loss
 from bayesnn.priors.base import as_prior
 from bayesnn.priors.libraries import LIBRARIES, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @functools.cache
@@ -57,7 +61,7 @@ def _table_class():
     return PenaltyTable
 
 
-def penalty_table(net, *, n, n_outputs=1):
+def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     """Tabulate the penalties that give the MAP of a network in other libraries.
 
     Parameters
