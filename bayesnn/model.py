@@ -3,7 +3,6 @@
 import numpy as np
 
 from bayesnn.network import CUTPOINT_SD, hidden_layers
-from bayesnn.priors import Normal
 from bayesnn.tree import prepare
 
 
@@ -124,7 +123,8 @@ def collapsible(net):
     bool
         True for squared error with normal priors of fixed scale on the output layer.
     """
-    normal = type(net.prior) is Normal and (net.prior.bias is None or type(net.prior.bias) is Normal)
+    priors = (net.prior, net.prior.bias or net.prior)
+    normal = all(prior.gaussian and not prior.has_learned_scale for prior in priors)
     return net.loss.name == "squared_error" and normal
 
 

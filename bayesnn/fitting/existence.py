@@ -121,8 +121,8 @@ def _closed(problem):
     """Networks whose functions at given rows are a closed set: a loss of a location with a known scale has a minimum.
 
     A unit that scales, phi(c z) = c phi(z) as ReLU does, times its output weight is a diagonal of slopes times a linear
-    function with weights in a polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers of
-    identities are linear maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural
+    function with weights in a polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers
+    of identities are linear maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural
     network approximations", Constructive Approximation 55 (2022).
     """
     net, one = problem.net, problem.y.ndim == 1

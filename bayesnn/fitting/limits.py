@@ -11,7 +11,6 @@ from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import WORDS, Closure
 from bayesnn.fitting.optima import mean_at, same_function, same_optimum
 from bayesnn.fitting.recession import recession
-from bayesnn.priors import Flat
 
 ROUNDS = 6
 """Most times that a limit is itself followed on."""
@@ -415,7 +414,7 @@ def recede(state, found=None):
 
 def flat_parts(net):
     """Whether the weights and the biases have flat priors, and may grow without bound."""
-    return {"W": isinstance(net.prior, Flat), "b": isinstance(net.prior.bias or net.prior, Flat)}
+    return {"W": net.prior.flat, "b": (net.prior.bias or net.prior).flat}
 
 
 def slack(value):

@@ -17,7 +17,6 @@ from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
-from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, prepare, to_dataset
 
 SIGNATURES = {name: name for name in ("minimum", "flat", "saddle", "kink")} | {"infinity": "on their way to infinity"}
@@ -173,7 +172,7 @@ def fit_map(
     0.51609418
     """
     problem = prepare(net, X, y, scaling=scaling)
-    if isinstance(net.prior, Hierarchical):
+    if net.prior.has_learned_scale:
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
             "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
@@ -264,7 +263,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
     optima["log_likelihood"] = ("start", loglik - len(problem.X) * problem.log_y_sd)
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
-    unknown = isinstance(problem.net.prior, Hierarchical)
+    unknown = problem.net.prior.has_learned_scale
     log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
     optima["log_prior"] = ("start", log_prior + np.zeros(len(ends)))
     del audit["value"]

@@ -1,13 +1,14 @@
 """Priors as JSON."""
 
 import dataclasses
+from typing import Any
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.priors.families import PRIORS, as_prior
+from bayesnn.priors.base import PRIORS, Prior, as_prior
 from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
 
-def prior_to_json(prior):
+def prior_to_json(prior: Prior | NoisePrior) -> dict[str, Any]:
     """Write a prior as a dictionary that JSON can hold.
 
     Parameters
@@ -34,7 +35,7 @@ def prior_to_json(prior):
     return {"family": type(prior).__name__, **values}
 
 
-def prior_from_json(spec):
+def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
     """Read a prior that `prior_to_json` wrote.
 
     Parameters

@@ -2,25 +2,29 @@
 
 import math
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesnn.errors import SpecError
 
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorSharedVariable
 
-def setting(name, value):
+
+def setting(name: str, value: float) -> "TensorSharedVariable":
     """Hand a number to a model as data and not as a constant: compiled code then serves every other value too."""
     import pytensor
 
     return pytensor.shared(np.float64(value), name=name)
 
 
-def set_positive(spec, *names):
+def set_positive(spec: Any, *names: str) -> None:
     """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
     _set(spec, names, "a positive finite number", lambda value: 0 < value < math.inf)
 
 
-def set_finite(spec, *names):
+def set_finite(spec: Any, *names: str) -> None:
     """Convert the named fields of a frozen dataclass to floats that must be finite."""
     _set(spec, names, "a finite number", math.isfinite)
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP
-from bayesnn.priors import Flat, Hierarchical, Normal
 from bayesnn.tree import prepare
 
 KEEPS = ("posterior", "likelihood")
@@ -139,7 +138,7 @@ def _shift(params, layer, amount):
 
 def log_prior(params, net):
     """Log-prior, zero where the scales of a hierarchical prior are missing, as they are from an MLE."""
-    missing = isinstance(net.prior, Hierarchical) and "scale1" not in params
+    missing = net.prior.has_learned_scale and "scale1" not in params
     return (net.flat if missing else net).log_prior(params)
 
 
@@ -385,9 +384,8 @@ def symmetry_group(net, n_features=1, n_outputs=1):
     >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
     2
     """
-    gaussians = Flat | Normal | Hierarchical
-    flat_weights = isinstance(net.prior, Flat)
-    flat_biases = isinstance(net.prior.bias or net.prior, Flat)
+    priors = (net.prior, net.prior.bias or net.prior)
+    flat_weights, flat_biases = (prior.flat for prior in priors)
     rows, activation = [], net.phi
     for layer, m in enumerate(net.hidden, start=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
@@ -408,9 +406,10 @@ def symmetry_group(net, n_features=1, n_outputs=1):
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
         if activation.linear:
-            gaussian = isinstance(net.prior, gaussians) and isinstance(net.prior.bias or net.prior, gaussians)
+            # Of densities with independent elements only these are the same in all directions (Maxwell).
+            rotatable = all(prior.flat or prior.gaussian for prior in priors)
             if m > 1:
-                rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, gaussian))
+                rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, rotatable))
             words = f"mix the {m} units by any invertible matrix: GL({m})"
             rows.append(("linear map", layer, words, math.inf, flat_layer))
             if biased and absorbs:
