@@ -1,7 +1,8 @@
 """Arrays with names, scaling fitted on the training rows, bundled and simulated data."""
 
 from bayesnn.data.checks import as_array, check_rows, check_X
-from bayesnn.data.loading import NAMES, TASKS, Dataset, load_data, read_csv, simulate
+from bayesnn.data.dataset import TASKS, Dataset
+from bayesnn.data.loading import NAMES, load_data, read_csv, simulate
 from bayesnn.data.scaling import Scaling
 
 __all__ = [
