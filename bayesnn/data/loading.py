@@ -2,110 +2,19 @@
 
 import difflib
 import numbers
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bayesnn.data.checks import as_array, check_X, places, some
-from bayesnn.data.dataset import LABELLED, TASKS, make_dataset
+from bayesnn.data.dataset import TASKS, make_dataset
 from bayesnn.data.scaling import Scaling
+from bayesnn.data.simulation import PROCESSES, draw_rows
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 
 _FEW = 10  # up to this many whole numbers in a target may as well be labels as measurements
 
-
-@dataclass(frozen=True)
-class _Process:
-    """How to draw rows: `draw(rng, n, noise, test)` gives X and y."""
-
-    draw: Callable
-    task: str
-    sizes: tuple[int, int]
-    noise: float | None
-    truth: Callable | None
-    description: str
-
-
-def _sine(X):
-    """Noise-free curve of "sine_gap"."""
-    return np.sin(X[:, 0] + 1.2)
-
-
-def _neal(X):
-    """Noise-free curve of "neal"."""
-    x = X[:, 0]
-    return 0.3 + 0.4 * x + 0.5 * np.sin(2.7 * x) + 1.1 / (1.0 + x**2)
-
-
-def _draw_sine_gap(rng, n, noise, test):
-    """Draw "sine_gap": training rows leave the gap, test rows do not."""
-    x = rng.uniform(-3.0, 3.0, n) if test else rng.choice([-1.0, 1.0], n) * rng.uniform(1.0, 3.0, n)
-    return x[:, None], _sine(x[:, None]) + noise * rng.standard_normal(n)
-
-
-def _draw_neal(rng, n, noise, test):
-    """Draw "neal": a smooth curve, denser near 0."""
-    X = rng.standard_normal((n, 1))
-    return X, _neal(X) + noise * rng.standard_normal(n)
-
-
-def _draw_two_moons(rng, n, noise, test):
-    """Draw "two_moons": as many rows of each class, alternating."""
-    y = np.arange(n) % 2
-    angle = rng.uniform(0.0, np.pi, n)
-    X = np.column_stack(
-        [np.where(y, 1.0 - np.cos(angle), np.cos(angle)), np.where(y, 0.5, 0.0) + (1 - 2 * y) * np.sin(angle)]
-    )
-    return X + noise * rng.standard_normal((n, 2)), y
-
-
-def _draw_separable_line(rng, n, noise, test):
-    """Draw "separable_line": as many rows of each class, alternating."""
-    y = np.arange(n) % 2
-    return ((2 * y - 1) * rng.uniform(0.5, 2.0, n))[:, None], y
-
-
-# The phase 1.2 leaves one rising and one falling flank in [-3, 3], which two tanh units fit with weights of order 1;
-# with three flanks (phase 0) the two units cancel each other and the likelihood has its maximum at infinity.
-_PROCESSES = {
-    "sine_gap": _Process(
-        _draw_sine_gap,
-        "regression",
-        (40, 100),
-        0.2,
-        _sine,
-        "y = sin(x + 1.2) + N(0, 0.2²), training x uniform on [-3, -1] and [1, 3]: no data in the gap between; "
-        "test x uniform on all of [-3, 3].",
-    ),
-    "neal": _Process(
-        _draw_neal,
-        "regression",
-        (100, 100),
-        0.1,
-        _neal,
-        "y = 0.3 + 0.4 x + 0.5 sin(2.7 x) + 1.1 / (1 + x²) + N(0, 0.1²) with x ~ N(0, 1), the simple "
-        "regression problem of R. M. Neal's Software for Flexible Bayesian Modeling.",
-    ),
-    "two_moons": _Process(
-        _draw_two_moons,
-        "binary",
-        (100, 100),
-        0.2,
-        None,
-        "Two interleaving half circles of radius 1, one for each class, with N(0, 0.2²) added to both coordinates.",
-    ),
-    "separable_line": _Process(
-        _draw_separable_line,
-        "binary",
-        (20, 20),
-        None,
-        None,
-        "One feature, uniform on [-2, -0.5] in class 0 and on [0.5, 2] in class 1: any cut in between separates them, "
-        "so the maximum likelihood estimate does not exist.",
-    ),
-}
 
 _TEXTBOOK = {
     "coin": (
@@ -158,79 +67,7 @@ _REAL = {
 }
 
 
-def simulate(name, n, *, noise=None, random_seed=0):
-    """Draw any number of rows from a simulated data set.
-
-    Parameters
-    ----------
-    name : {"sine_gap", "neal", "two_moons", "separable_line"}
-        The process; `load_data` describes each.
-    n : int
-        Number of training rows; at least 2 for labels.
-    noise : float, optional
-        Standard deviation of the noise: of y, or of both coordinates of "two_moons". None is the usual one of the
-        data set. "separable_line" has none.
-    random_seed : int, numpy.random.Generator or None
-        Seed of the draws.
-
-    Returns
-    -------
-    Dataset
-        With `n` training rows and no test rows, without scaling.
-
-    Raises
-    ------
-    UnknownNameError
-        A name that is not simulated.
-    SpecError
-        A number of rows or a noise that makes no sense.
-
-    Examples
-    --------
-    >>> import bayesnn as bnn
-    >>> bnn.simulate("neal", 1000, noise=0.05, random_seed=1)
-    Dataset 'neal' (regression): 1000 training rows, 0 test rows
-      features: 'x'
-      target:   'y'
-      scaling:  none
-      noise:    standard deviation 0.05
-    """
-    if name not in _PROCESSES:
-        raise UnknownNameError("simulated data set", name, _PROCESSES)
-    process = _PROCESSES[name]
-    least = 2 if process.task in LABELLED else 1
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
-        raise SpecError(
-            f"Got n={n!r}; {name!r} needs a whole number of rows, at least {least}. Write n={process.sizes[0]}."
-        )
-    if noise is not None and process.noise is None:
-        raise SpecError(f"Got noise={noise!r}; {name!r} has no noise, or its margin would be lost. Leave noise out.")
-    if noise is not None and (not isinstance(noise, numbers.Real) or not 0 <= noise < np.inf):
-        raise SpecError(f"Got noise={noise!r}; it must be a finite number, zero or more. Write noise={process.noise}.")
-    return _draw(name, n, 0, process.noise if noise is None else float(noise), random_seed)
-
-
-def _draw(name, n, n_test, noise, random_seed):
-    """Simulate training and test rows, the training rows first."""
-    process = _PROCESSES[name]
-    rng = np.random.default_rng(random_seed)
-    X, y = process.draw(rng, n, noise, False)
-    X_test, y_test = process.draw(rng, n_test, noise, True) if n_test else (None, None)
-    return make_dataset(
-        X,
-        y,
-        X_test,
-        y_test,
-        name=name,
-        task=process.task,
-        feature_names=("x",) if X.shape[1] == 1 else ("x1", "x2"),
-        noise=noise,
-        truth=process.truth,
-        description=process.description,
-    )
-
-
-NAMES = (*_PROCESSES, *_TEXTBOOK, *_REAL)
+NAMES = (*PROCESSES, *_TEXTBOOK, *_REAL)
 """Names of the bundled data sets."""
 
 
@@ -316,7 +153,7 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
             f"Got a {type(source).__name__} as data; it must be a name, the path of a CSV file or a DataFrame. Put "
             "arrays in a pandas.DataFrame, or give them to the fitting functions as they are."
         )
-    bundled = {**_PROCESSES, **_TEXTBOOK, **_REAL}
+    bundled = {**PROCESSES, **_TEXTBOOK, **_REAL}
     if source not in bundled:
         if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
             raise UnknownNameError("data set", source, bundled)
@@ -331,8 +168,8 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
         )
     if source in _REAL:
         return _load_real(source, split)
-    if source in _PROCESSES:
-        data = _draw(source, *_PROCESSES[source].sizes, _PROCESSES[source].noise, random_seed)
+    if source in PROCESSES:
+        data = draw_rows(source, *PROCESSES[source].sizes, PROCESSES[source].noise, random_seed)
     else:
         x, y, task, noise, description = _TEXTBOOK[source]
         X = np.zeros((len(y), 0)) if x is None else np.array(x)[:, None]
