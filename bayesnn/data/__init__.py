@@ -2,7 +2,8 @@
 
 from bayesnn.data.checks import as_array, check_rows, check_X
 from bayesnn.data.dataset import TASKS, Dataset
-from bayesnn.data.loading import NAMES, load_data, read_csv
+from bayesnn.data.files import read_csv
+from bayesnn.data.loading import NAMES, load_data
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import simulate
 
