@@ -1,70 +1,12 @@
-"""Arrays with names, scaling fitted on the training rows, bundled and simulated data."""
+"""One door for all data: by name, from a CSV file, from a DataFrame."""
 
 import numbers
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from bayesnn.data.dataset import TASKS, make_dataset
+from bayesnn.data.bundled import NAMES, load_bundled
+from bayesnn.data.dataset import TASKS
 from bayesnn.data.files import from_frame, read_csv
-from bayesnn.data.scaling import Scaling
-from bayesnn.data.simulation import PROCESSES, draw_rows
 from bayesnn.errors import DataError, SpecError, UnknownNameError
-
-_TEXTBOOK = {
-    "coin": (
-        None,
-        (0, 0, 0, 1, 0),
-        "binary",
-        None,
-        "Five tosses of a coin, no features: the bias of MLP(hidden=()) is the log odds; the MLE of p is 1/5.",
-    ),
-    "three_points": (
-        None,
-        (-1.0, 0.0, 1.0),
-        "regression",
-        None,
-        "Three points of a normal sample, no features: the bias of MLP(hidden=()) is the mean; the MLE is mu = 0, "
-        "sigma = sqrt(2/3).",
-    ),
-    "one_node": (
-        (-2.0, -1.0, 0.5, 1.0, 2.0),
-        (0, 1, 0, 1, 1),
-        "binary",
-        None,
-        "Five labels for one sigmoid node without bias; the MLE of its weight is 0.7954.",
-    ),
-    "one_node_separated": (
-        (-2.0, -1.0, 0.5, 1.0, 2.0),
-        (0, 0, 1, 1, 1),
-        "binary",
-        None,
-        "The inputs of one_node with labels that a cut at 0 separates: the MLE does not exist, the MAP does.",
-    ),
-    "two_weights": (
-        (-2.0, -1.0, 0.0, 1.0, 2.0),
-        (-1.1, -0.7, 0.1, 0.8, 1.0),
-        "regression",
-        0.3,
-        "Five points for f(x) = v tanh(w x) with known noise 0.3; the MLE is w = 0.7834, v = 1.1456, or both negative.",
-    ),
-}
-
-_REAL = {
-    "diabetes": (
-        "regression",
-        "disease progression",
-        "442 patients, ten baseline measurements, progression after a year.",
-    ),
-    "breast_cancer": ("binary", "diagnosis", "569 tumours, thirty measurements of cell nuclei, malignant or benign."),
-    "iris": ("classes", "species", "150 flowers, four measurements in cm, three species."),
-    "wine": ("classes", "cultivar", "178 wines of three cultivars, thirteen chemical measurements."),
-}
-
-
-NAMES = (*PROCESSES, *_TEXTBOOK, *_REAL)
-"""Names of the bundled data sets."""
 
 
 def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_seed=0, scale=None):
@@ -149,10 +91,9 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
             f"Got a {type(source).__name__} as data; it must be a name, the path of a CSV file or a DataFrame. Put "
             "arrays in a pandas.DataFrame, or give them to the fitting functions as they are."
         )
-    bundled = {**PROCESSES, **_TEXTBOOK, **_REAL}
-    if source not in bundled:
+    if source not in NAMES:
         if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
-            raise UnknownNameError("data set", source, bundled)
+            raise UnknownNameError("data set", source, NAMES)
         frame = read_csv(Path(source))
         return from_frame(
             frame, target, task, name=Path(source).stem, description=f"Read from {Path(source).name}.", **split
@@ -162,36 +103,4 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
             f"Got target={target!r}, task={task!r} with the bundled data {source!r}, which has its own. Leave both "
             f"out, or pass load_data({source!r}).to_frame() as a DataFrame."
         )
-    if source in _REAL:
-        return _load_real(source, split)
-    if source in PROCESSES:
-        data = draw_rows(source, *PROCESSES[source].sizes, PROCESSES[source].noise, random_seed)
-    else:
-        x, y, task, noise, description = _TEXTBOOK[source]
-        X = np.zeros((len(y), 0)) if x is None else np.array(x)[:, None]
-        names = () if x is None else ("x",)
-        data = make_dataset(
-            X,
-            np.array(y),
-            None,
-            None,
-            name=source,
-            task=task,
-            feature_names=names,
-            noise=noise,
-            description=description,
-        )
-    return replace(data, scaling=Scaling.fit(data.X, data.y, data.task == "regression")) if scale else data
-
-
-def _load_real(name, split):
-    """One of scikit-learn's data sets, with its own names and coding of labels."""
-    import pandas as pd
-    from sklearn import datasets
-
-    task, target, description = _REAL[name]
-    options = {"scaled": False} if name == "diabetes" else {}
-    bunch = getattr(datasets, f"load_{name}")(as_frame=True, **options)
-    labels = bunch.target if task == "regression" else pd.Categorical.from_codes(bunch.target, bunch.target_names)
-    frame = bunch.data.assign(**{target: labels})
-    return from_frame(frame, target, task, name=name, description=f"{description} From scikit-learn.", **split)
+    return load_bundled(source, test_size=test_size, random_seed=random_seed, scale=scale)
