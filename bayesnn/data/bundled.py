@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesnn.data.dataset import make_dataset
+from bayesnn.data.dataset import Dataset, make_dataset
 from bayesnn.data.files import from_frame
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import PROCESSES, draw_rows
@@ -63,7 +63,9 @@ NAMES = (*PROCESSES, *_TEXTBOOK, *_REAL)
 """Names of the bundled data sets."""
 
 
-def load_bundled(name, *, test_size, random_seed, scale):
+def load_bundled(
+    name: str, *, test_size: float, random_seed: int | np.random.Generator | None, scale: bool | None
+) -> Dataset:
     """One of `NAMES`; real data are scaled unless `scale` is false, all others only where it is true."""
     if name in _REAL:
         return _load_real(name, test_size=test_size, random_seed=random_seed, scale=scale is None or bool(scale))

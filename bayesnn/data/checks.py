@@ -2,13 +2,15 @@
 
 import numbers
 import reprlib
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import DataError
 
 
-def as_array(value, name, *, ndim=(1, 2)):
+def as_array(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (1, 2)) -> np.ndarray:
     """Turn numbers of any container into a finite, non-empty float64 array.
 
     Parameters
@@ -55,7 +57,13 @@ def as_array(value, name, *, ndim=(1, 2)):
     return array
 
 
-def check_X(X, *, n_features=None, allow_empty_features=False, check_constant=False):
+def check_X(
+    X: ArrayLike,
+    *,
+    n_features: int | None = None,
+    allow_empty_features: bool = False,
+    check_constant: bool = False,
+) -> np.ndarray:
     """Turn the inputs into a float64 array with one row an observation and one column a feature.
 
     Parameters
@@ -100,7 +108,7 @@ def check_X(X, *, n_features=None, allow_empty_features=False, check_constant=Fa
     return array
 
 
-def check_rows(X, y):
+def check_rows(X: np.ndarray, y: np.ndarray) -> None:
     """Check that X and y have the same number of rows.
 
     Parameters
@@ -131,20 +139,20 @@ def check_rows(X, y):
         )
 
 
-def columns_of(value):
+def columns_of(value: ArrayLike) -> list[str] | None:
     """Column names of a DataFrame, else None."""
     columns = getattr(value, "columns", None)
     return None if columns is None else [str(c) for c in columns]
 
 
-def some(names, most=5):
+def some(names: Iterable, most: int = 5) -> str:
     """List the first names, quoted, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(str(n)) for n in names[:most]) + more
 
 
-def places(mask, columns=None):
+def places(mask: np.ndarray, columns: list[str] | None = None) -> str:
     """List the first places where a mask is true."""
     found = np.argwhere(mask)
     words = [

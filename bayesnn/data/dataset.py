@@ -3,11 +3,15 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesnn.data.checks import some
 from bayesnn.data.scaling import Scaling
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TASKS = ("regression", "binary", "classes", "ordinal", "count")
 """What a target can be; the same words as the ``task`` of a loss."""
@@ -102,7 +106,7 @@ class Dataset:
         )
         return f"<table><caption>{html.escape(self._title())}</caption>{rows}</table>"
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """Give all rows as a pandas DataFrame.
 
         Returns
@@ -131,7 +135,17 @@ class Dataset:
         return pd.concat(parts, names=["split", "row"])
 
 
-def make_dataset(X, y, X_test, y_test, *, task, target_names=("y",), class_names=None, **fields):
+def make_dataset(
+    X: np.ndarray,
+    y: np.ndarray,
+    X_test: np.ndarray | None,
+    y_test: np.ndarray | None,
+    *,
+    task: str,
+    target_names: tuple[str, ...] = ("y",),
+    class_names: tuple[str, ...] | None = None,
+    **fields,
+) -> Dataset:
     """Complete a data set: the points for drawing and the names of plain labels."""
     if class_names is None and task in LABELLED:
         class_names = tuple(str(k) for k in range(int(y.max()) + 1))

@@ -1,17 +1,22 @@
 """CSV files and DataFrames of the user: checked, split, scaled."""
 
 import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesnn.data.checks import as_array, check_X, places, some
-from bayesnn.data.dataset import make_dataset
+from bayesnn.data.dataset import Dataset, make_dataset
 from bayesnn.data.labels import code_target
 from bayesnn.data.scaling import Scaling
 from bayesnn.errors import DataError
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def read_csv(path):
+
+def read_csv(path: Path) -> "pd.DataFrame":
     """Read a CSV file with a header line, after a look at the header that pandas would repair silently."""
     import pandas as pd
 
@@ -41,7 +46,17 @@ def read_csv(path):
     return frame
 
 
-def from_frame(frame, target, task, *, name, description, test_size, random_seed, scale):
+def from_frame(
+    frame: "pd.DataFrame",
+    target: str | list[str] | None,
+    task: str | None,
+    *,
+    name: str,
+    description: str,
+    test_size: float,
+    random_seed: int | np.random.Generator | None,
+    scale: bool,
+) -> Dataset:
     """Check a frame, code its target, split and scale it."""
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
     targets = _target_columns(frame, target)

@@ -1,14 +1,19 @@
 """What a target is, and the numbers that its labels are coded by."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bayesnn.data.checks import as_array, some
 from bayesnn.errors import DataError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FEW = 10  # up to this many whole numbers in a target may as well be labels as measurements
 
 
-def code_target(column, task):
+def code_target(column: "pd.Series", task: str | None) -> tuple[np.ndarray, str, tuple[str, ...] | None]:
     """Turn a target column into an array, a task and the names of its labels."""
     import pandas as pd
 

@@ -2,14 +2,28 @@
 
 import numbers
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bayesnn.data.bundled import NAMES, load_bundled
-from bayesnn.data.dataset import TASKS
+from bayesnn.data.dataset import TASKS, Dataset
 from bayesnn.data.files import from_frame, read_csv
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_seed=0, scale=None):
+
+def load_data(
+    name_or_source: "str | Path | pd.DataFrame",
+    *,
+    target: str | list[str] | None = None,
+    task: str | None = None,
+    test_size: float = 0.2,
+    random_seed: int | np.random.Generator | None = 0,
+    scale: bool | None = None,
+) -> Dataset:
     """Load bundled data by name, or your own from a CSV file or a DataFrame.
 
     Parameters

@@ -3,8 +3,10 @@
 import json
 import reprlib
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.data.checks import as_array, check_rows, check_X, columns_of, some
 from bayesnn.errors import DataError
@@ -61,7 +63,7 @@ class Scaling:
     y_sd: tuple[float, ...] | None = None
 
     @classmethod
-    def fit(cls, X, y, scale_y=True):
+    def fit(cls, X: ArrayLike, y: ArrayLike, scale_y: bool = True) -> Self:
         """Take means and standard deviations from the rows given: pass the training rows only.
 
         Parameters
@@ -92,7 +94,7 @@ class Scaling:
         y = y.reshape(len(X), -1)
         return cls(*x, *_mean_sd(y, y_names or range(y.shape[1]), "target columns"))
 
-    def transform_X(self, X):
+    def transform_X(self, X: ArrayLike) -> np.ndarray:
         """Bring inputs to scaled units.
 
         Parameters
@@ -108,7 +110,7 @@ class Scaling:
         X = check_X(X, n_features=len(self.x_mean), allow_empty_features=True)
         return (X - np.array(self.x_mean)) / np.array(self.x_sd)
 
-    def inverse_X(self, X):
+    def inverse_X(self, X: np.ndarray) -> np.ndarray:
         """Bring inputs back to the user's units.
 
         Parameters
@@ -123,7 +125,7 @@ class Scaling:
         """
         return X * np.array(self.x_sd) + np.array(self.x_mean)
 
-    def transform_y(self, y):
+    def transform_y(self, y: ArrayLike) -> np.ndarray:
         """Bring targets to scaled units.
 
         Parameters
@@ -139,7 +141,7 @@ class Scaling:
         y = np.asarray(y)
         return y if self.y_sd is None else (y - self._per_target(self.y_mean, y)) / self._per_target(self.y_sd, y)
 
-    def inverse_y(self, y):
+    def inverse_y(self, y: ArrayLike) -> np.ndarray:
         """Bring targets or their predictions back to the user's units.
 
         Parameters
@@ -168,11 +170,11 @@ class Scaling:
         return np.array(values)
 
     @property
-    def log_y_sd(self):
+    def log_y_sd(self) -> float:
         """Sum of log standard deviations of the targets: subtract it from a log density in scaled units."""
         return 0.0 if self.y_sd is None else float(np.log(self.y_sd).sum())
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Write the scaling as JSON text.
 
         Returns
@@ -183,7 +185,7 @@ class Scaling:
         return json.dumps({"x_mean": self.x_mean, "x_sd": self.x_sd, "y_mean": self.y_mean, "y_sd": self.y_sd})
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """Read a scaling that `to_json` wrote.
 
         Parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesnn.data.dataset import LABELLED, make_dataset
+from bayesnn.data.dataset import LABELLED, Dataset, make_dataset
 from bayesnn.errors import SpecError, UnknownNameError
 
 
@@ -102,7 +102,9 @@ PROCESSES = {
 }
 
 
-def simulate(name, n, *, noise=None, random_seed=0):
+def simulate(
+    name: str, n: int, *, noise: float | None = None, random_seed: int | np.random.Generator | None = 0
+) -> Dataset:
     """Draw any number of rows from a simulated data set.
 
     Parameters
@@ -154,7 +156,9 @@ def simulate(name, n, *, noise=None, random_seed=0):
     return draw_rows(name, n, 0, process.noise if noise is None else float(noise), random_seed)
 
 
-def draw_rows(name, n, n_test, noise, random_seed):
+def draw_rows(
+    name: str, n: int, n_test: int, noise: float | None, random_seed: int | np.random.Generator | None
+) -> Dataset:
     """Simulate training and test rows, the training rows first."""
     process = PROCESSES[name]
     rng = np.random.default_rng(random_seed)
