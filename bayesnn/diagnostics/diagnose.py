@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.fitting.optima import function_at
 from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
 from bayesnn.symmetry import align, element_of, symmetry_group
+from bayesnn.symmetry.optima import function_at
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
 RHAT_MAX = 1.01

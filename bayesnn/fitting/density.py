@@ -213,8 +213,8 @@ class FusedDensity(Layout):
         if loss.has_noise:
             known = net.noise if noise is None else None
         self.density = Density(
-            net.activation,
-            loss.name,
+            net.phi,
+            loss,
             problem.X,
             y,
             widths=widths,
@@ -224,7 +224,7 @@ class FusedDensity(Layout):
             noise=known,
             noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
-            parameter=next(iter(vars(loss).values()), 0.0),
+            parameters=list(vars(loss).values()),
             scales=scales,
         )
 

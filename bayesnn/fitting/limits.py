@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 from bayesnn.fitting.candidates import join, proposals, step
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import WORDS, Closure
-from bayesnn.fitting.optima import mean_at, same_function, same_optimum
 from bayesnn.fitting.recession import recession
+from bayesnn.symmetry.optima import mean_at, same_function, same_optimum
 
 ROUNDS = 6
 """Most times that a limit is itself followed on."""

@@ -13,10 +13,10 @@ from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
+from bayesnn.symmetry.optima import mean_at, same_optimum
 from bayesnn.tree import make_tree, prepare, to_dataset
 
 SIGNATURES = {name: name for name in ("minimum", "flat", "saddle", "kink")} | {"infinity": "on their way to infinity"}

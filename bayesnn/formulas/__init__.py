@@ -8,5 +8,6 @@ by quadrature, and `shape` looks for what a formula does not say of itself: kink
 
 from bayesnn.formulas.formula import Formula
 from bayesnn.formulas.program import Program, fn
+from bayesnn.formulas.quadrature import UnitDensity
 
-__all__ = ["Formula", "Program", "fn"]
+__all__ = ["Formula", "Program", "UnitDensity", "fn"]

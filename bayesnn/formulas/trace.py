@@ -264,9 +264,7 @@ def with_derivatives(program: Program, by: int, order: int) -> Program:
     inputs = [pt.dscalar(name) for name in program.arguments]
     values = [pt.as_tensor_variable(symbolic(program, inputs)[0]).astype("float64")]
     for _ in range(order):
-        values.append(
-            pytensor.grad(values[-1], inputs[by], disconnected_inputs="ignore", return_disconnected="zero")
-        )
+        values.append(pytensor.grad(values[-1], inputs[by], disconnected_inputs="ignore", return_disconnected="zero"))
     # Rewriting clones nothing unless asked to, and each derivative is wanted as it was differentiated.
     rewritten = rewrite_graph(values, include=("canonicalize", "stabilize"))
     builder = _Builder(program.arguments)

@@ -1,12 +1,16 @@
 """C functions that are kept on disk: what is called with addresses in place of arrays."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from pytensor.link.numba.cache import compile_numba_function_src
+
+VERSION = sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:16]
+"""Hash of this folder's source. Caches on disk are keyed by it: edited code is never run from an old binary."""
 
 DOUBLES = types.CPointer(types.float64)
 DENSITY = (types.uint64, DOUBLES, DOUBLES, DOUBLES, types.voidptr)

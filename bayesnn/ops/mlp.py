@@ -1,8 +1,5 @@
 """The operations: a network's forward pass that keeps its activations, and the backward pass that reuses them."""
 
-from hashlib import sha256
-from pathlib import Path
-
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile import optdb
@@ -16,15 +13,7 @@ from pytensor.scalar import upcast
 from bayesnn.activations import as_activation
 from bayesnn.errors import SpecError
 from bayesnn.network import affine, hidden_layers
-
-
-def _version(files):
-    """Hash source files."""
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-VERSION = _version(sorted(Path(__file__).parent.glob("*.py")))
-"""Hash of this folder's source. PyTensor's cache is keyed by it: edited code is never run from an old binary."""
+from bayesnn.ops.callback import VERSION
 
 
 def mlp_forward(X, weights, biases, activation):

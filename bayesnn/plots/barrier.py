@@ -3,8 +3,8 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.strips import check_units
 from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
+from bayesnn.plots.weights import check_units
 from bayesnn.symmetry import GroupElement, apply_symmetry
 from bayesnn.symmetry.group import flips, log_prior
 from bayesnn.symmetry.orbit import point_of

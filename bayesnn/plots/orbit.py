@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.mirrors import check_pair, mirror_lines
-from bayesnn.plots.strips import unit_weights
+from bayesnn.plots.mirrors import mirror_lines
 from bayesnn.plots.style import CHAINS, COLOURS, INK, new_axes
+from bayesnn.plots.weights import check_pair, unit_weights
 from bayesnn.symmetry import Orbit, orbit
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.fitting.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
 from bayesnn.symmetry.align import alignment_element, density_of_some, spread
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
+from bayesnn.symmetry.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
