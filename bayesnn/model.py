@@ -70,6 +70,7 @@ def model_of(problem, *, fused=True, collapse=False):
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
+    from bayesnn.ops.forms import covered
     from bayesnn.ops.mlp import spell_out
 
     net, dims = problem.net, problem.net.dims()
@@ -101,7 +102,7 @@ def model_of(problem, *, fused=True, collapse=False):
             return model
         if net.loss.task == "ordinal":
             args["cutpoints"] = _cutpoints(problem)
-        if fused:
+        if fused and (net.phi.builtin or covered(net.phi.formula)):
             f = mlp_forward(X, weights, biases, net.activation)
         else:
             f = spell_out(X, zip(weights, biases, strict=True), net.activation)

@@ -201,7 +201,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.
-    kinks = objective.rates(free.net.prior)[0]
+    kinks = objective.kinks(free.net.prior)
     smooth = free.net.loss.smooth and (not free.net.hidden or free.net.phi.smooth)
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):

@@ -64,6 +64,13 @@ class Formula:
         return trace(self._function, self.arguments)
 
     @cached_property
+    def stable(self) -> Program:
+        """The program, rewritten so that it overflows later: this is what everybody evaluates."""
+        from bayesnn.formulas.trace import stable
+
+        return stable(self.program)
+
+    @cached_property
     def with_slope(self) -> Program:
         """Value and derivative as one program, in which they share what they can."""
         return self.derivatives(1)
@@ -72,14 +79,14 @@ class Formula:
         """Value and derivatives up to an order as one program."""
         from bayesnn.formulas.trace import with_derivatives
 
-        return with_derivatives(self.program, self.by, order)
+        return with_derivatives(self.stable, self.by, order)
 
     def __call__(self, *arguments: Any) -> Any:
         """Evaluate with NumPy; arrays broadcast."""
         if self._direct is not None:
             with np.errstate(all="ignore"):
                 return self._direct(*(np.asarray(a, dtype=float)[()] for a in arguments))
-        return self.program(*arguments)[0]
+        return self.stable(*arguments)[0]
 
     def slope(self, *arguments: Any) -> Any:
         """Evaluate the derivative with NumPy."""
@@ -89,7 +96,13 @@ class Formula:
         """Write it in PyTensor's operations on variables."""
         from bayesnn.formulas.trace import symbolic
 
-        return symbolic(self.program, list(arguments))[0]
+        return symbolic(self.stable, list(arguments))[0]
+
+    def text(self) -> str:
+        """Write it as a line of mathematics, such as ``log(cosh(u))``."""
+        from bayesnn.formulas.typeset import typeset
+
+        return typeset(self.program)
 
     def __eq__(self, other: object) -> bool:
         """Whether the operations are the same."""
@@ -107,7 +120,7 @@ class Formula:
         return _rebuild, (self.program, self.by)
 
     def __repr__(self) -> str:
-        return f"Formula({', '.join(self.arguments)})"
+        return f"Formula({', '.join(self.arguments)}: {self.text()})"
 
 
 def _rebuild(program, by):

@@ -11,15 +11,19 @@ from bayesnn.formulas.program import Program, numpy_of
 
 
 class _Builder:
-    """Nodes of a program while it grows: each is kept once, constants are folded in double precision."""
+    """Nodes of a program while it grows, each kept once.
 
-    def __init__(self, arguments):
-        self.arguments, self.nodes, self.places = tuple(arguments), [], {}
+    Where it simplifies, constants are folded in double precision, powers by known numbers are written as what costs
+    less, and logarithms of sums of exponentials so that nothing overflows.
+    """
+
+    def __init__(self, arguments, *, simplifies):
+        self.arguments, self.nodes, self.places, self.simplifies = tuple(arguments), [], {}, simplifies
 
     def add(self, operation, *inputs):
         """Place of a node, which is made unless there is one like it."""
         node = (operation, *inputs)
-        if operation != "constant":
+        if operation != "constant" and self.simplifies:
             known = [self.constant(place) for place in inputs]
             if None not in known:
                 with np.errstate(all="ignore"):
@@ -27,7 +31,7 @@ class _Builder:
             node = self._simple(operation, *inputs)
             if isinstance(node, int):
                 return node
-        elif inputs[0] == 0:
+        elif operation == "constant" and inputs[0] == 0:
             node = ("constant", 0.0)
         if node not in self.places:
             self.places[node] = len(self.arguments) + len(self.nodes)
@@ -44,7 +48,6 @@ class _Builder:
         return self.nodes[place - len(self.arguments)] if place >= len(self.arguments) else None
 
     def _simple(self, operation, *inputs):
-        """Write powers by known numbers as what costs less, and logarithms of sums of exponentials without overflow."""
         if operation == "pow":
             base, power = inputs[0], self.constant(inputs[1])
             if power == 1:
@@ -197,7 +200,7 @@ def trace(function: Callable, arguments: tuple[str, ...]) -> Program:
     import pytensor.tensor as pt
 
     inputs = [pt.dscalar(name) for name in arguments]
-    builder = _Builder(arguments)
+    builder = _Builder(arguments, simplifies=False)
     try:
         out = function(*inputs)
         if isinstance(out, np.ndarray) and out.dtype == object and out.size == 1:
@@ -212,6 +215,17 @@ def trace(function: Callable, arguments: tuple[str, ...]) -> Program:
             "of Python's operators and functions of pytensor.tensor (pt.log, not np.log; pt.switch, not if)."
         ) from error
     return builder.program([place])
+
+
+def stable(program: Program) -> Program:
+    """Rewrite a program so that it costs less and overflows later: see `_Builder`.
+
+    PyTensor stabilises log(1 + exp(x)), but no rewrite of its makes log(cosh(x)) or other logarithms of sums of
+    exponentials finite at 800.
+    """
+    builder = _Builder(program.arguments, simplifies=True)
+    values = program.walk(list(range(len(program.arguments))), lambda c: builder.add("constant", c), builder.add)
+    return builder.program(values)
 
 
 def symbolic(program: Program, arguments: list) -> list:
@@ -267,6 +281,6 @@ def with_derivatives(program: Program, by: int, order: int) -> Program:
         values.append(pytensor.grad(values[-1], inputs[by], disconnected_inputs="ignore", return_disconnected="zero"))
     # Rewriting clones nothing unless asked to, and each derivative is wanted as it was differentiated.
     rewritten = rewrite_graph(values, include=("canonicalize", "stabilize"))
-    builder = _Builder(program.arguments)
+    builder = _Builder(program.arguments, simplifies=True)
     places = {variable: i for i, variable in enumerate(inputs)}
     return builder.program([_read(builder, value, places) for value in rewritten])

@@ -211,7 +211,7 @@ def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
             work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
 
 
-@numba_njit(fastmath=False, error_model="numpy")
+@numba_njit(fastmath=False, error_model="numpy", inline="always")
 def density(theta, gradient, data, sizes, numbers, rates, forms):
     """Write the gradient, and return the log density.
 

@@ -9,6 +9,7 @@ from functools import cache, partial
 from numba import types
 
 from bayesnn.formulas import Formula
+from bayesnn.losses import is_ours
 from bayesnn.ops import registers
 from bayesnn.ops.callback import DOUBLES, VERSION, c_function
 from bayesnn.ops.kernels import activation, product
@@ -33,6 +34,7 @@ def _compiled(name, kernel, arguments, key, lead=()):
     return c_function(source, name, arguments, {"kernel": kernel}, f"{key}-{LANES}-{VERSION}")
 
 
+@cache
 def covered(formula):
     """Whether a formula and its derivative have a form on vector registers."""
     return formula is not None and registers.covers(formula.with_slope)
@@ -74,12 +76,21 @@ def _pull(slope):
     return _compiled("pull", product, PULL, f"pull-{slope}", lead=(slope,))
 
 
-@cache
+def knows(loss):
+    """Whether a likelihood has a kernel: one by hand, or of its formula; a class from outside may mean anything."""
+    return is_ours(loss) and (loss.name in ROWS or covered(loss.formula))
+
+
 def likelihood_of(loss):
     """C function of a likelihood."""
-    if loss.name in ROWS and loss.formula is None:
-        return _compiled("likelihood", ROWS[loss.name], LIKELIHOOD, f"likelihood-{loss.name}")
+    if loss.name in ROWS:
+        return _by_hand(loss.name)
     return _elementwise(loss.formula, loss.has_noise)
+
+
+@cache
+def _by_hand(name):
+    return _compiled("likelihood", ROWS[name], LIKELIHOOD, f"likelihood-{name}")
 
 
 @cache

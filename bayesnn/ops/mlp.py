@@ -99,7 +99,7 @@ class _MLPOp(Op):
     __props__ = ("activation", "bias", "version")
 
     def __init__(self, activation, bias, version=VERSION):
-        self.activation, self.bias, self.version = activation, tuple(bias), version
+        self.activation, self.bias, self.version = as_activation(activation), tuple(bias), version
 
     def layers(self, parameters):
         """Sort the parameters, all weights and then the biases that exist, into (weights, bias or None)."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.formulas import Formula
 from bayesnn.priors.noise import NoisePrior
 from bayesnn.priors.translation import Translated
 
@@ -98,6 +99,38 @@ class Prior(Translated):
         """
         prior, factor = self._component(kind, fan_in, None)
         return np.array(prior._energy) / (factor, factor**2, 1.0, factor**2)
+
+    def penalty(self, kind: Literal["weight", "bias"], fan_in: int) -> tuple[Formula, tuple[float, ...], float] | None:
+        """Give the formula of the penalty of an element, where it is one that `rates` can't express.
+
+        Parameters
+        ----------
+        kind, fan_in
+            As for `rates`.
+
+        Returns
+        -------
+        tuple or None
+            The formula, the values of its parameters, and what a weight is multiplied by before it enters.
+        """
+        prior, factor = self._component(kind, fan_in, None)
+        return None if prior.formula is None else (prior.formula, prior.values, 1.0 / (prior.scale * factor))
+
+    def kink(self, kind: Literal["weight", "bias"], fan_in: int) -> float:
+        """Slope of the penalty of an element at zero: positive where an optimiser finds weights that are zero.
+
+        Parameters
+        ----------
+        kind, fan_in
+            As for `rates`.
+
+        Returns
+        -------
+        float
+            Zero for a penalty that is smooth there.
+        """
+        prior, factor = self._component(kind, fan_in, None)
+        return prior._kink / factor
 
     def sample(
         self, rng: np.random.Generator, shape: tuple[int, ...], *, kind: Literal["weight", "bias"], fan_in: int
@@ -309,3 +342,19 @@ def as_prior(prior: Prior) -> Prior:
     else:
         remedy = f"Make one, such as Normal(1.0); there are {', '.join(PRIORS)}."
     raise SpecError(f"Got {prior!r} as a prior; it must be a Prior. {remedy}")
+
+
+def is_ours(prior: Prior) -> bool:
+    """Say whether a prior is of one of this package's families: of others nothing is known but what they do.
+
+    Parameters
+    ----------
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    bool
+        False for subclasses from outside, whatever name they carry.
+    """
+    return PRIORS.get(type(prior).__name__) is type(prior)

@@ -1,11 +1,12 @@
 """What a family of priors says about itself."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from bayesnn.errors import SpecError
+from bayesnn.formulas import Formula
 from bayesnn.priors.terms import Term
 
 if TYPE_CHECKING:
@@ -49,6 +50,30 @@ class Element(ABC):
         """Whether the density is the same for a weight and its negative, so that sign flips leave it unchanged."""
         return True
 
+    formula: ClassVar[Formula | None] = None
+    """The penalty of a weight in units of the attribute `scale`, where it is one that `rates` can't express."""
+
+    values: ClassVar[tuple[float, ...]] = ()
+    """Values of the parameters of `formula`."""
+
+    @property
+    def has_rates(self) -> bool:
+        """Whether the density is of the form that `Prior.rates` describes."""
+        try:
+            self._energy  # noqa: B018
+        except SpecError:
+            return False
+        return True
+
+    @property
+    def _kink(self) -> float:
+        """Slope of the penalty at zero, before rescaling: positive where an optimiser finds weights that are zero."""
+        if self.has_rates:
+            return self._energy[0]
+        h = np.array([1e-6, -1e-6, 1e-7, -1e-7])
+        slopes = (self._log_density(np.zeros(4)) - self._log_density(h)) / np.abs(h)
+        return float(slopes[2:].mean()) if slopes.min() > 0 and np.ptp(slopes) < 0.01 * slopes.max() else 0.0
+
     @property
     def _energy(self) -> tuple[float, float, float, float]:
         """The numbers of `Prior.rates` before rescaling."""
@@ -69,6 +94,15 @@ class Element(ABC):
     @abstractmethod
     def _rv(self, name: str, factor: "float | TensorVariable", dims: tuple[str, ...]) -> "TensorVariable":
         """Build the PyMC variable of `factor` times an element with this density."""
+
+    def _to_json(self) -> dict[str, Any]:
+        """Fields that JSON can't hold as they are, in a form in which it can."""
+        return {}
+
+    @staticmethod
+    def _from_json(values: dict[str, Any]) -> dict[str, Any]:
+        """Arguments from the fields that JSON held."""
+        return values
 
     def _rates(self) -> tuple[tuple[Term, Term, Term], dict[str, float]]:
         """Terms of l1, l2 and l1 + 2 l2 in the penalty l1 |w| + l2 w^2, and the numbers in them."""

@@ -32,6 +32,8 @@ def prior_to_json(prior: Prior | NoisePrior) -> dict[str, Any]:
     values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
     if values.get("bias") is not None:
         values["bias"] = prior_to_json(values["bias"])
+    if isinstance(prior, Prior):
+        values |= prior._to_json()
     return {"family": type(prior).__name__, **values}
 
 
@@ -75,4 +77,4 @@ def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
         )
     if values.get("bias") is not None:
         values["bias"] = prior_from_json(values["bias"])
-    return cls(**values)
+    return cls(**(cls._from_json(values) if issubclass(cls, Prior) else values))
