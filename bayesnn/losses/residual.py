@@ -187,8 +187,8 @@ class ResidualLoss(Location):
         def logp(value, mu, scale, log_z, *numbers):
             return -self.formula.symbolic((value - mu) / scale, *numbers) - pt.log(scale) - log_z
 
-        def dist(mu, scale, log_z, *numbers, size):
-            return mu + scale * density.symbolic_sample(size)
+        def dist(mu, scale, log_z, *numbers_and_size):
+            return mu + scale * density.symbolic_sample(numbers_and_size[-1])
 
         signature = f"{','.join(['()'] * (3 + len(numbers)))}->()"
         return pm.CustomDist("y", mu, noise, log_z, *numbers, logp=logp, dist=dist, signature=signature,

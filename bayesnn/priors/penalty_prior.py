@@ -150,7 +150,8 @@ class PenaltyPrior(Prior):
         def logp(value, scale, constant, *numbers):
             return -self.formula.symbolic(value / scale, *numbers) - constant
 
-        def dist(scale, constant, *numbers, size):
+        def dist(scale, constant, *numbers_and_size):
+            size = numbers_and_size[-1]
             return scale * (pm.Flat.dist(size=size) if density is None else density.symbolic_sample(size))
 
         def start(rv, size, *parameters):
