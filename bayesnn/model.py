@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from bayesnn.losses import is_ours as is_known
 from bayesnn.network import CUTPOINT_SD, hidden_layers
+from bayesnn.priors import is_ours
 from bayesnn.tree import prepare
 
 
@@ -125,8 +127,8 @@ def collapsible(net):
         True for squared error with normal priors of fixed scale on the output layer.
     """
     priors = (net.prior, net.prior.bias or net.prior)
-    normal = all(prior.gaussian and not prior.has_learned_scale for prior in priors)
-    return net.loss.name == "squared_error" and normal
+    normal = all(is_ours(prior) and prior.gaussian and not prior.has_learned_scale for prior in priors)
+    return net.loss.name == "squared_error" and is_known(net.loss) and normal
 
 
 def output_scales(problem):

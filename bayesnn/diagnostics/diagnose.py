@@ -395,7 +395,7 @@ def _function(params, problem, grid):
         outputs = list(problem.class_names[: f.shape[-1]])
     elif problem.scaling is not None and problem.scaling.y_sd is not None:
         targets = len(problem.target_names)
-        log_scale = np.log(problem.y_sd[0]) if net.loss.name == "gaussian_nll" else 0.0
+        log_scale = np.log(problem.y_sd[0]) if net.loss.scale_is_output else 0.0
         f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:] + log_scale], axis=-1)
     names = [f"{kind}[{i}]" if len(outputs) == 1 else f"{kind}[{i}, {o}]" for i in at for o in outputs]
     values = [f.reshape(*f.shape[:2], -1), _log_likelihood(params, problem)[..., None]]

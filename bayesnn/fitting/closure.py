@@ -37,6 +37,7 @@ import numpy as np
 
 from bayesnn.fitting.density import Layout
 from bayesnn.fitting.objective import central_hessian
+from bayesnn.losses import SquaredError
 
 LOG_2PI = float(np.log(2 * np.pi))
 BENT = 0.7
@@ -244,9 +245,9 @@ class Closure(Layout):
         """Differentiate each row's log-likelihood by its outputs (n, m), by fourth-order central differences."""
         loss, y, args = self.problem.net.loss, self.problem.y, self.problem.net.likelihood_args(params)
         scale = float(np.max(args.get("noise", 1.0)))
-        if loss.name == "squared_error":
+        if type(loss) is SquaredError:
             return (y.reshape(len(f), -1) - f) / scale**2
-        if loss.name == "gaussian_nll":
+        if loss.scale_is_output:
             scale = min(1.0, float(np.exp(f[:, 1].min())))
         out = np.empty_like(f)
         for k in range(f.shape[1]):
@@ -269,7 +270,7 @@ class Closure(Layout):
 
     def _total(self, f, params):
         net = self.problem.net
-        if net.loss.name == "squared_error":
+        if type(net.loss) is SquaredError:
             # The only likelihood whose checks cost more than itself.
             y, noise = self.problem.y, np.float64(net.likelihood_args(params)["noise"])
             squares = float(np.sum((y.reshape(len(f), -1) - f) ** 2))

@@ -10,7 +10,7 @@ import numpy as np
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError, SpecError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density
-from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
+from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar
@@ -232,7 +232,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
             existence = found
             lost = [evidence_of(free, objective.unpack(end)).exists is False for end in ends]
             audit["signature"][lost], audit["converged"][lost] = "infinity", False
-        elif existence.exists is None and not proper:
+        elif existence.exists is None and not proper and _describable(free.net):
             announce("Following the end points outward.", show=progressbar)
             limits = outward(free, objective, ends, audit, kinks=kinks, smooth=smooth)
             existence = judge(free, audit, limits)
@@ -287,6 +287,11 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
             "sampling_time": time.perf_counter() - began,
         },
     )
+
+
+def _describable(net):
+    """Whether end points can be followed outward: the limits' densities know priors by their rates."""
+    return not from_outside(net) and all(p.has_rates for p in (net.prior, net.prior.bias or net.prior))
 
 
 def _limit_group(problem, limit):
@@ -382,7 +387,7 @@ def starts(problem, objective, n, rng):
         if name[0] == "W":
             scale = 1.0 / np.sqrt(max(shape[0], 1))
             scale = scale / spread[:, None] if layer == 1 else scale
-            if last and net.loss.task == "regression" and net.loss.name != "gaussian_nll":
+            if last and net.loss.task == "regression" and not net.loss.scale_is_output:
                 scale = scale * max(np.std(y), 1e-8)
             params[name] = rng.normal(size=(n, *shape)) * scale * (1.0 if last else 1.5)
         elif last:
@@ -402,7 +407,7 @@ def starts(problem, objective, n, rng):
 
 def _level(net, y, m):
     """Output bias at which the network starts: the level of the targets."""
-    if net.loss.name == "gaussian_nll":
+    if net.loss.scale_is_output:
         return np.array([np.mean(y), np.log(max(np.std(y), 1e-8))])
     if net.loss.task == "regression":
         return np.mean(y, axis=0)

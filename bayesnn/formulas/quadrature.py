@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
@@ -49,8 +50,14 @@ class UnitDensity:
         grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 2000)])
         grid = np.concatenate([-grid[:0:-1], grid, kinks])
         values = rho(grid)
+        grid, values = grid[np.argsort(grid)], values[np.argsort(grid)]
         best = int(np.nanargmin(values))
         self.mode, self._low = float(grid[best]), float(values[best])
+        if 0 < best < len(grid) - 1:
+            found = minimize_scalar(lambda u: float(rho(u)), bounds=(grid[best - 1], grid[best + 1]), method="bounded",
+                                    options={"xatol": 1e-12})  # fmt: skip
+            if found.fun < self._low:
+                self.mode, self._low = float(found.x), float(found.fun)
         if not np.isfinite(self._low) or not tail > 1.0:
             raise ArithmeticError("the integral does not converge")
         self._panels(kinks)

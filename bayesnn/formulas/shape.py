@@ -155,20 +155,6 @@ def kinks(function: Callable, slope: Callable) -> np.ndarray:
     return np.unique(at)
 
 
-def is_convex(slope: Callable) -> bool:
-    """Whether a slope never falls, and is positive far to the right and negative far to the left.
-
-    Parameters
-    ----------
-    slope : callable
-        Of an array.
-    """
-    z = np.concatenate([grid(), np.geomspace(REACH, FAR, 100)])
-    values = slope(np.concatenate([-z[::-1], z]))
-    falls = np.diff(values) < -1e-9 * np.maximum(1.0, np.abs(values[1:]))
-    return bool(np.isfinite(values).all() and not falls.any() and values[0] < 0 < values[-1])
-
-
 def tail_index(slope: Callable) -> float:
     r"""Index :math:`k` of the tails :math:`|u|^{-k}` of the density :math:`\exp(-\rho(u))`, the heavier of the two.
 

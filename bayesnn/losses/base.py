@@ -107,6 +107,13 @@ class Loss:
         The part of -log p that depends on the network: for a loss with a noise scale :math:`\rho(u)` of
         :math:`u = (y - f) / s`, otherwise a function of y and f, target by target; its parameters follow. None where a
         target takes several outputs.
+    scale_is_output : bool
+        Whether an output of the network is the logarithm of a scale.
+    tail_index : float
+        Of a loss with a noise scale: index k of the heavier of the tails :math:`|u|^{-k}` of its density, infinite
+        where it falls faster, NaN where that is not known.
+    has_mean : bool
+        Whether the target has a mean; one without is predicted by its median.
     """
 
     name: ClassVar[str]
@@ -116,6 +123,9 @@ class Loss:
     output_bias: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     formula: ClassVar[Formula | None] = None
+    scale_is_output: ClassVar[bool] = False
+    tail_index: ClassVar[float] = np.nan
+    has_mean: ClassVar[bool] = True
     _table: ClassVar[tuple[str, str, str, str]]
 
     @property

@@ -22,19 +22,10 @@ class Location(Loss):
     formula: ClassVar[Formula]
     in_noise: ClassVar[bool] = False
     """Whether the loss itself is in units of the noise, so that its shape changes with it."""
-    convex: ClassVar[bool] = True
-    """Whether rho is convex, and its minimum attained."""
+    tail_index: ClassVar[float] = np.inf
+    mode: ClassVar[float] = 0.0
+    """Where rho is smallest."""
     _unit_mean: ClassVar[float] = 0.0
-
-    @property
-    def tail_index(self) -> float:
-        """Index k of the heavier of the tails |u|^-k of the density; infinite where it falls faster, NaN if unknown."""
-        return np.inf
-
-    @property
-    def has_mean(self) -> bool:
-        """Whether the density has a mean."""
-        return True
 
     def rho(self, u):
         """Evaluate rho with NumPy."""
@@ -458,7 +449,6 @@ class StudentT(Location):
     name: ClassVar[str] = "student_t"
     likelihood: ClassVar[str] = "StudentT"
     in_noise: ClassVar[bool] = True
-    convex: ClassVar[bool] = False
     formula: ClassVar[Formula] = Formula(lambda u, nu: 0.5 * (nu + 1.0) * fn.log1p(u**2 / nu), ("u", "nu"), ours=True)
     _table = (
         "log(1 + u²/ν), u = (y - f)/s",
@@ -546,6 +536,7 @@ class GaussianNLL(Loss):
     """
 
     name = "gaussian_nll"
+    scale_is_output = True
     likelihood = "Normal"
     task = "regression"
     _table = ("(log(s²) + (y - μ)²/s²)/2, (μ, log s) = f", "1", "log(2π)/2", "s is an output")

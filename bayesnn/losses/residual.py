@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity
-from bayesnn.formulas.shape import check_finite, is_convex, kinks, tail_index
+from bayesnn.formulas.shape import check_finite, kinks, tail_index
 from bayesnn.losses.base import _scale
 from bayesnn.losses.regression import Location
 
@@ -110,10 +110,10 @@ class ResidualLoss(Location):
     def _slope(self, u):
         return self.formula.slope(u, *self.parameters)
 
-    @cached_property
-    def convex(self) -> bool:
-        """Whether rho is convex, found numerically."""
-        return is_convex(self._slope)
+    @property
+    @override
+    def mode(self):
+        return self.density.mode
 
     @cached_property
     def tail_index(self) -> float:
