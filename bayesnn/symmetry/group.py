@@ -87,13 +87,21 @@ class GroupElement:
 
 
 def flips(net, keep="posterior"):
-    """Say for each hidden layer whether its units may flip: odd ones, and sigmoids with a next bias to shift."""
+    """Say for each hidden layer whether its units may flip: odd ones under even priors, or under any priors.
+
+    Sigmoids with a next bias to shift may for the likelihood alone.
+    """
     if keep not in KEEPS:
         raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
     layers = range(1, net.n_layers)
-    if net.phi.odd:
-        return tuple(True for _ in layers)
-    return tuple(keep == "likelihood" and net.phi.shifts and _absorbs(net, layer + 1) for layer in layers)
+    if keep == "posterior":
+        return tuple(net.phi.odd and _even_priors(net, layer) for layer in layers)
+    return tuple(net.phi.odd or (net.phi.shifts and _absorbs(net, layer + 1)) for layer in layers)
+
+
+def _even_priors(net, layer):
+    """Whether the priors of weights and of a layer's biases see no sign."""
+    return net.prior.even and (not net.has_bias(layer) or (net.prior.bias or net.prior).even)
 
 
 def _absorbs(net, layer):
@@ -391,17 +399,18 @@ def symmetry_group(net, n_features=1, n_outputs=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
         flat_layer = flat_weights and (flat_biases or not biased)
+        even_layer = _even_priors(net, layer)
         if m > 1:
             rows.append(("permutation", layer, f"reorder the {m} units", math.factorial(m), True))
         if activation.odd:
             words = f"flip the sign of a unit's incoming and outgoing weights{' and its bias' if biased else ''}"
-            rows.append(("sign flip", layer, words, 2**m, True))
+            rows.append(("sign flip", layer, words, 2**m, even_layer))
         if activation.period is not None and biased:
             words = "add pi to a unit's bias and flip its outgoing weights; twice: add 2 pi"
-            rows.append(("shift by pi", layer, words, math.inf, flat_biases))
+            rows.append(("shift by pi", layer, words, math.inf, flat_biases and net.prior.even))
         if activation.shifts and absorbs:
             words = "flip a unit's weights and add its old outgoing weights to the next bias"
-            rows.append(("flip with shift", layer, words, 2**m, flat_next))
+            rows.append(("flip with shift", layer, words, 2**m, flat_next and even_layer))
         if activation.scales:
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
