@@ -17,6 +17,8 @@ KEEPS = ("posterior", "likelihood")
 class GroupElement:
     """A permutation and signs for every hidden layer; new unit i is ``signs[i]`` times old unit ``permutations[i]``.
 
+    The sign is that of all weights of the unit, and for an even activation that of what enters it.
+
     Parameters
     ----------
     permutations : tuple of int array (..., m_l)
@@ -87,13 +89,31 @@ class GroupElement:
 
 
 def flips(net, keep="posterior"):
-    """Say for each hidden layer whether its units may flip: odd ones, and sigmoids with a next bias to shift."""
+    """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
+
+    Sigmoids with a next bias to shift may for the likelihood alone.
+    """
     if keep not in KEEPS:
         raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
-    layers = range(1, net.n_layers)
-    if net.phi.odd:
-        return tuple(True for _ in layers)
-    return tuple(keep == "likelihood" and net.phi.shifts and _absorbs(net, layer + 1) for layer in layers)
+    layers, plain = range(1, net.n_layers), net.phi.odd or net.phi.even
+    if keep == "posterior":
+        return tuple(plain and _even_priors(net, layer) for layer in layers)
+    return tuple(plain or (net.phi.shifts and _absorbs(net, layer + 1)) for layer in layers)
+
+
+def leaving(net, sign):
+    """Signs that what leaves units takes when what enters them takes `sign`: the same, or none if phi is even."""
+    return np.ones_like(sign) if net.phi.even else sign
+
+
+def flip_level(net):
+    """Give the multiple of its outgoing weights that the next layer must take up when a unit is flipped."""
+    return net.phi.level if net.phi.shifts and not net.phi.even else 0.0
+
+
+def _even_priors(net, layer):
+    """Whether the priors of weights and of a layer's biases see no sign."""
+    return net.prior.even and (not net.has_bias(layer) or (net.prior.bias or net.prior).even)
 
 
 def _absorbs(net, layer):
@@ -123,10 +143,10 @@ def act(params, layer, permutation, sign, net):
     if b in out:
         out[b] = pick(out[b][..., None, :], permutation, -1)[..., 0, :] * sign
     rows = pick(out[V], permutation, -2)
-    out[V] = rows * sign[..., :, None]
-    if net.phi.shifts and _absorbs(net, layer + 1) and (sign < 0).any():
-        # v s(a) = v - v s(-a)
-        _shift(out, layer + 1, net.phi.level * np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
+    out[V] = rows * leaving(net, sign)[..., :, None]
+    if flip_level(net) and _absorbs(net, layer + 1) and (sign < 0).any():
+        # v phi(a) = v level - v phi(-a)
+        _shift(out, layer + 1, flip_level(net) * np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
     return out
 
 
@@ -154,7 +174,8 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     net : MLP
         The network.
     keep : {"likelihood", "posterior"}
-        Which flips are allowed: ``"posterior"`` refuses those of sigmoid units, which only the likelihood ignores.
+        Which flips are allowed: ``"posterior"`` refuses those that only the likelihood ignores, of sigmoid units and
+        of weights whose prior is not even.
 
     Returns
     -------
@@ -164,7 +185,7 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     Raises
     ------
     SpecError
-        Widths that are not the network's, or a sign flip of a unit whose activation has none.
+        Widths that are not the network's, or a sign flip of a unit whose activation or prior has none.
 
     Examples
     --------
@@ -218,7 +239,7 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     batch : tuple of int
         Shape of the batch of independent elements.
     keep : {"posterior", "likelihood"}
-        ``"likelihood"`` adds the flips of sigmoid units.
+        ``"likelihood"`` adds the flips that the prior sees, as for `orbit`.
 
     Returns
     -------
@@ -363,11 +384,14 @@ def symmetry_group(net, n_features=1, n_outputs=1):
 
     Notes
     -----
-    With layers of :math:`m_l` units the order is :math:`\prod_l m_l!\,2^{m_l}` for odd activations and
-    :math:`\prod_l m_l!` otherwise. Within a layer all priors treat units alike and are even, so permutations and
-    sign flips keep them. What else keeps the likelihood: :math:`\sigma(-a) = 1 - \sigma(a)` flips a sigmoid unit if
-    the next bias takes up the constant; :math:`\sin(a + \pi) = -\sin a`; a ReLU unit may be rescaled; identity units
-    may be mixed by any invertible matrix; softmax ignores a common shift of the logits. A flat prior keeps them all.
+    With layers of :math:`m_l` units the order is :math:`\prod_l m_l!\,2^{m_l}` for odd and even activations and
+    :math:`\prod_l m_l!` otherwise: a flip turns what enters a unit and, if :math:`\phi(-a) = -\phi(a)`, what leaves
+    it, but nothing that leaves it if :math:`\phi(-a) = \phi(a)`. Within a layer all priors treat units alike, so
+    permutations keep them; flips do if the priors of what they turn are even. What else keeps the likelihood:
+    :math:`\phi(-a) = 2 \phi(0) - \phi(a)`, as of a sigmoid, flips a unit if the next bias takes up the constant;
+    :math:`\sin(a + \pi) = -\sin a`; a ReLU unit may be rescaled; identity units may be mixed by any invertible matrix;
+    softmax ignores a common shift of the logits. A flat prior keeps them all. An activation may have several of
+    these: the absolute value is even and may be rescaled.
 
     References
     ----------
@@ -391,17 +415,20 @@ def symmetry_group(net, n_features=1, n_outputs=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
         flat_layer = flat_weights and (flat_biases or not biased)
+        even_layer = _even_priors(net, layer)
         if m > 1:
             rows.append(("permutation", layer, f"reorder the {m} units", math.factorial(m), True))
-        if activation.odd:
-            words = f"flip the sign of a unit's incoming and outgoing weights{' and its bias' if biased else ''}"
-            rows.append(("sign flip", layer, words, 2**m, True))
+        if activation.odd or activation.even:
+            turned = "incoming weights" if activation.even else "incoming and outgoing weights"
+            words = f"flip the sign of a unit's {turned}{' and its bias' if biased else ''}"
+            rows.append(("sign flip", layer, words, 2**m, even_layer))
         if activation.period is not None and biased:
             words = "add pi to a unit's bias and flip its outgoing weights; twice: add 2 pi"
-            rows.append(("shift by pi", layer, words, math.inf, flat_biases))
-        if activation.shifts and absorbs:
-            words = "flip a unit's weights and add its old outgoing weights to the next bias"
-            rows.append(("flip with shift", layer, words, 2**m, flat_next))
+            rows.append(("shift by pi", layer, words, math.inf, flat_biases and net.prior.even))
+        if flip_level(net) and absorbs:
+            times = "" if flip_level(net) == 1 else f" times {flip_level(net):g}"
+            words = f"flip a unit's weights and add its old outgoing weights{times} to the next bias"
+            rows.append(("flip with shift", layer, words, 2**m, flat_next and even_layer))
         if activation.scales:
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
