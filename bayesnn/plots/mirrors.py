@@ -67,7 +67,9 @@ def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
     how, *drawn, labels = raw_and_aligned(post, layer, weight, number)
     units = check_pair(units, len(labels))
     pairs = [values[..., [u - 1 for u in units]] for values in drawn]
-    signed = flips(problem_of(post).net)[layer - 1]
+    net = problem_of(post).net
+    # A flip leaves the outgoing weights of even units where they are.
+    signed = flips(net)[layer - 1] and not (weight == "out" and net.phi.even)
     half = 1.08 * max(np.abs(pair).max() for pair in pairs)
 
     axes = new_axes(1, 2, width=4.2, height=4.4, sharex=True, sharey=True)[0]
