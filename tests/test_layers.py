@@ -10,6 +10,7 @@ import bayesnn
 PACKAGE = Path(bayesnn.__file__).parent
 ROOMS = (
     "errors",
+    "foreign",
     "formulas",
     "data",
     "losses",
@@ -28,7 +29,7 @@ ROOMS = (
     "report",
     "cli",
 )
-SPEC = ("errors", "formulas", "data", "losses", "priors", "activations", "network", "tree")
+SPEC = ("errors", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

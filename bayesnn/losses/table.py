@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from bayesnn import foreign
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
@@ -141,6 +142,8 @@ def loss_to_json(loss: str | Loss) -> dict[str, Any]:
     loss = as_loss(loss)
     if isinstance(loss, ResidualLoss):
         return loss.to_json()
+    if not is_ours(loss):
+        return {"name": loss.name, **foreign.to_json(loss)}
     return {"name": loss.name, **dataclasses.asdict(loss)}
 
 
@@ -173,6 +176,8 @@ def loss_from_json(d: dict[str, Any]) -> Loss:
         raise SpecError(f"Got {d!r}; a loss in JSON is a dictionary with the key 'name'. Write it with loss_to_json.")
     if "formula" in d:
         return ResidualLoss.from_json(d)
+    if "class" in d:
+        return foreign.from_json(d, Loss)
     kind = type(as_loss(d["name"]))
     parameters = {key: value for key, value in d.items() if key != "name"}
     known = [field.name for field in dataclasses.fields(kind)]
@@ -229,8 +234,13 @@ class LossTable:
             return self.to_frame().to_html(index=False)
 
 
-def loss_table() -> LossTable:
+def loss_table(*losses: str | Loss) -> LossTable:
     """Return the table of losses and the likelihoods they belong to.
+
+    Parameters
+    ----------
+    *losses : str or Loss
+        Losses to show below the built-in ones: with parameters of your own, or a `ResidualLoss`.
 
     Returns
     -------
@@ -248,7 +258,7 @@ def loss_table() -> LossTable:
     return LossTable(
         tuple(
             (loss.name, formula, loss.likelihood, a, b, mle)
-            for loss in LOSSES.values()
+            for loss in (*LOSSES.values(), *map(as_loss, losses))
             for formula, a, b, mle in [loss._table]
         )
     )

@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
+from bayesnn import foreign
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.priors.base import PRIORS, Prior, as_prior
+from bayesnn.priors.base import PRIORS, Prior, as_prior, is_ours
 from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
 
@@ -29,9 +30,13 @@ def prior_to_json(prior: Prior | NoisePrior) -> dict[str, Any]:
     """
     if not isinstance(prior, NoisePrior):
         as_prior(prior)
-    values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
+    known = is_ours(prior) or type(prior) in NOISE_PRIORS.values()
+    written = {} if known else foreign.to_json(prior)
+    values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)} if known else written["fields"]
     if values.get("bias") is not None:
         values["bias"] = prior_to_json(values["bias"])
+    if not known:
+        return {"family": type(prior).__name__, **written}
     if isinstance(prior, Prior):
         values |= prior._to_json()
     return {"family": type(prior).__name__, **values}
@@ -65,6 +70,9 @@ def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
     """
     if not isinstance(spec, dict) or "family" not in spec:
         raise SpecError(f"Got {spec!r}; a prior is a dictionary with a family. Write it with prior_to_json.")
+    if "class" in spec:
+        fields = {k: prior_from_json(v) if k == "bias" and v is not None else v for k, v in spec["fields"].items()}
+        return foreign.from_json({**spec, "fields": fields}, Prior | NoisePrior)
     families = PRIORS | NOISE_PRIORS
     if spec["family"] not in families:
         raise UnknownNameError("prior family", spec["family"], families)

@@ -61,6 +61,25 @@ def _table_class():
     return PenaltyTable
 
 
+def _by_hand(net, prior, loss, noise, n, n_outputs):
+    """Rows for a penalty that no library has: what to multiply it by where it is added to the loss by hand."""
+    known = noise is not None or not loss.has_noise
+    penalty = f"{prior.formula.text()}, w in units of {prior.scale:g}"
+    note = f"Biases: {prior.bias!r}." if net.bias and prior.bias is not None else ""
+    for reduction in ("mean", "sum"):
+        target = Target("torch", loss, noise, n, reduction, n_outputs)
+        yield {
+            "library": "by hand",
+            "reduction": reduction,
+            "parameter": "factor",
+            "value": target.evaluate(target.factor, {}) if known else math.nan,
+            "formula": f"{target.factor}, of the sum of {penalty}",
+            "objective": f"{target.share} * sum(loss) + factor * sum(penalty)",
+            "penalises_biases": True,
+            "note": note if known else "Needs a known noise: MLP(noise=...).",
+        }
+
+
 def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     """Tabulate the penalties that give the MAP of a network in other libraries.
 
@@ -78,7 +97,9 @@ def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     DataFrame
         One row for each library, reduction and parameter; columns ``library, reduction, parameter, value, formula,
         objective, penalises_biases, note``; the reduction is empty where the library has its own. With a learned
-        noise the values are NaN, and the note says so. It prints as a table of the values with the notes below it.
+        noise the values are NaN, and the note says so. For a `PenaltyPrior`, which no library has, the value is what
+        its sum is multiplied by where it is added to the loss by hand. It prints as a table of the values with the
+        notes below it.
 
     Raises
     ------
@@ -96,6 +117,8 @@ def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     """
     prior, loss = as_prior(net.prior), as_loss(net.loss)
     noise = net.noise if isinstance(net.noise, Real) else None
+    if prior.formula is not None:
+        return _table_class()(_by_hand(net, prior, loss, noise, n, n_outputs))
     # keras knows every penalty and loss of the table: what it refuses has no translation at all.
     Target("keras", loss, noise, n, None, n_outputs).terms_of(prior)
     rows = []
