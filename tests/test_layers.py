@@ -10,6 +10,7 @@ import bayesnn
 PACKAGE = Path(bayesnn.__file__).parent
 ROOMS = (
     "errors",
+    "arguments",
     "data",
     "losses",
     "priors",
@@ -26,7 +27,7 @@ ROOMS = (
     "report",
     "cli",
 )
-SPEC = ("errors", "data", "losses", "priors", "network", "tree")
+SPEC = ("errors", "arguments", "data", "losses", "priors", "network", "tree")
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

@@ -78,7 +78,7 @@ def nets(draw):
         ({"loss": 3}, SpecError, ("3",)),
         *(
             ({"noise": bad}, SpecError, (f"noise={bad!r}", "positive finite", "noise=0.2"))
-            for bad in (0, 0.0, -0.3, math.nan, math.inf, "0.2", True, bnn.Normal(1.0))
+            for bad in (0, 0.0, -0.3, math.nan, math.inf, "0.2", True, bnn.Normal(1.0), 1e-300, 1e300)
         ),
         ({"loss": "poisson", "noise": 0.2}, SpecError, ("noise=0.2", "Poisson", "Leave noise out")),
         ({"loss": "gaussian_nll", "noise": bnn.HalfNormal()}, SpecError, ("gaussian_nll", "Leave noise out")),

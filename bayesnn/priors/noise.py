@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.priors.settings import set_finite, set_positive, setting
+from bayesnn.priors.settings import set_logarithm, set_positive, setting
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -243,7 +243,7 @@ class LogNormal(NoisePrior):
     sigma: float = 1.0
 
     def __post_init__(self):
-        set_finite(self, "mu")
+        set_logarithm(self, "mu")
         set_positive(self, "sigma")
 
     @property

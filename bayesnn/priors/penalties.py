@@ -11,6 +11,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from bayesnn.arguments import SCALE, is_scale
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.losses import as_loss
 from bayesnn.priors.families import (
@@ -109,9 +110,9 @@ class Target:
         if noise is not None:
             if "noise" not in _INVERSE_A[self.loss].powers:
                 raise SpecError(f"Got noise={noise!r}; the likelihood of {self.loss!r} has no scale. Leave noise out.")
-            if isinstance(noise, bool | np.bool_) or not isinstance(noise, Real) or not 0 < noise < math.inf:
+            if not is_scale(noise):
                 raise SpecError(
-                    f"Got noise={noise!r}; the translation needs a known positive scale. "
+                    f"Got noise={noise!r}; the translation needs a known scale, {SCALE}. "
                     "Give a number, for example the noise of a fit."
                 )
             noise = float(noise)

@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from bayesnn.arguments import LARGEST, SCALE, is_scale
 from bayesnn.errors import SpecError
 
 
@@ -16,13 +17,15 @@ def setting(name, value):
 
 
 def set_positive(spec, *names):
-    """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
-    _set(spec, names, "a positive finite number", lambda value: 0 < value < math.inf)
+    """Convert the named fields of a frozen dataclass to floats that must be scales or rates."""
+    _set(spec, names, SCALE, is_scale)
 
 
-def set_finite(spec, *names):
-    """Convert the named fields of a frozen dataclass to floats that must be finite."""
-    _set(spec, names, "a finite number", math.isfinite)
+def set_logarithm(spec, *names):
+    """Convert the named fields of a frozen dataclass to floats that must be logarithms of scales."""
+    most = math.floor(math.log(LARGEST))
+    rule = f"a finite number, from {-most} to {most}: it is the logarithm of a scale"
+    _set(spec, names, rule, lambda value: -most <= value <= most)
 
 
 def _set(spec, names, rule, valid):
