@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bayesnn.arguments import rng_of
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 
 TASKS = ("regression", "binary", "classes", "ordinal", "count")
@@ -736,7 +737,7 @@ def simulate(name, n, *, noise=None, random_seed=0):
 def _draw(name, n, n_test, noise, random_seed):
     """Simulate training and test rows, the training rows first."""
     process = _PROCESSES[name]
-    rng = np.random.default_rng(random_seed)
+    rng = rng_of(random_seed)
     X, y = process.draw(rng, n, noise, False)
     X_test, y_test = process.draw(rng, n_test, noise, True) if n_test else (None, None)
     return _dataset(
@@ -839,6 +840,8 @@ def load_data(name_or_source, *, target=None, task=None, test_size=0.2, random_s
       target:   'died', labels 'no', 'yes'
       scaling:  standardised by the training rows
     """
+    random_seed = rng_of(random_seed)
+
     import pandas as pd
 
     if isinstance(test_size, bool) or not isinstance(test_size, numbers.Real) or not 0 <= test_size < 1:
