@@ -1,8 +1,13 @@
 """Arguments that many functions share: one rule and one remedy each, told before anything long is started."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from bayesnn.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SMALLEST, LARGEST = 1e-50, 1e50
 """Bounds of a scale: its square, its inverse and the ratio of two squares are then numbers that a float holds."""
@@ -10,12 +15,12 @@ SCALE = "a positive finite number, from 1e-50 to 1e50"
 """The rule of `is_scale` in words."""
 
 
-def is_scale(value):
+def is_scale(value: object) -> bool:
     """Say whether a value can be a scale or a rate."""
     return isinstance(value, Real) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
 
 
-def check_arguments(written="{}={!r}".format, /, **given):
+def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **given: object) -> None:
     """Refuse arguments that break their rule.
 
     Parameters
@@ -47,7 +52,7 @@ def check_arguments(written="{}={!r}".format, /, **given):
             )
 
 
-def rng_of(random_seed):
+def rng_of(random_seed: object) -> "np.random.Generator":
     """Make the generator that a seed stands for.
 
     Parameters

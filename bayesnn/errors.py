@@ -71,3 +71,7 @@ class FitError(BayesnnError):
 
 class ConvergenceWarning(UserWarning):
     """A fit returned, but its numbers are not to be trusted as they are; the message says which and why."""
+
+
+class FormulaWarning(UserWarning):
+    """A formula is no finite number far out; the message says where."""

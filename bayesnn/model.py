@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from bayesnn.network import CUTPOINT_SD
-from bayesnn.priors import Normal
+from bayesnn.losses import is_ours as is_known
+from bayesnn.network import CUTPOINT_SD, hidden_layers
+from bayesnn.priors import is_ours
 from bayesnn.tree import prepare
 
 
@@ -71,7 +72,8 @@ def model_of(problem, *, fused=True, collapse=False):
     import pytensor.tensor as pt
 
     from bayesnn.ops import mlp_forward
-    from bayesnn.ops.mlp import features, spell_out
+    from bayesnn.ops.forms import covered
+    from bayesnn.ops.mlp import spell_out
 
     net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
@@ -93,7 +95,7 @@ def model_of(problem, *, fused=True, collapse=False):
             known = net.noise_prior is None
             args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
         if collapse:
-            h = features(X, zip(weights, biases, strict=True), net.activation)
+            h = hidden_layers(X, zip(weights, biases, strict=True), net.phi.formula.symbolic)
             if net.has_bias(net.n_layers):
                 h = pt.concatenate([h, pt.ones((h.shape[0], 1))], axis=1)
             targets = y if y.ndim == 2 else y[:, None]
@@ -102,7 +104,7 @@ def model_of(problem, *, fused=True, collapse=False):
             return model
         if net.loss.task == "ordinal":
             args["cutpoints"] = _cutpoints(problem)
-        if fused:
+        if fused and (net.phi.builtin or covered(net.phi.formula)):
             f = mlp_forward(X, weights, biases, net.activation)
         else:
             f = spell_out(X, zip(weights, biases, strict=True), net.activation)
@@ -124,8 +126,9 @@ def collapsible(net):
     bool
         True for squared error with normal priors of fixed scale on the output layer.
     """
-    normal = type(net.prior) is Normal and (net.prior.bias is None or type(net.prior.bias) is Normal)
-    return net.loss.name == "squared_error" and normal
+    priors = (net.prior, net.prior.bias or net.prior)
+    normal = all(is_ours(prior) and prior.gaussian and not prior.has_learned_scale for prior in priors)
+    return net.loss.name == "squared_error" and is_known(net.loss) and normal
 
 
 def output_scales(problem):

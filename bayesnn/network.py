@@ -2,15 +2,14 @@
 
 import html
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
-from scipy import special
 
+from bayesnn.activations import Activation, as_activation
 from bayesnn.arguments import SCALE, is_scale
-from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
 from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
 
@@ -18,40 +17,32 @@ CUTPOINT_SD = 3.0
 """Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
 
 
-@dataclass(frozen=True)
-class Activation:
-    """An activation function and the symmetry that it gives to a layer of hidden units.
+def affine(h, W, b=None):
+    """Multiply by a layer's weights and add its biases; for arrays and tensors, with leading batch dimensions."""
+    z = h @ W
+    return z if b is None else z + b[..., None, :]
+
+
+def hidden_layers(h, layers, phi):
+    """Evaluate hidden layers, pairs of weights and biases or None, for arrays and tensors.
 
     Parameters
     ----------
-    name : str
-        Its name in `ACTIVATIONS`.
-    function : callable
-        The elementwise NumPy function.
-    symmetry : {"odd", "sigmoid", "relu", "identity", "none"}
-        What leaves the layer's function unchanged beyond permuting its units: sign flips (odd), flips with a
-        shift of the next bias (sigmoid), positive rescaling (relu), any invertible matrix (identity), nothing.
+    h : array or TensorVariable (..., n, p)
+        Inputs.
+    layers : iterable of (W, b)
+        Weights (..., q, m) and biases (..., m) or None.
+    phi : callable
+        The activation, for arrays or tensors.
+
+    Returns
+    -------
+    array or TensorVariable (..., n, m)
+        The last layer's activations.
     """
-
-    name: str
-    function: Callable = field(repr=False)
-    symmetry: str
-
-
-ACTIVATIONS = {
-    a.name: a
-    for a in (
-        Activation("tanh", np.tanh, "odd"),
-        Activation("sigmoid", special.expit, "sigmoid"),
-        Activation("relu", lambda x: np.maximum(x, 0.0), "relu"),
-        Activation("identity", lambda x: x, "identity"),
-        Activation("gelu", lambda x: x * special.ndtr(x), "none"),
-        Activation("silu", lambda x: x * special.expit(x), "none"),
-        Activation("softplus", lambda x: np.logaddexp(0.0, x), "none"),
-        Activation("erf", special.erf, "odd"),
-        Activation("sin", np.sin, "odd"),
-    )
-}
+    for W, b in layers:
+        h = phi(affine(h, W, b))
+    return h
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,8 @@ class MLP:
     ----------
     hidden : tuple of int
         Units in each hidden layer. ``()`` has no hidden layer: the linear, logistic or Poisson regression.
-    activation : str
-        One of ``tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin``.
+    activation : str or Activation
+        One of ``tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin``, or a `bnn.Activation` of yours.
     loss : str or Loss
         A name in ``bnn.LOSSES`` or an instance such as ``bnn.losses.Huber(delta=2.0)``.
     noise : float, NoisePrior or None
@@ -99,7 +90,7 @@ class MLP:
     """
 
     hidden: tuple[int, ...] = (3,)
-    activation: str = "tanh"
+    activation: str | Activation = "tanh"
     loss: Loss | str = "squared_error"
     noise: float | NoisePrior | None = None
     prior: Prior = field(default_factory=Normal)
@@ -118,8 +109,8 @@ class MLP:
                 "Write hidden=(8,) for one layer of 8 units, hidden=() for none."
             )
         object.__setattr__(self, "hidden", tuple(int(h) for h in widths))
-        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
-            raise UnknownNameError("activation", self.activation, ACTIVATIONS)
+        phi = as_activation(self.activation)
+        object.__setattr__(self, "activation", phi.name if phi.builtin else phi)
         object.__setattr__(self, "loss", as_loss(self.loss))
         if not isinstance(self.prior, Prior):
             raise SpecError(
@@ -153,6 +144,11 @@ class MLP:
         if not self.loss.has_noise or isinstance(self.noise, float):
             return None
         return self.noise or HalfNormal(1.0)
+
+    @property
+    def phi(self):
+        """The activation."""
+        return as_activation(self.activation)
 
     @property
     def proper(self):
@@ -260,9 +256,11 @@ class MLP:
         array([[0.924234],
                [1.523188]])
         """
-        last = self.n_layers
-        f = self.features(params, X) @ np.asarray(params[f"W{last}"])
-        return f + np.asarray(params[f"b{last}"])[..., None, :] if self.has_bias(last) else f
+        return affine(self.features(params, X), *self._layer(params, self.n_layers))
+
+    def _layer(self, params, layer):
+        """Weights of a layer, and its biases or None."""
+        return np.asarray(params[f"W{layer}"]), np.asarray(params[f"b{layer}"]) if self.has_bias(layer) else None
 
     def features(self, params, X):
         """Activations of the last hidden layer: what the linear output layer sees.
@@ -279,14 +277,8 @@ class MLP:
         array (..., n, h)
             The inputs themselves for a network without hidden layers.
         """
-        phi = ACTIVATIONS[self.activation].function
-        h = np.asarray(X, dtype=float)
-        for layer in range(1, self.n_layers):
-            h = h @ np.asarray(params[f"W{layer}"])
-            if self.has_bias(layer):
-                h = h + np.asarray(params[f"b{layer}"])[..., None, :]
-            h = phi(h)
-        return h
+        layers = (self._layer(params, layer) for layer in range(1, self.n_layers))
+        return hidden_layers(np.asarray(X, dtype=float), layers, self.phi)
 
     def likelihood_args(self, params):
         """Parameters of the likelihood beside the network's output.
@@ -362,7 +354,7 @@ class MLP:
         return json.dumps(
             {
                 "hidden": list(self.hidden),
-                "activation": self.activation,
+                "activation": self.phi.to_json(),
                 "loss": loss_to_json(self.loss),
                 "noise": noise,
                 "prior": prior_to_json(self.prior),
@@ -461,7 +453,7 @@ class MLP:
         )
         titles = {
             0: "inputs",
-            **{i: f'hidden_{i}["hidden {i}: {self.activation}"]' for i in range(1, self.n_layers)},
+            **{i: f'hidden_{i}["hidden {i}: {self.phi.name}"]' for i in range(1, self.n_layers)},
             self.n_layers: f'outputs["outputs: {self.loss.name}, {self.loss.likelihood}"]',
         }
         lines, nodes = ["graph LR"], {}
@@ -485,7 +477,7 @@ class MLP:
             noise = f"learned, prior {self.noise_prior!r}"
         else:
             noise = f"known, {self.noise}" if self.loss.has_noise else "none in this likelihood"
-        layers = " → ".join(["inputs", *(f"{h} {self.activation}" for h in self.hidden), "outputs (linear)"])
+        layers = " → ".join(["inputs", *(f"{h} {self.phi.name}" for h in self.hidden), "outputs (linear)"])
         return [
             ("network", layers + ("" if self.bias else ", no biases")),
             ("loss", repr(self.loss)),

@@ -37,6 +37,9 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
         ``variance_epistemic``, ``variance_aleatoric``, each (obs, output). Labels: ``probability``
         (obs, class), ``label``, ``entropy``, ``entropy_aleatoric``, ``mutual_information``, in nats.
 
+        A likelihood without a mean, such as Cauchy's, has ``median``, ``median_lower`` and ``median_upper`` in place of
+        ``mean``, ``mean_lower`` and ``mean_upper``, and infinite variances.
+
         A fit whose maximum is only approached at infinity predicts as its limit does; where the density grows
         without bound, as the point at which the search ended, which is arbitrary.
 
@@ -97,7 +100,8 @@ def score(fit, X=None, y=None, *, rows=None):
     Returns
     -------
     dict of str to float
-        ``n``; ``rmse`` or ``accuracy`` of the mean or most probable label; ``lppd`` for each observation, in nats
+        ``n``; ``rmse`` or ``accuracy`` of the mean (the median, where the likelihood has none) or most probable
+        label; ``lppd`` for each observation, in nats
         and for densities in the user's units, with its standard error ``lppd_se``; ``calibration_error``. For
         numbers that is the mean distance between nominal and empirical coverage of the central intervals at
         levels .1 to .9, with ``coverage_90`` beside it; for labels the expected calibration error over ten bins
@@ -180,6 +184,22 @@ def score(fit, X=None, y=None, *, rows=None):
     return out
 
 
+def centre_of(predictions):
+    """Name the variable of `predict` that says where a number is expected.
+
+    Parameters
+    ----------
+    predictions : xarray.Dataset
+        Of numbers.
+
+    Returns
+    -------
+    {"mean", "median"}
+        The median where the likelihood has no mean.
+    """
+    return "mean" if "mean" in predictions else "median"
+
+
 def log_mean_exp(log_density):
     """Logarithm of the mean over the first axis of exponentials, without underflow.
 
@@ -216,11 +236,12 @@ def _numbers(problem, params, X, prob):
     mean = loss.mean(f, **args)
     noise = {"noise": args["noise"]} if "noise" in args else {}
     epistemic, aleatoric = mean.var(axis=0), loss.variance(f, **noise).mean(axis=0) + np.zeros(mean.shape[1:])
-    out = {"mean": mean.mean(axis=0)}
+    centre, total = "mean" if loss.has_mean else "median", epistemic + aleatoric
+    out = {centre: mean.mean(axis=0) if loss.has_mean else _quantile(loss, f, args, 0.5, mean, total)}
     if prob is not None:
         tails = [(1 - prob) / 2, (1 + prob) / 2]
-        out["lower"], out["upper"] = (_quantile(loss, f, args, p, mean, epistemic + aleatoric) for p in tails)
-        out["mean_lower"], out["mean_upper"] = np.quantile(mean, tails, axis=0)
+        out["lower"], out["upper"] = (_quantile(loss, f, args, p, mean, total) for p in tails)
+        out[f"{centre}_lower"], out[f"{centre}_upper"] = np.quantile(mean, tails, axis=0)
     variances = {
         "variance_total": epistemic + aleatoric,
         "variance_epistemic": epistemic,

@@ -11,23 +11,25 @@ PACKAGE = Path(bayesnn.__file__).parent
 ROOMS = (
     "errors",
     "arguments",
+    "formulas",
     "data",
     "losses",
     "priors",
+    "activations",
     "network",
     "tree",
     "ops",
     "model",
+    "symmetry",
     "fitting",
     "prediction",
-    "symmetry",
     "diagnostics",
     "theory",
     "plots",
     "report",
     "cli",
 )
-SPEC = ("errors", "arguments", "data", "losses", "priors", "network", "tree")
+SPEC = ("errors", "arguments", "formulas", "data", "losses", "priors", "activations", "network", "tree")
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

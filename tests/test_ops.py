@@ -13,11 +13,14 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.replace import vectorize_graph
 from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 
+from bayesnn.activations import ACTIVATIONS
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.ops import mlp_forward
-from bayesnn.ops.kernels import activate, passes
-from bayesnn.ops.mlp import VERSION, MLPBackward, MLPForward, _version
-from bayesnn.ops.simd import ACTIVATIONS, SLOPES
+from bayesnn.ops.callback import VERSION, version_of
+from bayesnn.ops.forms import form_of
+from bayesnn.ops.kernels import activation, passes
+from bayesnn.ops.mlp import MLPBackward, MLPForward
+from bayesnn.ops.simd import SLOPES
 
 NAMES = sorted(ACTIVATIONS)
 PYTHON = Mode(linker="py", optimizer=None)
@@ -59,11 +62,13 @@ EXACT = {
 
 @cache
 def elementwise(name):
+    activate = activation(form_of(ACTIVATIONS[name])[0])
+
     @numba.njit
     def run(x):
         a = np.empty(2 * x.size)
         a[: x.size] = x
-        activate(name, a, 0, x.size, x.size)
+        activate(a, 0, x.size, x.size)
         return a[: x.size], a[x.size :]
 
     return run
@@ -165,7 +170,7 @@ def values(n, widths, bias, seed=0):
 @cache
 def kernels(activation):
     """As `compiled`, for three layers with BIAS, from the bare kernels: these compile in half the time."""
-    start, forward, backward = passes(activation)
+    start, forward, backward = passes(*form_of(ACTIVATIONS[activation])[:2])
 
     @numba.njit
     def run(g, X, theta, widths):
@@ -375,7 +380,7 @@ def test_version_changes_with_the_source(tmp_path):
     files = [tmp_path / "a.py", tmp_path / "b.py"]
     for file in files:
         file.write_text("x = 1\n")
-    before = _version(files)
-    assert before == _version(files)
+    before = version_of(files)
+    assert before == version_of(files)
     files[1].write_text("x = 2\n")
-    assert before != _version(files)
+    assert before != version_of(files)

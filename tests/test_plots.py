@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose
 
 import bayesnn as bnn
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError
-from bayesnn.fitting.optima import same_optimum
 from bayesnn.plots import capacity_table
+from bayesnn.symmetry.optima import same_optimum
 from bayesnn.tree import KINDS, prepare
 from tests.conftest import X5, Y5, random_params, tree_of
 

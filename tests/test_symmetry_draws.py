@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import bayesnn as bnn
 from bayesnn.errors import FitError, SpecError
-from bayesnn.fitting.optima import same_optimum
 from bayesnn.symmetry import (
     GroupElement,
     align,
@@ -31,6 +30,7 @@ from bayesnn.symmetry import (
 from bayesnn.symmetry.align import _require_same, assign
 from bayesnn.symmetry.group import numbered_elements
 from bayesnn.symmetry.modes import _clusters
+from bayesnn.symmetry.optima import same_optimum
 from bayesnn.symmetry.orbit import stabiliser_words
 from bayesnn.tree import make_tree, params_of, prepare, problem_of, to_dataset
 

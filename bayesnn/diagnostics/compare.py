@@ -8,7 +8,6 @@ import pandas as pd
 from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.prediction import score
-from bayesnn.priors import Hierarchical
 from bayesnn.tree import dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
 _UNITS = {
@@ -166,7 +165,7 @@ def _column(fit, X, y):
     weights = [v.reshape(*v.shape[:2], -1) for k, v in params.items() if k[0] in "Wb"]
     loglik = net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - len(problem.X) * problem.log_y_sd
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
-    unknown = isinstance(net.prior, Hierarchical) and "scale1" not in params
+    unknown = net.prior.has_learned_scale and "scale1" not in params
     rows = {
         "log-likelihood": fit["limit"]["log_likelihood"].item() if at_infinity else np.mean(loglik),
         f"log-prior{units}": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,

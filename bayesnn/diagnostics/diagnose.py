@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.fitting.optima import function_at
 from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
 from bayesnn.symmetry import align, element_of, symmetry_group
+from bayesnn.symmetry.optima import function_at
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
 RHAT_MAX = 1.01
@@ -408,7 +408,7 @@ def _function(params, problem, grid):
         outputs = list(problem.class_names[: f.shape[-1]])
     elif problem.scaling is not None and problem.scaling.y_sd is not None:
         targets = len(problem.target_names)
-        log_scale = np.log(problem.y_sd[0]) if net.loss.name == "gaussian_nll" else 0.0
+        log_scale = np.log(problem.y_sd[0]) if net.loss.scale_is_output else 0.0
         f = np.concatenate([problem.scaling.inverse_y(f[..., :targets]), f[..., targets:] + log_scale], axis=-1)
     names = [f"{kind}[{i}]" if len(outputs) == 1 else f"{kind}[{i}, {o}]" for i in at for o in outputs]
     values = [f.reshape(*f.shape[:2], -1), _log_likelihood(params, problem)[..., None]]

@@ -5,8 +5,7 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import linprog
 
-from bayesnn.fitting.closure import DERIVATIVES, ENDS, KINKS, TAILS, Piece
-from bayesnn.network import ACTIVATIONS
+from bayesnn.fitting.closure import Piece
 
 CLOSE = 0.5
 """Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
@@ -72,7 +71,7 @@ def _biased(closure, layer):
 def _steps(closure, layer, unit, H, z):
     """List the steps that a unit may be on its way to: the hyperplane beside the rows, or through the nearest."""
     net = closure.problem.net
-    if net.activation not in ENDS or np.mean(np.abs(z) > 2.0) < 0.5:
+    if net.phi.ends is None or np.mean(np.abs(z) > 2.0) < 0.5:
         return []
     side, size, out = np.sign(z), np.abs(z), []
     for reach in (3.0, 1.0, 0.0):
@@ -117,7 +116,7 @@ def step(closure, layer, unit, H, side, z):
         if biased:
             params[f"b{layer}"][unit] = inner[-1]
 
-    low, high = ENDS[closure.problem.net.activation]
+    low, high = closure.problem.net.phi.ends
     ends = np.where(side < 0, low, high)
     return Piece("step", layer, (unit,), side=side, direction=direction, ends=ends), change
 
@@ -167,12 +166,12 @@ def _single(closure, layer, unit, H, z):
     net, out = closure.problem.net, []
     n_in, biased, next_bias = H.shape[1], _biased(closure, layer), _biased(closure, layer + 1)
     centre = H.mean(axis=0)
-    derivatives = DERIVATIVES[net.activation]
+    derivatives = net.phi.derivatives
     saturated = np.abs(z).min() > 0.7 and np.ptp(np.sign(z)) == 0
-    if saturated and net.activation in TAILS and biased and not _penalised(closure):
-        low, a, k = TAILS[net.activation]
+    if saturated and net.phi.tail is not None and biased and not _penalised(closure):
+        low, a, k = net.phi.tail
         right = z[0] > 0
-        if (next_bias or low == 0) and (not right or ACTIVATIONS[net.activation].symmetry in ("odd", "sigmoid")):
+        if (next_bias or low == 0) and (not right or net.phi.odd or net.phi.shifts):
 
             def tail(params):
                 W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
@@ -189,9 +188,9 @@ def _single(closure, layer, unit, H, z):
     spread = np.ptp(z)
     if (
         0 < spread < 2.0
-        and net.activation != "identity"
+        and not net.phi.linear
         # The constant part of any other unit has to go into the next bias, which a prior would keep.
-        and (ACTIVATIONS[net.activation].symmetry == "odd" or (next_bias and not _penalised(closure)))
+        and (net.phi.odd or (next_bias and not _penalised(closure)))
     ):
 
         def line(params):
@@ -205,7 +204,7 @@ def _single(closure, layer, unit, H, z):
                 params[f"b{layer}"][unit] = 0.0
 
         out.append((Piece("line", layer, (unit,)), line))
-    if net.activation in KINKS and np.mean(np.abs(z) > 3.0) > 0.7:
+    if net.phi.ramp and np.mean(np.abs(z) > 3.0) > 0.7:
         size = np.abs(z).max()
 
         def kink(params):
@@ -223,22 +222,21 @@ def _flip(params, layer, unit, net):
     params[f"W{layer}"][:, unit] *= -1
     if f"b{layer}" in params:
         params[f"b{layer}"][unit] *= -1
-    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and f"b{layer + 1}" in params:
-        params[f"b{layer + 1}"] += params[f"W{layer + 1}"][unit]
+    if net.phi.shifts and f"b{layer + 1}" in params:
+        params[f"b{layer + 1}"] += net.phi.level * params[f"W{layer + 1}"][unit]
     params[f"W{layer + 1}"][unit] *= -1
 
 
 def _several(closure, x, layer, units, Z):
     """Jets of units that come close to each other, and quadratics of units that come close to constants."""
     net, out = closure.problem.net, []
-    symmetry = ACTIVATIONS[net.activation].symmetry
-    if net.activation == "identity":
+    if net.phi.linear:
         return out
-    turn = symmetry == "odd" or (symmetry == "sigmoid" and _biased(closure, layer + 1))
-    phi = DERIVATIVES[net.activation]
+    turn = net.phi.odd or (net.phi.shifts and _biased(closure, layer + 1))
+    phi = net.phi.derivatives
     lines = [p.units[0] for p in closure.pieces if p.layer == layer and p.kind == "line"]
     flat = [u for u in units if np.ptp(Z[:, u]) < 2.0] + lines
-    if _biased(closure, layer + 1) and net.activation != "relu" and not _penalised(closure):
+    if _biased(closure, layer + 1) and net.phi.smooth and not _penalised(closure):
         for pair in combinations(flat, 2):
             out.append(_quadratic(closure, x, layer, pair, Z))
     jets = [p for p in closure.pieces if p.layer == layer and p.kind == "jet"]
@@ -253,7 +251,7 @@ def _several(closure, x, layer, units, Z):
     for (_, a, s), (_, b, t) in combinations(found, 2):
         if a[0] == b[0]:
             out.append(_jet(closure, x, layer, (*a, b[1]), (*s, t[1])))
-    if net.activation == "relu":
+    if not net.phi.smooth:
         return out
     for piece in jets:
         first = piece.units[0]

@@ -34,93 +34,12 @@ of fixed size", Foundations of Computational Mathematics 21 (2021).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from bayesnn.fitting.density import Layout
 from bayesnn.fitting.objective import central_hessian
+from bayesnn.losses import SquaredError
 
 LOG_2PI = float(np.log(2 * np.pi))
-SATURATED = 40.0
-"""Argument at which a step's activations are their limits to the last digit."""
-
-
-def _tanh(z):
-    t = np.tanh(z)
-    d = 1 - t**2
-    return t, d, -2 * t * d, d * (6 * t**2 - 2)
-
-
-def _sigmoid(z):
-    s = special.expit(z)
-    d = s * special.expit(-z)
-    return s, d, d * (1 - 2 * s), d * (1 - 6 * d)
-
-
-def _softplus(z):
-    return np.logaddexp(0.0, z), *_sigmoid(z)[:3]
-
-
-def _silu(z):
-    s, d, dd, ddd = _sigmoid(z)
-    return z * s, s + z * d, 2 * d + z * dd, 3 * dd + z * ddd
-
-
-def _gelu(z):
-    p, d = special.ndtr(z), np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    return z * p, p + z * d, d * (2 - z**2), d * (z**3 - 4 * z)
-
-
-def _erf(z):
-    d = 2 / np.sqrt(np.pi) * np.exp(-(z**2))
-    return special.erf(z), d, -2 * z * d, d * (4 * z**2 - 2)
-
-
-def _sin(z):
-    s, c = np.sin(z), np.cos(z)
-    return s, c, -s, -c
-
-
-def _relu(z):
-    zero = np.zeros_like(z)
-    return np.maximum(z, 0.0), (z > 0).astype(float), zero, zero
-
-
-def _identity(z):
-    zero = np.zeros_like(z)
-    return z, zero + 1, zero, zero
-
-
-def _exp(z):
-    e = np.exp(np.minimum(z, 700.0))
-    return e, e, e, e
-
-
-DERIVATIVES = {
-    "tanh": _tanh,
-    "sigmoid": _sigmoid,
-    "relu": _relu,
-    "identity": _identity,
-    "gelu": _gelu,
-    "silu": _silu,
-    "softplus": _softplus,
-    "erf": _erf,
-    "sin": _sin,
-}
-"""Activation -> its value and first three derivatives."""
-
-ENDS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "erf": (-1.0, 1.0)}
-"""Activation -> its limits far to the left and far to the right, where it has both."""
-
-TAILS = {"tanh": (-1.0, 2.0, 2.0), "sigmoid": (0.0, 1.0, 1.0), "softplus": (0.0, 1.0, 1.0)}
-"""Activation -> L, a, k of phi(z) = L + a exp(k z) far to the left."""
-
-KINKS = ("softplus", "gelu", "silu")
-"""Activations that tend to relu as their weights grow."""
-
-_STRAIGHT = {"tanh": 0.0, "sigmoid": 0.0, "erf": 0.0, "sin": 0.0, "relu": 1.0, "softplus": SATURATED, "silu": SATURATED,
-             "gelu": SATURATED}  # fmt: skip
-"""Activation -> where it is straightest."""
-
 BENT = 0.7
 """Where every curved activation is bent: the constant about which a jet without base unit expands."""
 
@@ -230,7 +149,7 @@ class Closure(Layout):
         self.copies = np.concatenate([np.ravel(copies[name]) for name in self.names])
         self.extra = np.array([k for i, name in enumerate(self.names) if name[0] not in "Wb"
                               for k in range(self.offsets[i], self.offsets[i + 1])], dtype=int)  # fmt: skip
-        self.derivatives = DERIVATIVES[net.activation]
+        self.derivatives = net.phi.derivatives
 
     def unpack(self, x):
         """Parameters of a flat vector, or a batch of them; see `Layout.unpack`."""
@@ -284,11 +203,11 @@ class Closure(Layout):
         if piece.kind == "step":
             return np.where(piece.side == 0, d[0], piece.ends)[:, None], d
         if piece.kind == "kink":
-            d = _relu(z[:, 0])
+            d = np.maximum(z[:, 0], 0.0), (z[:, 0] > 0).astype(float)
             return d[0][:, None], d
         if piece.kind == "tail":
-            d = _exp(z[:, 0] - piece.centre @ W[:, piece.units[0]])
-            return d[0][:, None], d
+            e = np.exp(np.minimum(z[:, 0] - piece.centre @ W[:, piece.units[0]], 700.0))
+            return e[:, None], (e, e)
         if piece.kind == "line":
             return z, None
         if piece.kind == "quadratic":
@@ -326,9 +245,9 @@ class Closure(Layout):
         """Differentiate each row's log-likelihood by its outputs (n, m), by fourth-order central differences."""
         loss, y, args = self.problem.net.loss, self.problem.y, self.problem.net.likelihood_args(params)
         scale = float(np.max(args.get("noise", 1.0)))
-        if loss.name == "squared_error":
+        if type(loss) is SquaredError:
             return (y.reshape(len(f), -1) - f) / scale**2
-        if loss.name == "gaussian_nll":
+        if loss.scale_is_output:
             scale = min(1.0, float(np.exp(f[:, 1].min())))
         out = np.empty_like(f)
         for k in range(f.shape[1]):
@@ -351,7 +270,7 @@ class Closure(Layout):
 
     def _total(self, f, params):
         net = self.problem.net
-        if net.loss.name == "squared_error":
+        if type(net.loss) is SquaredError:
             # The only likelihood whose checks cost more than itself.
             y, noise = self.problem.y, np.float64(net.likelihood_args(params)["noise"])
             squares = float(np.sum((y.reshape(len(f), -1) - f) ** 2))
@@ -469,7 +388,7 @@ class Closure(Layout):
             b[one] *= scale
             V[one] *= eps
         elif piece.kind == "tail":
-            low, a, k = TAILS[net.activation]
+            low, a, k = net.phi.tail
             # The row with the largest exponential must still be far out in the tail.
             z = self.arguments(x, piece.layer)[1][:, one] - piece.centre @ W[:, one]
             far = np.log(scale) + z.max()
@@ -479,7 +398,7 @@ class Closure(Layout):
             if c is not None:
                 c -= low * V[one]
         elif piece.kind == "line":
-            at = _STRAIGHT[net.activation] if f"b{piece.layer}" in params else 0.0
+            at = net.phi.straight if f"b{piece.layer}" in params else 0.0
             value, slope, *_ = (float(v) for v in self.derivatives(np.array(at)))
             W[:, one] *= eps
             b[one] = at

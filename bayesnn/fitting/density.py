@@ -5,7 +5,7 @@ from threading import Lock
 import numpy as np
 
 from bayesnn.model import model_of, output_scales
-from bayesnn.priors import Hierarchical
+from bayesnn.priors import is_ours
 
 
 def log_density(problem, *, jacobian, collapse=False):
@@ -26,13 +26,13 @@ def log_density(problem, *, jacobian, collapse=False):
     FusedDensity or ModelDensity
         Called with a flat vector it gives the log density and the gradient.
     """
-    if fusible(problem.net):
+    if has_kernels(problem.net):
         return FusedDensity(problem, jacobian=jacobian, collapse=collapse)
     return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian)
 
 
-def fusible(net):
-    """Say whether our own kernels know the density of a network's parameters.
+def has_kernels(net):
+    """Say whether our own kernels know the density of a network's parameters; otherwise it comes from the PyMC model.
 
     Parameters
     ----------
@@ -42,9 +42,16 @@ def fusible(net):
     Returns
     -------
     bool
-        False for ordinal targets and hierarchical priors: their cutpoints and scales are parameters of their own.
+        False for ordinal targets and hierarchical priors, whose cutpoints and scales are parameters of their own, for
+        classes of losses and priors from outside, and for formulas with an operation that vector registers lack.
     """
-    return net.loss.task != "ordinal" and not isinstance(net.prior, Hierarchical)
+    from bayesnn.ops.forms import covered, knows
+
+    biases = net.prior.bias or net.prior
+    penalties = [prior.formula for prior in (net.prior, biases) if prior.formula is not None]
+    plain = all(is_ours(prior) and not prior.has_learned_scale for prior in (net.prior, biases))
+    units = not net.hidden or net.phi.builtin or covered(net.phi.formula)
+    return plain and units and all(map(covered, penalties)) and knows(net.loss)
 
 
 class Layout:
@@ -114,11 +121,57 @@ class Layout:
             As `Prior.rates`.
         """
         rates = np.zeros((4, self.size))
+        for kind, fan_in, columns in self._elements():
+            if prior.penalty(kind, fan_in) is None:
+                rates[:, columns] = prior.rates(kind, fan_in)[:, None]
+        return rates
+
+    def kinks(self, prior):
+        """Slopes of a prior's penalty at zero for each element of the flat vector.
+
+        Parameters
+        ----------
+        prior : Prior
+            Of fixed scale.
+
+        Returns
+        -------
+        array (size,)
+            As `Prior.kink`.
+        """
+        kinks = np.zeros(self.size)
+        for kind, fan_in, columns in self._elements():
+            kinks[columns] = prior.kink(kind, fan_in)
+        return kinks
+
+    def penalties(self, prior):
+        """Formulas in a prior, for weights and for biases.
+
+        Parameters
+        ----------
+        prior : Prior
+            Of fixed scale.
+
+        Returns
+        -------
+        list of (Formula, tuple of float, array (size,))
+            Each with its parameters and what every element of the flat vector is multiplied by, zero for those that
+            have another prior.
+        """
+        found = {}
+        for kind, fan_in, columns in self._elements():
+            known = prior.penalty(kind, fan_in)
+            if known is not None:
+                formula, parameters, inverse = known
+                factors = found.setdefault((formula, parameters), np.zeros(self.size))
+                factors[columns] = inverse
+        return [(formula, parameters, factors) for (formula, parameters), factors in found.items()]
+
+    def _elements(self):
+        """Kind, fan-in and places of each weight matrix and bias vector."""
         for i, (name, shape) in enumerate(zip(self.names, self.shapes, strict=True)):
             if name[0] in _KINDS:
-                columns = slice(self.offsets[i], self.offsets[i + 1])
-                rates[:, columns] = prior.rates(_KINDS[name[0]], shape[0])[:, None]
-        return rates
+                yield _KINDS[name[0]], shape[0], slice(self.offsets[i], self.offsets[i + 1])
 
 
 class ModelDensity(Layout):
@@ -187,7 +240,7 @@ class FusedDensity(Layout):
     Parameters
     ----------
     problem : Problem
-        What is to be fitted; its network is `fusible`.
+        What is to be fitted; its network `has_kernels`.
     jacobian, collapse : bool
         As for `log_density`.
     """
@@ -198,9 +251,11 @@ class FusedDensity(Layout):
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
         widths = net.sizes(problem.X.shape[1], len(problem.output_names))
         shapes = {k: s for k, s in problem.shapes.items() if not collapse or int(k[1:]) < net.n_layers}
-        constant = float(prior.logp({name: np.zeros(s) for name, s in shapes.items()}))
         super().__init__(shapes | ({"noise": ()} if noise is not None else {}))
         self.net = net
+        penalties = self.penalties(prior)
+        constant = float(prior.logp({name: np.zeros(s) for name, s in shapes.items()}))
+        constant += sum(float(formula(0.0, *values)) * np.count_nonzero(by) for formula, values, by in penalties)
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
@@ -213,18 +268,19 @@ class FusedDensity(Layout):
         if loss.has_noise:
             known = net.noise if noise is None else None
         self.density = Density(
-            net.activation,
-            loss.name,
+            net.phi,
+            loss,
             problem.X,
             y,
             widths=widths,
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
             rates=self.rates(prior),
+            penalties=penalties,
             constant=constant + (noise.constant if noise is not None else 0.0),
             noise=known,
             noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
-            parameter=next(iter(vars(loss).values()), 0.0),
+            parameters=loss.parameters,
             scales=scales,
         )
 

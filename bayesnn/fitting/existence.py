@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bayesnn.fitting.closure import ENDS
+from bayesnn import losses, priors
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession
 from bayesnn.priors import Flat
@@ -102,6 +102,8 @@ def existence_of(problem):
         As `mle_exists`.
     """
     net = problem.net
+    if from_outside(net):
+        return Existence(None, from_outside(net), {})
     if net.hidden:
         return _closed(problem) or Existence(None, "with hidden layers only the end of a fit can tell", {})
     ones = np.ones((len(problem.X), int(net.has_bias(1))))
@@ -118,31 +120,53 @@ def existence_of(problem):
     return Existence(False, found["reason"], evidence | {"supremum": limit.log_likelihood}, limit)
 
 
+def from_outside(net):
+    """Say what of a network is of a class from outside, about which nothing is known but its numbers.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    str
+        Empty where loss and priors are of this package's classes.
+    """
+    if not losses.is_ours(net.loss):
+        return f"nothing is known of the loss {net.loss.name!r} but its values"
+    unknown = [prior for prior in (net.prior, net.prior.bias) if prior is not None and not priors.is_ours(prior)]
+    return f"nothing is known of the prior {unknown[0]!r} but its values" if unknown else ""
+
+
 def _closed(problem):
     """Networks whose functions at given rows are a closed set: a loss of a location with a known scale has a minimum.
 
-    A ReLU unit times its output weight is a diagonal of zeros and ones times a linear function with weights in a
-    polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers of identities are linear
-    maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural network approximations",
-    Constructive Approximation 55 (2022).
+    A unit that scales, phi(c z) = c phi(z) as ReLU does, times its output weight is a diagonal of slopes times a linear
+    function with weights in a polyhedral cone; sums of images of such cones are a finite union of closed cones. Layers
+    of identities are linear maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural
+    network approximations", Constructive Approximation 55 (2022).
     """
     net, one = problem.net, problem.y.ndim == 1
     if not isinstance(net.prior, Flat) or net.prior.bias is not None or net.loss.task != "regression":
         return None
-    if net.loss.name == "gaussian_nll" or net.noise_prior is not None:
+    if net.loss.scale_is_output or net.noise_prior is not None or not net.loss.tail_index > 1:
         return None
-    if net.activation == "relu" and len(net.hidden) == 1 and one:
-        return Existence(True, "the functions of one layer of ReLU units are a closed set at any rows", {})
-    if net.activation == "identity":
+    if net.phi.scales and len(net.hidden) == 1 and one:
+        return Existence(True, "the functions of one layer of such units are a closed set at any rows", {})
+    if net.phi.linear:
         return Existence(True, "linear maps of bounded rank are a closed set", {})
     return None
 
 
 def _residuals(problem, design):
-    if problem.net.loss.name == "gaussian_nll":
+    loss = problem.net.loss
+    if loss.scale_is_output:
         return Existence(None, "a scale that depends on the inputs: only the end of a fit can tell", {})
+    if not loss.tail_index > 1:
+        return Existence(None, f"how the loss {loss.name!r} grows is not known", {})
     if problem.net.noise_prior is None or problem.net.noise_prior.repels_zero:
-        return Existence(True, "a convex loss has a minimum where its scale is known, or kept from zero", {})
+        return Existence(True, "a loss that grows has a minimum where its scale is known, or kept from zero", {})
     y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0] if design.shape[1] else np.zeros_like(y)
     residual = float(np.abs(y - fitted).max())
@@ -152,11 +176,21 @@ def _residuals(problem, design):
             "the model fits every target exactly, so the density grows without bound as the noise shrinks",
             {"largest_residual": residual},
         )
-    if problem.net.loss.name == "student_t":
-        return Existence(
-            None, "a heavy-tailed scale may shrink onto some of the rows: only the end of a fit can tell", {}
-        )
+    if _may_shrink(problem.net):
+        return Existence(None, _may_shrink(problem.net), {})
     return Existence(True, "the targets are not fitted exactly", {"largest_residual": residual})
+
+
+def _may_shrink(net):
+    """Say why a free noise may shrink onto some of the rows: where the loss grows no faster than a logarithm.
+
+    With m of n residuals that are not zero, n log s + sum rho(r / s) falls for ever with s if rho grows like k log|u|
+    and k m < n; if it grows faster than that, it can't.
+    """
+    free = net.loss.task == "regression" and net.noise_prior is not None and not net.noise_prior.repels_zero
+    if free and not np.isinf(net.loss.tail_index):
+        return "a heavy-tailed scale may shrink onto some of the rows, and no search can rule that out"
+    return ""
 
 
 def evidence_of(problem, params):
@@ -180,6 +214,8 @@ def evidence_of(problem, params):
     net, y = problem.net, problem.y
     f = net.forward(params, problem.X)
     norm = float(np.sqrt(sum(np.sum(np.square(v)) for k, v in params.items() if k[0] in "Wb")))
+    if from_outside(net):
+        return Existence(None, from_outside(net), {"weight_norm": norm})
     task = net.loss.task
     if task in ("binary", "classes", "ordinal"):
         if task == "binary":
@@ -200,7 +236,7 @@ def evidence_of(problem, params):
                 {"smallest_margin": float(margins.min()), "weight_norm": norm},
             )
     if task == "regression":
-        if net.loss.name == "gaussian_nll":
+        if net.loss.scale_is_output:
             scale = np.inf if _held(net) else np.exp(f[:, 1]).min()
         else:
             scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
@@ -222,7 +258,7 @@ def _held(net):
     by a linear function of them less the square that the prior takes away.
     """
     squares = [net.prior.rates(kind, 1)[1] > 0 for kind in ("weight", "bias")]
-    return all(squares) and (not net.hidden or net.activation in (*ENDS, "sin"))
+    return all(squares) and (not net.hidden or net.phi.bounded)
 
 
 def judge(problem, audit, limits):
@@ -244,7 +280,7 @@ def judge(problem, audit, limits):
         highest limit where that is higher than every end point (or as high, while no finite weights reach it);
         otherwise None.
     """
-    best = int(np.argmin(audit["value"]))
+    net, best = problem.net, int(np.argmin(audit["value"]))
     value = float(audit["value"][best])
     jacobian = len(problem.X) * problem.log_y_sd
     if limits:
@@ -262,8 +298,12 @@ def judge(problem, audit, limits):
             return Existence(False, reason, numbers, limit)
     if value <= lowest(problem) + slack(value):
         return Existence(True, "no function has a higher likelihood", {})
-    if problem.net.activation == "sin" and problem.net.hidden:
+    if _may_shrink(net):
+        return Existence(None, _may_shrink(net), {})
+    if net.hidden and net.phi.period is not None:
         return Existence(None, "sine units of ever higher frequency may come as near to the targets as one likes", {})
+    if net.hidden and not net.phi.builtin:
+        return Existence(None, f"what {net.phi.name} units may tend to is not known well enough", {})
     if is_strict(problem, audit)[best]:
         return Existence(True, "a strict local maximum, and no limit that was found is higher", {})
     size = len(problem.X) * sum(int(np.prod(shape)) for shape in problem.shapes.values())
@@ -276,9 +316,9 @@ def lowest(problem):
     net, y = problem.net, problem.y
     if net.loss.task != "regression":
         return 0.0 if net.loss.task != "count" else -float(_saturated_counts(y))
-    if net.noise_prior is not None or net.loss.name == "gaussian_nll":
+    if net.noise_prior is not None or net.loss.scale_is_output:
         return -np.inf
-    return -float(net.loss.logp(y, y.reshape(len(y), -1), noise=net.noise).sum())
+    return -float(net.loss.logp(y, y.reshape(len(y), -1) - net.noise * net.loss.mode, noise=net.noise).sum())
 
 
 def _saturated_counts(y):
@@ -305,11 +345,15 @@ def attained(problem, audit, size):
         True or None.
     """
     net, n = problem.net, problem.y.size
+    if from_outside(net):
+        return Existence(None, from_outside(net), {})
+    if _may_shrink(net):
+        return Existence(None, _may_shrink(net), {})
     known = net.noise_prior is None or net.noise_prior.repels_zero
-    if _held(net) if net.loss.name == "gaussian_nll" else known:
+    if _held(net) if net.loss.scale_is_output else known:
         return Existence(True, "likelihood times prior is bounded and vanishes at infinity", {})
     if is_strict(problem, audit)[int(np.argmin(audit["value"]))]:
         return Existence(True, "a strict local maximum, and the noise does not shrink there", {})
-    if net.loss.name != "gaussian_nll" and n >= size:
+    if not net.loss.scale_is_output and n >= size:
         return Existence(True, "a network with fewer parameters than targets does not pass through them all", {})
     return Existence(None, "the best end point is no strict local maximum, and the noise is free", {})

@@ -9,10 +9,8 @@ from threadpoolctl import threadpool_limits
 from bayesnn.fitting.candidates import join, proposals, step
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import WORDS, Closure
-from bayesnn.fitting.optima import mean_at, same_function, same_optimum
 from bayesnn.fitting.recession import recession
-from bayesnn.network import ACTIVATIONS
-from bayesnn.priors import Flat
+from bayesnn.symmetry.optima import mean_at, same_function, same_optimum
 
 ROUNDS = 6
 """Most times that a limit is itself followed on."""
@@ -254,9 +252,9 @@ def is_strict(problem, audit):
 def _idle(problem):
     """Dimension of the continuous symmetry of the network's function at a regular point."""
     net, shapes = problem.net, problem.shapes
-    if net.hidden and net.activation == "relu":
+    if net.hidden and net.phi.scales:
         return sum(net.hidden)
-    if net.hidden and net.activation == "identity":
+    if net.hidden and net.phi.linear:
         return sum(h**2 for h in net.hidden)
     last = net.n_layers
     return shapes[f"W{last}"][0] + net.has_bias(last) if net.loss.name == "cross_entropy" else 0
@@ -272,7 +270,7 @@ def _large(problem, objective, end):
         Z = H @ params[f"W{layer}"] + params.get(f"b{layer}", 0.0)
         if np.ptp(Z, axis=0).max() > LARGE:
             return True
-        H = ACTIVATIONS[net.activation].function(Z)
+        H = net.phi(Z)
     parts = H[:, :, None] * params[f"W{last}"]
     return bool((np.std(parts, axis=0).sum(axis=0) > LARGE * np.std(parts.sum(axis=1), axis=0)).any())
 
@@ -416,7 +414,7 @@ def recede(state, found=None):
 
 def flat_parts(net):
     """Whether the weights and the biases have flat priors, and may grow without bound."""
-    return {"W": isinstance(net.prior, Flat), "b": isinstance(net.prior.bias or net.prior, Flat)}
+    return {"W": net.prior.flat, "b": (net.prior.bias or net.prior).flat}
 
 
 def slack(value):

@@ -10,14 +10,13 @@ from bayesnn.arguments import check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density
-from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, judge
+from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.optima import mean_at, same_optimum
 from bayesnn.fitting.progress import announce, bar, compiling
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
-from bayesnn.priors import Hierarchical
+from bayesnn.symmetry.optima import mean_at, same_optimum
 from bayesnn.tree import make_tree, prepare, to_dataset
 
 SIGNATURES = {name: name for name in ("minimum", "flat", "saddle", "kink")} | {"infinity": "on their way to infinity"}
@@ -178,7 +177,7 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
     check_arguments(restarts=restarts, maxiter=maxiter, nonexistent=nonexistent, progressbar=progressbar)
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
-    if kind == "map" and isinstance(net.prior, Hierarchical):
+    if kind == "map" and net.prior.has_learned_scale:
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
             "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
@@ -201,8 +200,8 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.
-    kinks = objective.rates(free.net.prior)[0]
-    smooth = free.net.loss.smooth and not (free.net.hidden and free.net.activation == "relu")
+    kinks = objective.kinks(free.net.prior)
+    smooth = free.net.loss.smooth and (not free.net.hidden or free.net.phi.smooth)
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
             ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
@@ -232,7 +231,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
             existence = found
             lost = [evidence_of(free, objective.unpack(end)).exists is False for end in ends]
             audit["signature"][lost], audit["converged"][lost] = "infinity", False
-        elif existence.exists is None and not proper:
+        elif existence.exists is None and not proper and _describable(free.net):
             announce("Following the end points outward.", show=progressbar)
             limits = outward(free, objective, ends, audit, kinks=kinks, smooth=smooth)
             existence = judge(free, audit, limits)
@@ -263,7 +262,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
     optima["log_likelihood"] = ("start", loglik - len(problem.X) * problem.log_y_sd)
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
-    unknown = isinstance(problem.net.prior, Hierarchical)
+    unknown = problem.net.prior.has_learned_scale
     log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
     optima["log_prior"] = ("start", log_prior + np.zeros(len(ends)))
     del audit["value"]
@@ -288,6 +287,11 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
             "sampling_time": time.perf_counter() - began,
         },
     )
+
+
+def _describable(net):
+    """Whether end points can be followed outward: the limits' densities know priors by their rates."""
+    return not from_outside(net) and all(p.has_rates for p in (net.prior, net.prior.bias or net.prior))
 
 
 def _limit_group(problem, limit):
@@ -388,7 +392,7 @@ def starts(problem, objective, n, rng):
         if name[0] == "W":
             scale = 1.0 / np.sqrt(max(shape[0], 1))
             scale = scale / spread[:, None] if layer == 1 else scale
-            if last and net.loss.task == "regression" and net.loss.name != "gaussian_nll":
+            if last and net.loss.task == "regression" and not net.loss.scale_is_output:
                 scale = scale * max(np.std(y), 1e-8)
             params[name] = rng.normal(size=(n, *shape)) * scale * (1.0 if last else 1.5)
         elif last:
@@ -408,7 +412,7 @@ def starts(problem, objective, n, rng):
 
 def _level(net, y, m):
     """Output bias at which the network starts: the level of the targets."""
-    if net.loss.name == "gaussian_nll":
+    if net.loss.scale_is_output:
         return np.array([np.mean(y), np.log(max(np.std(y), 1e-8))])
     if net.loss.task == "regression":
         return np.mean(y, axis=0)

@@ -12,7 +12,6 @@ from bayesnn.fitting.density import log_density
 from bayesnn.fitting.progress import announce, compiling
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
-from bayesnn.priors import Hierarchical
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
@@ -406,7 +405,7 @@ def _calmer(problem):
     net, ways = problem.net, []
     if net.noise_prior is not None and not net.noise_prior.repels_zero:
         ways.append(f"keep the noise from zero, {' or '.join(noises(problem))}")
-    if isinstance(net.prior, Hierarchical):
+    if net.prior.has_learned_scale:
         ways.append("fix the prior's scale, prior=bnn.Normal(1.0)")
     remedy = "; and ".join(ways) or "use a narrower prior"
     return f"{remedy[0].upper()}{remedy[1:]}."

@@ -16,7 +16,8 @@ PyMC node that matches it (`observe`).
 from bayesnn.losses.base import Loss
 from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
-from bayesnn.losses.table import LOSSES, LossTable, as_loss, loss_from_json, loss_table, loss_to_json
+from bayesnn.losses.residual import ResidualLoss
+from bayesnn.losses.table import LOSSES, LossTable, as_loss, is_ours, loss_from_json, loss_table, loss_to_json
 from bayesnn.losses.verify import LossCheck, verify_loss
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "Ordinal",
     "Poisson",
     "Quantile",
+    "ResidualLoss",
     "SquaredError",
     "StudentT",
     "as_loss",
+    "is_ours",
     "loss_from_json",
     "loss_table",
     "loss_to_json",

@@ -1,13 +1,14 @@
 """What every loss is: a likelihood, and the checks that the losses share."""
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
 from bayesnn.data import as_array
 from bayesnn.errors import DataError, SpecError
+from bayesnn.formulas import Formula
 
 
 def _set_parameter(loss, name, upper, remedy):
@@ -102,6 +103,17 @@ class Loss:
         Whether the network's output layer has a bias (only ordinal has none: its cutpoints do that job).
     smooth : bool
         Whether the loss has a gradient everywhere.
+    formula : Formula or None
+        The part of -log p that depends on the network: for a loss with a noise scale :math:`\rho(u)` of
+        :math:`u = (y - f) / s`, otherwise a function of y and f, target by target; its parameters follow. None where a
+        target takes several outputs.
+    scale_is_output : bool
+        Whether an output of the network is the logarithm of a scale.
+    tail_index : float
+        Of a loss with a noise scale: index k of the heavier of the tails :math:`|u|^{-k}` of its density, infinite
+        where it falls faster, NaN where that is not known.
+    has_mean : bool
+        Whether the target has a mean; one without is predicted by its median.
     """
 
     name: ClassVar[str]
@@ -110,7 +122,16 @@ class Loss:
     has_noise: ClassVar[bool] = False
     output_bias: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
+    formula: ClassVar[Formula | None] = None
+    scale_is_output: ClassVar[bool] = False
+    tail_index: ClassVar[float] = np.nan
+    has_mean: ClassVar[bool] = True
     _table: ClassVar[tuple[str, str, str, str]]
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The loss's own parameters, such as Huber's delta, in the order in which its formula takes them."""
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def n_outputs(self, y) -> int:
         """Return how many outputs m the network needs for this target.

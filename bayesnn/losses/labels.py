@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
 
 from bayesnn.errors import DataError
+from bayesnn.formulas import Formula, fn
 from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
 
 
@@ -71,6 +72,7 @@ class BinaryCrossEntropy(_Labels):
     name = "binary_cross_entropy"
     likelihood = "Bernoulli"
     task = "binary"
+    formula = Formula(lambda y, f: fn.softplus(f) - y * f, ("y", "f"), by=1, ours=True)
     _table = ("log(1 + exp(f)) - y f", "1", "0", "no scale")
 
     @override
@@ -241,6 +243,7 @@ class Poisson(Loss):
     name = "poisson"
     likelihood = "Poisson"
     task = "count"
+    formula = Formula(lambda y, f: fn.exp(f) - y * f, ("y", "f"), by=1, ours=True)
     _table = ("exp(f) - y f", "1", "log(y!)", "no scale")
 
     @override
@@ -261,8 +264,7 @@ class Poisson(Loss):
     @override
     def loss(self, y, f, *, noise=None, cutpoints=None):
         y, f = _pair(y, f, 1)
-        with np.errstate(over="ignore"):
-            return np.exp(f[..., 0]) - y * f[..., 0]
+        return self.formula(y, f[..., 0])
 
     @override
     def coefficients(self, *, noise=None):

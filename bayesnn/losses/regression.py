@@ -8,21 +8,28 @@ import numpy as np
 from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
 
 from bayesnn.data import as_array
+from bayesnn.formulas import Formula, fn
 from bayesnn.losses.base import Loss, _column, _pair, _scale, _set_parameter
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
-class _Location(Loss):
-    """Regression with y = f + noise * u, u from one fixed density."""
+class Location(Loss):
+    r"""Regression with y = f + noise * u, u from one fixed density exp(-rho(u)) / Z, of which `formula` is rho."""
 
     task = "regression"
     has_noise = True
+    formula: ClassVar[Formula]
+    in_noise: ClassVar[bool] = False
+    """Whether the loss itself is in units of the noise, so that its shape changes with it."""
+    tail_index: ClassVar[float] = np.inf
+    mode: ClassVar[float] = 0.0
+    """Where rho is smallest."""
     _unit_mean: ClassVar[float] = 0.0
 
-    def _rho(self, r, scale):
-        """Return the loss of residuals r."""
-        raise NotImplementedError
+    def rho(self, u):
+        """Evaluate rho with NumPy."""
+        return self.formula(u, *self.parameters)
 
     def _unit_variance(self):
         """Return the variance of u."""
@@ -63,8 +70,11 @@ class _Location(Loss):
 
     @override
     def loss(self, y, f, *, noise=None, cutpoints=None):
-        scale = 1.0 if noise is None else _scale(self, noise)[..., None, None]
-        return self._rho(self._residual(y, f), scale).sum(axis=-1)
+        r = self._residual(y, f)
+        if self.in_noise and noise is not None:
+            r = r / _scale(self, noise)[..., None, None]
+        # rho = a * loss at a noise of one.
+        return (self.rho(r) / self.coefficients(noise=1.0)[0]).sum(axis=-1)
 
     @override
     def mean(self, f, *, noise=None, cutpoints=None):
@@ -94,7 +104,7 @@ class _Location(Loss):
         return self._node(f if y.ndim == 2 else f[:, 0], noise, observed=y, dims=dims)
 
 
-class SquaredError(_Location):
+class SquaredError(Location):
     r"""Squared error, the loss of a Normal likelihood.
 
     Notes
@@ -120,11 +130,8 @@ class SquaredError(_Location):
 
     name = "squared_error"
     likelihood = "Normal"
+    formula = Formula(lambda u: 0.5 * u**2, ("u",), ours=True)
     _table = ("(y - f)²", "1/(2s²)", "log(s) + log(2π)/2", "sqrt(mean (y - f)²)")
-
-    @override
-    def _rho(self, r, scale):
-        return r**2
 
     @override
     def coefficients(self, *, noise=None):
@@ -154,7 +161,7 @@ class SquaredError(_Location):
         return pm.Normal("y", mu=mu, sigma=noise, **kwargs)
 
 
-class AbsoluteError(_Location):
+class AbsoluteError(Location):
     """Absolute error, the loss of a Laplace likelihood; f is the median.
 
     Notes
@@ -172,11 +179,8 @@ class AbsoluteError(_Location):
     name = "absolute_error"
     smooth = False
     likelihood = "Laplace"
+    formula = Formula(lambda u: abs(u), ("u",), ours=True)
     _table = ("|y - f|", "1/s", "log(2s)", "mean |y - f|")
-
-    @override
-    def _rho(self, r, scale):
-        return np.abs(r)
 
     @override
     def coefficients(self, *, noise=None):
@@ -208,7 +212,7 @@ class AbsoluteError(_Location):
 
 
 @dataclass(frozen=True)
-class Huber(_Location):
+class Huber(Location):
     r"""Huber's loss, that of a density with a Normal centre and Laplace tails.
 
     Parameters
@@ -244,6 +248,12 @@ class Huber(_Location):
 
     name: ClassVar[str] = "huber"
     likelihood: ClassVar[str] = "Huber"
+    in_noise: ClassVar[bool] = True
+    formula: ClassVar[Formula] = Formula(
+        lambda u, delta: fn.minimum(abs(u), delta) * (abs(u) - 0.5 * fn.minimum(abs(u), delta)),
+        ("u", "delta"),
+        ours=True,
+    )
     _table = (
         "u²/2 if |u| ≤ δ else δ(|u| - δ/2), u = (y - f)/s",
         "1",
@@ -259,12 +269,6 @@ class Huber(_Location):
         """Log of the integral of exp(-rho(u))."""
         centre = np.sqrt(2 * np.pi) * erf(self.delta / np.sqrt(2))
         return float(np.log(centre + 2 / self.delta * np.exp(-(self.delta**2) / 2)))
-
-    @override
-    def _rho(self, r, scale):
-        u = np.abs(r) / scale
-        clipped = np.minimum(u, self.delta)
-        return clipped * (u - clipped / 2)
 
     @override
     def coefficients(self, *, noise=None):
@@ -323,7 +327,7 @@ class Huber(_Location):
 
 
 @dataclass(frozen=True)
-class Quantile(_Location):
+class Quantile(Location):
     r"""Pinball loss, that of an asymmetric Laplace likelihood; f is the q-quantile, not the mean.
 
     Parameters
@@ -360,6 +364,7 @@ class Quantile(_Location):
     name: ClassVar[str] = "quantile"
     smooth: ClassVar[bool] = False
     likelihood: ClassVar[str] = "AsymmetricLaplace"
+    formula: ClassVar[Formula] = Formula(lambda u, q: u * fn.switch(u < 0.0, q - 1.0, q), ("u", "q"), ours=True)
     _table = ("max(q r, (q - 1) r), r = y - f", "1/s", "log(s) - log(q (1 - q))", "mean loss")
 
     def __post_init__(self):
@@ -371,17 +376,13 @@ class Quantile(_Location):
         return 1 / self.q - 1 / (1 - self.q)
 
     @override
-    def _rho(self, r, scale):
-        return np.maximum(self.q * r, (self.q - 1) * r)
-
-    @override
     def coefficients(self, *, noise=None):
         s = _scale(self, noise)
         return 1 / s, np.log(s) - np.log(self.q * (1 - self.q))
 
     @override
     def noise_mle(self, y, f):
-        return float(np.mean(self._rho(self._residual(y, f), 1.0)))
+        return float(np.mean(self.rho(self._residual(y, f))))
 
     @override
     def _unit_variance(self):
@@ -408,7 +409,7 @@ class Quantile(_Location):
 
 
 @dataclass(frozen=True)
-class StudentT(_Location):
+class StudentT(Location):
     r"""Log-quadratic loss, that of a Student t likelihood with fixed degrees of freedom: robust to outliers.
 
     Parameters
@@ -447,6 +448,8 @@ class StudentT(_Location):
 
     name: ClassVar[str] = "student_t"
     likelihood: ClassVar[str] = "StudentT"
+    in_noise: ClassVar[bool] = True
+    formula: ClassVar[Formula] = Formula(lambda u, nu: 0.5 * (nu + 1.0) * fn.log1p(u**2 / nu), ("u", "nu"), ours=True)
     _table = (
         "log(1 + u²/ν), u = (y - f)/s",
         "(ν + 1)/2",
@@ -457,9 +460,15 @@ class StudentT(_Location):
     def __post_init__(self):
         _set_parameter(self, "nu", np.inf, "The usual choice is 4; a Normal likelihood is loss='squared_error'.")
 
+    @property
     @override
-    def _rho(self, r, scale):
-        return np.log1p((r / scale) ** 2 / self.nu)
+    def tail_index(self):
+        return self.nu + 1.0
+
+    @property
+    @override
+    def has_mean(self):
+        return self.nu > 1.0
 
     @override
     def coefficients(self, *, noise=None):
@@ -527,6 +536,7 @@ class GaussianNLL(Loss):
     """
 
     name = "gaussian_nll"
+    scale_is_output = True
     likelihood = "Normal"
     task = "regression"
     _table = ("(log(s²) + (y - μ)²/s²)/2, (μ, log s) = f", "1", "log(2π)/2", "s is an output")

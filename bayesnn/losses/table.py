@@ -9,6 +9,7 @@ from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
+from bayesnn.losses.residual import ResidualLoss
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -35,6 +36,22 @@ LOSS_OF_TASK = {
     "count": "poisson",
 }
 """What a target is -> name of the loss to begin with."""
+
+
+def is_ours(loss: Loss) -> bool:
+    """Say whether a loss is of one of this package's classes: of others nothing is known but what they do.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+
+    Returns
+    -------
+    bool
+        False for subclasses from outside, whatever name they carry.
+    """
+    return type(loss) in {ResidualLoss, *map(type, LOSSES.values())}
 
 
 def check_task(loss, task, target):
@@ -122,6 +139,8 @@ def loss_to_json(loss: str | Loss) -> dict[str, Any]:
     {'name': 'huber', 'delta': 1.345}
     """
     loss = as_loss(loss)
+    if isinstance(loss, ResidualLoss):
+        return loss.to_json()
     return {"name": loss.name, **dataclasses.asdict(loss)}
 
 
@@ -152,6 +171,8 @@ def loss_from_json(d: dict[str, Any]) -> Loss:
     """
     if not isinstance(d, dict) or "name" not in d:
         raise SpecError(f"Got {d!r}; a loss in JSON is a dictionary with the key 'name'. Write it with loss_to_json.")
+    if "formula" in d:
+        return ResidualLoss.from_json(d)
     kind = type(as_loss(d["name"]))
     parameters = {key: value for key, value in d.items() if key != "name"}
     known = [field.name for field in dataclasses.fields(kind)]

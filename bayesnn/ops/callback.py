@@ -1,12 +1,22 @@
 """C functions that are kept on disk: what is called with addresses in place of arrays."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from pytensor.link.numba.cache import compile_numba_function_src
+
+
+def version_of(files):
+    """Hash source files."""
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+VERSION = version_of(sorted(Path(__file__).parent.glob("*.py")))
+"""Hash of this folder's source. Caches on disk are keyed by it: edited code is never run from an old binary."""
 
 DOUBLES = types.CPointer(types.float64)
 DENSITY = (types.uint64, DOUBLES, DOUBLES, DOUBLES, types.voidptr)
@@ -46,4 +56,4 @@ def c_function(source, name, arguments, names, key):
     names = {"__name__": __name__, "np": np, "carray": numba.carray, "pointer": pointer, **names}
     key = sha256((__name__ + source + key).encode()).hexdigest() if key is not None else None
     function = compile_numba_function_src(source, name, names, cache_key=key)
-    return numba.cfunc(types.int64(*arguments), cache=key is not None)(function)
+    return numba.cfunc(types.int64(*arguments), cache=key is not None, error_model="numpy")(function)

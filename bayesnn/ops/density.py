@@ -4,8 +4,8 @@ For samplers and optimisers, which evaluate it millions of times: likelihood, pr
 noise in one pass over the data, block by block, so that what one block needs stays in the first-level cache. It is
 the density of the PyMC model, written a second time; tests hold the two together for every loss and prior.
 
-Everything about a network but its activation and its loss is data: compiled code serves any sizes, numbers of layers,
-priors, and noise, and is kept on disk.
+The walk over blocks is compiled once for all networks, and kept on disk: sizes, numbers of layers, priors and noise are
+data, and activation, likelihood and penalty are C functions of `forms`, called by their addresses.
 
 The output layer may be integrated out (squared error, normal priors). With features :math:`\Phi` (n, k), the last of
 them ones for the bias, targets :math:`Y` (n, m), weights :math:`w_{ij} \sim N(0, s_i^2)` and noise :math:`\sigma`,
@@ -22,26 +22,30 @@ The quadratic form is written as a sum of squares, which does not cancel when th
 
 import ctypes
 from functools import cache
+from inspect import Parameter, Signature
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from bayesnn.errors import UnknownNameError
-from bayesnn.ops.callback import DENSITY, c_function
-from bayesnn.ops.kernels import activate, aligned, block_of, kernel, outer, product
-from bayesnn.ops.likelihoods import LOSSES, likelihood
-from bayesnn.ops.mlp import VERSION
-from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, SLOPES, VECTOR, Vec
+from bayesnn.ops.callback import DENSITY, VERSION, c_function, pointer
+from bayesnn.ops.forms import ACTIVATE, LIKELIHOOD, PENALTY, PULL, activation_of, likelihood_of, penalty_of
+from bayesnn.ops.kernels import added, aligned, block_of, blocks, height, kernel, linear, start_of
+from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
-N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, DEPTH, PLACES = range(7)
+# PLANES is 2 where derivatives of activations are kept, otherwise 1.
+N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, DEPTH, PLACES = range(8)
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
 # learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
-NOISE, CONSTANT, PARAMETER, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(9)
-# Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant.
-L1, L2, LOG, SQUARE, RATES = range(5)
+NOISE, CONSTANT, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(8)
+# Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant, and what w is
+# multiplied by in a penalty that is a formula, for weights and biases apart.
+L1, L2, LOG, SQUARE, PENALTIES, RATES = 0, 1, 2, 3, 4, 6
+# Places in the table of forms: addresses of C functions, and of the parameters of the likelihood and of both penalties.
+ACT, PULLED, LIKELY, PENALTY_AT, PARAMETERS, FORMS = 0, 1, 2, 3, 5, 8
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
 
@@ -157,189 +161,164 @@ def residual(work, left_at, data, y_at, size):
     return total
 
 
-@cache
-def density_of(activation, loss):
-    """Compile-ready function of (theta, gradient, data, sizes, numbers, rates), which returns the log density.
+_LLVM = {types.int64: INT, types.float64: DOUBLE}
+
+
+def _calling(arguments):
+    """Kernel that calls a C function with these arguments by its address; arrays go by their first elements."""
+    kinds = [ir.PointerType() if isinstance(kind, types.CPointer) else _LLVM[kind] for kind in arguments]
+
+    def call(code, address, *values):
+        builder = code.builder
+        target = builder.inttoptr(address, ir.FunctionType(INT, kinds).as_pointer())
+        builder.call(target, [v if v.type == k else builder.bitcast(v, k) for v, k in zip(values, kinds, strict=True)])
+
+    names = ["code", "address", *(f"a{i}" for i in range(len(kinds)))]
+    call.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    return kernel(call)
+
+
+_activate, _pull, _likelihood, _penalty = map(_calling, (ACTIVATE, PULL, LIKELIHOOD, PENALTY))
+
+
+@numba_njit(fastmath=False)
+def _act(forms, a, a_at, slope_at, size):
+    _activate(forms[ACT], a, a_at, slope_at, size)
+
+
+@numba_njit(fastmath=False, inline="never")
+def pulled(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+    """Pull slopes back through a layer and its activation."""
+    _pull(forms[PULLED], out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+
+
+forward, backward = blocks(_act, pulled)
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
+    """Turn the solution into the weights' means, (k, m), and what pulls residuals back, (k + m, k - 1)."""
+    for i in range(k):
+        for j in range(m):
+            work[beta_at + i * m + j] = scales[i] * work[a_at + i * width + k + j]
+    last = k - 1
+    for j in range(k):
+        for i in range(last):
+            factor = -m * scales[i] * scales[j] / variance
+            work[pull_at + j * last + i] = factor * work[a_at + j * width + i]
+    for j in range(m):
+        for i in range(last):
+            work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
+
+
+@numba_njit(fastmath=False, error_model="numpy", inline="always")
+def density(theta, gradient, data, sizes, numbers, rates, forms):
+    """Write the gradient, and return the log density.
 
     The work space holds the packed parameters, their gradient, two sums, the small matrices of an output layer that
     is integrated out, the slopes of two layers, and the hidden layers of a block (of all blocks, where the output layer
-    is integrated out). A hidden layer has rows of activations, a row of ones, one row for each target's residuals if
-    it is the last and the output layer is integrated out, and rows of derivatives where they have to be kept.
+    is integrated out), the last of which then has a row for each target's residuals.
     """
-    planes = 1 if activation in SLOPES else 2
+    n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
+    collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
+    widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
+    layers, extra = (depth - 1, targets) if collapse else (depth, targets - targets)
+    p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
+    noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
+    variance = noise * noise
 
-    @numba_njit(fastmath=False, inline="never")
-    def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
-        product("", out, out_at, x, x_at, w, w_at, n_out, 1, n_in, n_out, nb, 0)
+    planes = sizes[PLANES]
+    room = rows = np.int64(0)
+    for i in range(layers):
+        room += (widths[i] + 1) * widths[i + 1]
+    widest = max(m, targets)
+    for i in range(1, depth):
+        rows += height(widths, i, planes, extra)
+        widest = max(widest, widths[i])
+    block, width = block_of(widths, n), (k + m + 7) // 8 * 8
+    grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
+    a_at = gram_at + k * (k + m)
+    pull_at = a_at + k * width
+    base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at) + 7) // 8 * 8
+    other = base + widest * block
+    hidden_at = other + widest * block
+    work = aligned(hidden_at + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
+    work[grad_at:base] = 0.0
+    pack(work, theta, widths, biased, layers)
 
-    @numba_njit(fastmath=False, inline="never")
-    def pulled(work, out_at, delta_at, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
-        product(activation, work, out_at, work, delta_at, work, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+    # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
+    for start in range(0, n, block):
+        nb, real = block_of(widths, n - start), min(block, n - start)
+        x_at = (p + 1 + targets) * start
+        mask_at, y_at = x_at + p * nb, x_at + (p + 1) * nb
+        first = hidden_at + (rows * start if collapse else 0)
+        forward(forms, work, data, x_at, first, work, base, widths, layers, planes, extra, real, nb)
+        if not collapse:
+            # The slopes take the place of the outputs.
+            likely, sigma, own = forms[LIKELY], 1.0 / noise, pointer(forms[PARAMETERS])
+            _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, own)
+            backward(forms, work, data, x_at, first, work, base, other, depth, work, grad_at, room, widths, planes, nb)
+        elif depth == 1:
+            added(work, gram_at, data, x_at, data, x_at, k, k, nb)
+            added(work, gram_at + k * k, data, x_at, data, y_at, k, m, nb)
+        else:
+            at = start_of(widths, depth - 1, planes, first, nb)
+            added(work, gram_at, work, at, work, at, k, k, nb)
+            added(work, gram_at + k * k, work, at, data, y_at, k, m, nb)
+    value = numbers[CONSTANT] + work[sums_at] - n * targets * np.log(noise)
+    by_scale = work[sums_at + 1] - n * targets
 
-    @numba_njit(fastmath=False, inline="never")
-    def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
-        outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
-
-    @numba_njit(fastmath=False)
-    def height(widths, i, extra):
-        """Rows of hidden layer i."""
-        return widths[i] * planes + 1 + (extra if i == len(widths) - 2 else 0)
-
-    @numba_njit(fastmath=False)
-    def start_of(widths, i, first, nb):
-        """Where hidden layer i of a block starts."""
-        for j in range(1, i):
-            first += height(widths, j, 0) * nb
-        return first
-
-    @numba_njit(fastmath=False)
-    def forward(work, data, x_at, first, out_at, widths, layers, extra, real, nb):
-        """Fill the hidden layers of a block, and its outputs at out_at unless they are integrated out."""
-        w_at = 0
-        for i in range(layers):
-            q, h = widths[i], widths[i + 1]
-            hidden = i < len(widths) - 2
-            z_at = start_of(widths, i + 1, first, nb) if hidden else out_at
-            if i == 0:
-                linear(work, z_at, data, x_at, work, w_at, q + 1, h, nb)
-            else:
-                linear(work, z_at, work, start_of(widths, i, first, nb), work, w_at, q + 1, h, nb)
-            w_at += (q + 1) * h
-            if hidden:
-                ones_at = z_at + h * nb
-                slopes_at = ones_at + (height(widths, i + 1, extra) - h * planes) * nb
-                activate(activation, work, z_at, slopes_at, h * nb)
-                for t in range(nb):
-                    work[ones_at + t] = 1.0
-                if extra and i == layers - 1:
-                    # Features that are nothing where the block is padded keep their products right.
-                    for j in range(h + 1):
-                        for t in range(real, nb):
-                            work[z_at + j * nb + t] = 0.0
-
-    @numba_njit(fastmath=False)
-    def backward(work, data, x_at, first, delta_at, top, grad_at, w_at, widths, nb, other):
-        """Add a block's share of the gradient; layers run down from `top`, whose output has the slopes at delta_at."""
-        for i in range(top - 1, -1, -1):
-            q, h = widths[i], widths[i + 1]
-            w_at -= (q + 1) * h
-            if i == 0:
-                added(work, grad_at + w_at, data, x_at, work, delta_at, q + 1, h, nb)
-            else:
-                start = start_of(widths, i, first, nb)
-                added(work, grad_at + w_at, work, start, work, delta_at, q + 1, h, nb)
-                slopes_at = start + ((q + 1) * nb if planes == 2 else 0)
-                pulled(work, other, delta_at, w_at, 1, h, h, q, nb, slopes_at)
-                delta_at, other = other, delta_at
-
-    @numba_njit(fastmath=False, error_model="numpy")
-    def pull(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
-        """Turn the solution into the weights' means, (k, m), and what pulls residuals back, (k + m, k - 1)."""
-        for i in range(k):
-            for j in range(m):
-                work[beta_at + i * m + j] = scales[i] * work[a_at + i * width + k + j]
-        last = k - 1
-        for j in range(k):
-            for i in range(last):
-                factor = -m * scales[i] * scales[j] / variance
-                work[pull_at + j * last + i] = factor * work[a_at + j * width + i]
-        for j in range(m):
-            for i in range(last):
-                work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
-
-    @numba_njit(fastmath=False, error_model="numpy")
-    def density(theta, gradient, data, sizes, numbers, rates):
-        n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
-        collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
-        widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
-        layers, extra = (depth - 1, targets) if collapse else (depth, 0)
-        p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
-        noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
-        variance = noise * noise
-
-        room = rows = 0
-        for i in range(layers):
-            room += (widths[i] + 1) * widths[i + 1]
-        widest = max(m, targets)
-        for i in range(1, depth):
-            rows += height(widths, i, extra)
-            widest = max(widest, widths[i])
-        block, width = block_of(widths, n), (k + m + 7) // 8 * 8
-        grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
-        a_at = gram_at + k * (k + m)
-        pull_at = a_at + k * width
-        base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at) + 7) // 8 * 8
-        other = base + widest * block
-        blocks = other + widest * block
-        work = aligned(blocks + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
-        work[grad_at:base] = 0.0
-        pack(work, theta, widths, biased, layers)
-
-        # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
+    if collapse:
+        scales = numbers[NUMBERS:]
+        log_det, trace, length = solve(work, a_at, width, gram_at, scales, k, m, variance)
+        if sizes[COLLAPSE] == 2:
+            for i in range(k):
+                for j in range(k + m):
+                    gradient[i * (k + m) + j] = work[a_at + i * width + j]
+            return value
+        # The weights' means take the place of the products.
+        means_of(work, a_at, width, gram_at, pull_at, scales, k, m, variance)
+        squares = 0.0
         for start in range(0, n, block):
-            nb, real = block_of(widths, n - start), min(block, n - start)
-            x_at = (p + 1 + targets) * start
-            mask_at, y_at = x_at + p * nb, x_at + (p + 1) * nb
-            first = blocks + (rows * start if collapse else 0)
-            forward(work, data, x_at, first, base, widths, layers, extra, real, nb)
-            if not collapse:
-                # The slopes take the place of the outputs.
-                sigma = 1.0 / noise
-                likelihood(loss, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, numbers[PARAMETER])
-                backward(work, data, x_at, first, base, depth, grad_at, room, widths, nb, other)
-            elif depth == 1:
-                added(work, gram_at, data, x_at, data, x_at, k, k, nb)
-                added(work, gram_at + k * k, data, x_at, data, y_at, k, m, nb)
+            nb, x_at = block_of(widths, n - start), (p + 1 + targets) * start
+            first, y_at = hidden_at + rows * start, x_at + (p + 1) * nb
+            if depth == 1:
+                linear(work, hidden_at, data, x_at, work, gram_at, k, m, nb)
+                squares += residual(work, hidden_at, data, y_at, m * nb)
             else:
-                at = start_of(widths, depth - 1, first, nb)
-                added(work, gram_at, work, at, work, at, k, k, nb)
-                added(work, gram_at + k * k, work, at, data, y_at, k, m, nb)
-        value = numbers[CONSTANT] + work[sums_at] - n * targets * np.log(noise)
-        by_scale = work[sums_at + 1] - n * targets
+                at = start_of(widths, depth - 1, planes, first, nb)
+                linear(work, at + k * nb, work, at, work, gram_at, k, m, nb)
+                squares += residual(work, at + k * nb, data, y_at, m * nb)
+                slopes_at = at + ((k + m) * nb if planes == 2 else 0)
+                one, top = np.int64(1), depth - 1
+                pulled(forms, work, base, work, at, work, pull_at, k - 1, one, k + m, k - 1, nb, slopes_at)
+                backward(
+                    forms, work, data, x_at, first, work, base, other, top, work, grad_at, room, widths, planes, nb
+                )
+        value -= 0.5 * (m * log_det + squares / variance + length)
+        by_scale = squares / variance - m * (n - k + trace)
 
-        if collapse:
-            scales = numbers[NUMBERS:]
-            log_det, trace, size = solve(work, a_at, width, gram_at, scales, k, m, variance)
-            if sizes[COLLAPSE] == 2:
-                for i in range(k):
-                    for j in range(k + m):
-                        gradient[i * (k + m) + j] = work[a_at + i * width + j]
-                return value
-            # The weights' means take the place of the products.
-            pull(work, a_at, width, gram_at, pull_at, scales, k, m, variance)
-            squares = 0.0
-            for start in range(0, n, block):
-                nb, x_at = block_of(widths, n - start), (p + 1 + targets) * start
-                first, y_at = blocks + rows * start, x_at + (p + 1) * nb
-                if depth == 1:
-                    linear(work, blocks, data, x_at, work, gram_at, k, m, nb)
-                    squares += residual(work, blocks, data, y_at, m * nb)
-                else:
-                    at = start_of(widths, depth - 1, first, nb)
-                    linear(work, at + k * nb, work, at, work, gram_at, k, m, nb)
-                    squares += residual(work, at + k * nb, data, y_at, m * nb)
-                    slopes_at = at + ((k + m) * nb if planes == 2 else 0)
-                    pulled(work, base, at, pull_at, k - 1, 1, k + m, k - 1, nb, slopes_at)
-                    backward(work, data, x_at, first, base, depth - 1, grad_at, room, widths, nb, other)
-            value -= 0.5 * (m * log_det + squares / variance + size)
-            by_scale = squares / variance - m * (n - k + trace)
-
-        if learned:
-            log_noise = theta[len(theta) - 1]
-            power = numbers[POWER] - sizes[JACOBIAN]
-            squared, inverse = numbers[SQUARES] * variance, numbers[INVERSE] / noise
-            away = log_noise - numbers[CENTRE]
-            value -= power * log_noise + squared + numbers[LOGS] * away * away + inverse
-            by_scale -= power + 2.0 * squared + 2.0 * numbers[LOGS] * away - inverse
-            gradient[len(theta) - 1] = by_scale
-        return value + add_prior(gradient, theta, rates, unpack(gradient, work, grad_at, widths, biased, layers))
-
-    return density
+    if learned:
+        log_noise = theta[len(theta) - 1]
+        power = numbers[POWER] - sizes[JACOBIAN]
+        squared, inverse = numbers[SQUARES] * variance, numbers[INVERSE] / noise
+        away = log_noise - numbers[CENTRE]
+        value -= power * log_noise + squared + numbers[LOGS] * away * away + inverse
+        by_scale -= power + 2.0 * squared + 2.0 * numbers[LOGS] * away - inverse
+        gradient[len(theta) - 1] = by_scale
+    size = unpack(gradient, work, grad_at, widths, biased, layers)
+    value += add_prior(gradient, theta, rates, size)
+    work[sums_at] = 0.0
+    for i in range(PARAMETERS - PENALTY_AT):
+        if forms[PENALTY_AT + i] != 0:
+            own = pointer(forms[PARAMETERS + 1 + i])
+            _penalty(forms[PENALTY_AT + i], theta, gradient, rates[PENALTIES + i], size, own, work[sums_at:])
+    return value + work[sums_at]
 
 
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
-    table = carray(table_, (8,), np.int64)
+    table = carray(table_, (8 + FORMS,), np.int64)
     n_out, count = table[6], table[7]
     theta, gradient = carray(theta_, (count * dim,)), carray(gradient_, (count * n_out,))
     value = carray(value_, (count,))
@@ -350,7 +329,7 @@ def callback(dim, theta_, gradient_, value_, table_):
     code = 0
     for s in range(count):
         out = gradient[s * n_out : (s + 1) * n_out]
-        value[s] = density(theta[s * dim : (s + 1) * dim], out, data, sizes, numbers, rates)
+        value[s] = density(theta[s * dim : (s + 1) * dim], out, data, sizes, numbers, rates, table[8:])
         if not np.isfinite(value[s]):
             code = 4
         for i in range(n_out):
@@ -361,10 +340,10 @@ def callback(dim, theta_, gradient_, value_, table_):
 
 
 @cache
-def _callback(activation, loss):
-    """Compile `density_of` to a C function, or read it from disk."""
-    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "density": density_of(activation, loss)}
-    return c_function(_CALLBACK, "callback", DENSITY, names, f"{activation}-{loss}-{LANES}-{VERSION}")
+def callback():
+    """Compile `density` to a C function, or read it from disk."""
+    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "FORMS": FORMS, "density": density}
+    return c_function(_CALLBACK, "callback", DENSITY, names, f"density-{LANES}-{VERSION}")
 
 
 class Density:
@@ -372,8 +351,10 @@ class Density:
 
     Parameters
     ----------
-    activation, loss : str
-        Names; `LOSSES` has the losses.
+    phi : Activation
+        Of the hidden layers; `forms` covers its formula.
+    loss : Loss
+        With a kernel by hand, or a formula that is covered.
     X : array (n, p)
         Inputs.
     Y : array (n, t)
@@ -385,6 +366,9 @@ class Density:
     rates : array (4, size)
         For each element of the flat vector the rates of its prior, in the order of the rows `L1`, `L2`, `LOG`,
         `SQUARE`.
+    penalties : sequence of (Formula, array, array (size,)), optional
+        At most two formulas, the values of their parameters, and what each element of the flat vector is multiplied by:
+        zero for those that have another prior.
     constant : float
         What belongs to the log density and depends on no parameter.
     noise : float or None
@@ -394,27 +378,39 @@ class Density:
         `INVERSE`.
     jacobian : bool
         Whether to take the density of log(noise), as a sampler needs it, or of the noise, whose mode is the MAP.
-    parameter : float
-        The loss's own parameter, such as Huber's delta.
+    parameters : sequence of float
+        The loss's own, such as Huber's delta.
     scales : array (k,), optional
         Prior standard deviations of the output weights of one target and of its bias (0 for none): the output layer
         is integrated out, and the flat vector ends with the last hidden layer.
     """
 
-    def __init__(self, activation, loss, X, Y, *, widths, biased, rates, constant, noise,
-                 noise_rates=(0.0,) * 5, jacobian=False, parameter=0.0, scales=None):  # fmt: skip
-        if loss not in LOSSES:
-            raise UnknownNameError("loss with a compiled density", loss, LOSSES)
+    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, penalties=(),
+                 noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None):  # fmt: skip
         n, depth = len(X), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
-        flags = (scales is not None, noise is None, jacobian)
+        act, pull, kept = activation_of(phi)
+        flags = (scales is not None, noise is None, jacobian, 1 + kept)
         self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
-        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, parameter, *noise_rates
+        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, *noise_rates
         if scales is not None:
             self.numbers[NUMBERS:] = scales
-        self.rates = np.ascontiguousarray(rates, dtype=float)
-        self.size = self.rates.shape[1]
+        self.size = np.shape(rates)[1]
+        self.rates = np.zeros((RATES, self.size))
+        self.rates[:PENALTIES] = rates
+        # Nothing but these arrays and functions keeps alive what the addresses point to.
+        self.kept = [act, pull, likelihood_of(loss), np.array([*parameters, 0.0])]
+        self.forms = np.zeros(FORMS, dtype=np.int64)
+        self.forms[[ACT, PULLED, LIKELY]] = [function.address for function in self.kept[:3]]
+        self.forms[PARAMETERS] = self.kept[3].ctypes.data
+        for i, (formula, numbers, factors) in enumerate(penalties):
+            self.kept += [penalty_of(formula), np.array([*numbers, 0.0])]
+            self.forms[PENALTY_AT + i], self.forms[PARAMETERS + 1 + i] = (
+                self.kept[-2].address,
+                self.kept[-1].ctypes.data,
+            )
+            self.rates[PENALTIES + i] = factors
         block, blocks = block_of.py_func(widths, n), []
         for start in range(0, n, block):
             rows = slice(start, min(start + block, n))
@@ -423,18 +419,18 @@ class Density:
             blocks.append(part.ravel())
         self.data = np.concatenate(blocks)
         self.table = self._table(self.sizes, self.size)
-        self.callback = _callback(activation, loss)
+        self.callback = callback()
         self._call = _PROTOTYPE(self.callback.address)
 
     def _table(self, sizes, n_out, count=1):
         """Addresses and sizes that the compiled function reads."""
         data, sizes_at, numbers, rates = (a.ctypes.data for a in (self.data, sizes, self.numbers, self.rates))
-        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count]
+        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count, *self.forms]
         return np.array(table, dtype=np.int64)
 
     def _run(self, thetas, table):
         """Values and outputs of the compiled function at the points that its table announces."""
-        n_out, count = table[-2:]
+        n_out, count = table[6:8]
         out, value = np.empty((count, n_out)), np.empty(count)
         self._call(self.size, *(a.ctypes.data for a in (thetas, out, value, table)))
         return value, out

@@ -1,18 +1,14 @@
 """The network's forward and backward pass in numba: matrix products held in vector registers, block by block.
 
 Arrays are units-major: a layer is one contiguous run of rows, one row for each unit, observations along it. The
-observations are worked through in blocks that stay in the first-level cache. In the buffer that the forward pass
-leaves for the backward pass, a block of `nb` observations holds, one after the other,
-
-    the inputs (p rows), ones (1 row), and for each hidden layer: activations (h rows), ones (1 row), and, unless the
-    derivative follows from the activation, derivatives (h rows)
-
-so that a bias is one more weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_out) for each
-layer. Observations are padded to a multiple of 8, with zero gradient, so that no loop has a tail.
+observations are worked through in blocks that stay in the first-level cache. A block of `nb` observations has inputs
+(p rows), ones (1 row), and for each hidden layer: activations (h rows), ones (1 row), in the last one `extra` rows for
+whoever asks for them, and, unless the derivative follows from the activation, derivatives (h rows). A bias is one more
+weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_out) for each layer. Observations are
+padded to a multiple of 8, with zero gradient, so that no loop has a tail.
 """
 
 from contextlib import contextmanager
-from functools import cache
 from inspect import Parameter, Signature, signature
 
 import numpy as np
@@ -22,11 +18,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from bayesnn.ops.simd import ACTIVATIONS, DOUBLE, INT, INTS, LANES, MASK, SLOPES, VECTOR, Vec, declare
+from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, MASK, SLOPES, VECTOR, ZERO, Vec, declare
 
 TILE = (4, 2, 1)
 """Numbers of rows that a register tile may have."""
-ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 LANE = ir.VectorType(ir.IntType(32), LANES)
 """Type of the lane numbers in a shuffle."""
 
@@ -132,8 +127,8 @@ def kernel(emit):
 def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
     """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb.
 
-    With the name of an activation, times its derivative: w then is the saved buffer, and slopes_at where the rows start
-    from which the derivative follows. The name "" is for none.
+    Unless the name is "", times the derivative of an activation: w then is the buffer of activations, and slopes_at
+    where the rows start from which the derivative follows, by `SLOPES` for a name that is there, or where it is kept.
     """
     builder = code.builder
     slopes, out, x, w = code.at(w, slopes_at), code.at(out, out_at), code.at(x, x_at), code.at(w, w_at)
@@ -180,14 +175,24 @@ def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     code.tiles(n_in, TILE[1:] if LANES == 4 else TILE, rows)
 
 
-@kernel
-def activate(code, name, a, a_at, slope_at, size):
-    """Replace z by its activation in a[a_at:], and write the derivative to a[slope_at:] if it has to be kept."""
-    with code.loop(size, LANES) as k:
-        value, slope = ACTIVATIONS[name](code.load(code.at(a, a_at, k)))
-        code.store(value, code.at(a, a_at, k))
-        if slope is not None:
-            code.store(slope, code.at(a, slope_at, k))
+def activation(form):
+    """Kernel that replaces z by its activation in a[a_at:], and writes the derivative to a[slope_at:] if it is kept.
+
+    Parameters
+    ----------
+    form : callable
+        From a vector to the activation and its derivative, or None.
+    """
+
+    @kernel
+    def activate(code, a, a_at, slope_at, size):
+        with code.loop(size, LANES) as k:
+            value, slope = form(code.load(code.at(a, a_at, k)))
+            code.store(value, code.at(a, a_at, k))
+            if slope is not None:
+                code.store(slope, code.at(a, slope_at, k))
+
+    return activate
 
 
 @kernel
@@ -281,26 +286,120 @@ def room(widths):
     return (total + 7) // 8 * 8
 
 
-@cache
-def passes(activation):
+@numba_njit(fastmath=False, inline="never")
+def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
+    """Rows of a linear layer; its biases are the weights of a row of ones."""
+    product("", out, out_at, x, x_at, w, w_at, n_out, 1, n_in, n_out, nb, 0)
+
+
+@numba_njit(fastmath=False, inline="never")
+def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
+    """Add a layer's gradient."""
+    outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
+
+
+@numba_njit(fastmath=False)
+def height(widths, i, planes, extra):
+    """Rows of hidden layer i; `planes` is 2 where derivatives are kept, otherwise 1."""
+    return widths[i] * planes + 1 + (extra if i == len(widths) - 2 else 0)
+
+
+@numba_njit(fastmath=False)
+def start_of(widths, i, planes, first, nb):
+    """Where hidden layer i of a block starts, the first of which starts at `first`."""
+    for j in range(1, i):
+        first += height(widths, j, planes, np.int64(0)) * nb
+    return first
+
+
+def blocks(act, pull):
+    """Forward and backward pass of one block of observations.
+
+    Parameters
+    ----------
+    act : compile-ready function
+        act(forms, a, a_at, slope_at, size), as the kernel of `activation`; `forms` is whatever the caller hands in.
+    pull : compile-ready function
+        pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at): as `product`, times the
+        activation's derivative.
+
+    Returns
+    -------
+    forward, backward : compile-ready functions
+        ``forward`` fills the hidden layers of a block, and its outputs at out[out_at:] unless `layers` leaves the
+        output layer out; `acts` begins with the packed parameters. ``backward`` adds a block's share to the gradient at
+        grad[grad_at:], from layer `top` down, whose output has the slopes at delta[delta_at:] and whose weights end at
+        `w_at`; delta[other:] is room for those of another layer.
+    """
+
+    @numba_njit(fastmath=False)
+    def forward(forms, acts, data, x_at, first, out, out_at, widths, layers, planes, extra, real, nb):
+        w_at = np.int64(0)
+        for i in range(layers):
+            q, h = widths[i], widths[i + 1]
+            hidden = i < len(widths) - 2
+            z, z_at = (acts, start_of(widths, i + 1, planes, first, nb)) if hidden else (out, out_at)
+            x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
+            linear(z, z_at, x, rows_at, acts, w_at, q + 1, h, nb)
+            w_at += (q + 1) * h
+            if hidden:
+                ones_at = z_at + h * nb
+                slopes_at = ones_at + (height(widths, i + 1, planes, extra) - h * planes) * nb
+                act(forms, acts, z_at, slopes_at, h * nb)
+                for t in range(nb):
+                    acts[ones_at + t] = 1.0
+                if extra and i == layers - 1:
+                    # Features that are nothing where the block is padded keep their products right.
+                    for j in range(h + 1):
+                        for t in range(real, nb):
+                            acts[z_at + j * nb + t] = 0.0
+
+    @numba_njit(fastmath=False)
+    def backward(forms, acts, data, x_at, first, delta, delta_at, other, top, grad, grad_at, w_at, widths, planes, nb):
+        for i in range(top - 1, -1, -1):
+            q, h = widths[i], widths[i + 1]
+            w_at -= (q + 1) * h
+            x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
+            added(grad, grad_at + w_at, x, rows_at, delta, delta_at, q + 1, h, nb)
+            if i > 0:
+                slopes_at = rows_at + ((q + 1) * nb if planes == 2 else 0)
+                pull(forms, delta, other, delta, delta_at, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
+                delta_at, other = other, delta_at
+
+    return forward, backward
+
+
+def passes(form, slope):
     """Compile-ready functions for networks with one activation, of any widths: start, forward, backward.
 
     ``start(X, widths)`` allocates the buffer, into whose beginning the caller packs the parameters;
     ``forward(X, saved, widths)`` fills it and gives the output (n, m); ``backward(g, saved, widths)`` gives the
     gradient of ``sum(g * f)`` with respect to the parameters, packed likewise.
+
+    Parameters
+    ----------
+    form : callable
+        From a vector to the activation and its derivative, or None.
+    slope : str
+        Name in `SLOPES`, or "kept".
     """
-    planes = 1 if activation in SLOPES else 2
+    activate, kept = activation(form), 2 if slope == "kept" else 1
 
     @numba_njit(fastmath=False)
-    def slab(widths, i):
-        """Rows that layer i takes in the buffer."""
-        return widths[i] + 1 + (widths[i] * (planes - 1) if i > 0 else 0)
+    def act(forms, a, a_at, slope_at, size):
+        activate(a, a_at, slope_at, size)
+
+    @numba_njit(fastmath=False, inline="never")
+    def pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+        product(slope, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+
+    block_forward, block_backward = blocks(act, pull)
 
     @numba_njit(fastmath=False)
     def n_rows(widths):
-        total = 0
-        for i in range(len(widths) - 1):
-            total += slab(widths, i)
+        total = widths[0] + 1
+        for i in range(1, len(widths) - 1):
+            total += height(widths, i, kept, np.int64(0))
         return total
 
     @numba_njit(fastmath=False)
@@ -310,51 +409,37 @@ def passes(activation):
     @numba_njit(fastmath=False)
     def forward(X, saved, widths):
         X = np.ascontiguousarray(X)
-        n, depth, m = X.shape[0], len(widths) - 1, widths[-1]
+        n, depth, m, p = X.shape[0], len(widths) - 1, widths[-1], widths[0]
         rows, block = n_rows(widths), block_of(widths, n)
         out = aligned((n + 16) * m)
         f = out[:n].reshape(n, 1) if m == 1 else np.empty((n, m))
-        for first in range(0, n, block):
-            nb, real = block_of(widths, n - first), min(block, n - first)
-            x_at, w_at = room(widths) + rows * first, 0
-            _units_major(saved, x_at, nb, X, first, real)
-            for i in range(depth):
-                q, h = widths[i], widths[i + 1]
-                for k in range(x_at + q * nb, x_at + (q + 1) * nb):
-                    saved[k] = 1.0
-                z, z_at = (saved, x_at + slab(widths, i) * nb) if i < depth - 1 else (out, first * m)
-                product("", z, z_at, saved, x_at, saved, w_at, h, 1, q + 1, h, nb, 0)
-                if i < depth - 1:
-                    activate(activation, saved, z_at, z_at + (h + 1) * nb, h * nb)
-                x_at = z_at
-                w_at += (q + 1) * h
+        for at in range(0, n, block):
+            nb, real = block_of(widths, n - at), min(block, n - at)
+            x_at = room(widths) + rows * at
+            _units_major(saved, x_at, nb, X, at, real)
+            saved[x_at + p * nb : x_at + (p + 1) * nb] = 1.0
+            first = x_at + (p + 1) * nb
+            block_forward(0, saved, saved, x_at, first, out, at * m, widths, depth, kept, np.int64(0), real, nb)
             if m > 1:
-                transpose(f, first * m, m, out, first * m, nb, m, real, m)
+                transpose(f, at * m, m, out, at * m, nb, m, real, m)
         return f
 
     @numba_njit(fastmath=False)
     def backward(g, saved, widths):
         g = np.ascontiguousarray(g)
-        n, depth = g.shape[0], len(widths) - 1
+        n, depth, size = g.shape[0], len(widths) - 1, room(widths)
         rows, block = n_rows(widths), block_of(widths, n)
         space = max(widths[1:]) * block
-        work = aligned(2 * space)
-        grad = np.zeros(room(widths))
-        for first in range(0, n, block):
-            nb, real = block_of(widths, n - first), min(block, n - first)
-            d_at, w_at, x_at = 0, 0, room(widths) + rows * (first + nb)
-            for i in range(depth):
-                w_at += (widths[i] + 1) * widths[i + 1]
-            _units_major(work, d_at, nb, g, first, real)
-            for i in range(depth - 1, -1, -1):
-                q, h = widths[i], widths[i + 1]
-                w_at -= (q + 1) * h
-                x_at -= slab(widths, i) * nb
-                outer(grad, w_at, saved, x_at, work, d_at, q + 1, h, nb)
-                if i > 0:
-                    slopes_at = x_at + ((q + 1) * nb if planes == 2 else 0)
-                    product(activation, work, space - d_at, work, d_at, saved, w_at, 1, h, h, q, nb, slopes_at)
-                    d_at = space - d_at
+        work, grad, w_at = aligned(2 * space), np.zeros(size), np.int64(0)
+        for i in range(depth):
+            w_at += (widths[i] + 1) * widths[i + 1]
+        for at in range(0, n, block):
+            nb, real = block_of(widths, n - at), min(block, n - at)
+            x_at = size + rows * at
+            first = x_at + (widths[0] + 1) * nb
+            zero = np.int64(0)
+            _units_major(work, zero, nb, g, at, real)
+            block_backward(0, saved, saved, x_at, first, work, zero, space, depth, grad, zero, w_at, widths, kept, nb)
         return grad
 
     return start, forward, backward

@@ -1,8 +1,11 @@
 """The operations on PyTensor's numba backend: parameters are packed, kernels called, gradients cut out."""
 
+from functools import cache
+
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
+from bayesnn.ops.forms import form_of
 from bayesnn.ops.kernels import passes
 from bayesnn.ops.mlp import MLPBackward, MLPForward
 
@@ -40,10 +43,16 @@ def _function(op, name, extra, body, **names):
     return numba_njit(compile_numba_function_src(source, name, names), fastmath=False)
 
 
+@cache
+def _passes(phi):
+    form, slope, _ = form_of(phi)
+    return passes(form, slope)
+
+
 @register_funcify_default_op_cache_key(MLPForward)
 def numba_forward(op, node=None, **kwargs):
     """Numba function of (X, *parameters)."""
-    start, forward, _ = passes(op.activation)
+    start, forward, _ = _passes(op.activation)
     body = ["saved, at = start(X, widths), 0"]
     for i, present in enumerate(op.bias):
         body += [f"at = pack_weights(saved, at, widths[{i}], W{i})"]
@@ -57,7 +66,7 @@ def numba_forward(op, node=None, **kwargs):
 @register_funcify_default_op_cache_key(MLPBackward)
 def numba_backward(op, node=None, **kwargs):
     """Numba function of (g, saved, X, *parameters)."""
-    _, _, backward = passes(op.activation)
+    _, _, backward = _passes(op.activation)
     body = ["grad, at = backward(g, saved, widths), 0"]
     for i in range(len(op.bias)):
         body += [f"q, h = widths[{i}], widths[{i + 1}]"]

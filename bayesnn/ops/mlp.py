@@ -1,8 +1,5 @@
 """The operations: a network's forward pass that keeps its activations, and the backward pass that reuses them."""
 
-from hashlib import sha256
-from pathlib import Path
-
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile import optdb
@@ -12,43 +9,11 @@ from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node, clone_replace, vectorize_graph
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.scalar import upcast
-from scipy import special
 
-from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.network import ACTIVATIONS
-
-
-def _version(files):
-    """Hash source files."""
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-VERSION = _version(sorted(Path(__file__).parent.glob("*.py")))
-"""Hash of this folder's source. PyTensor's cache is keyed by it: edited code is never run from an old binary."""
-
-_SYMBOLIC = {
-    "tanh": pt.tanh,
-    "sigmoid": pt.sigmoid,
-    "relu": lambda z: pt.switch(z <= 0.0, 0.0, z),
-    "identity": lambda z: z,
-    "gelu": lambda z: 0.5 * z * pt.erfc(z * -(0.5**0.5)),
-    "silu": lambda z: z * pt.sigmoid(z),
-    "softplus": pt.softplus,
-    "erf": pt.erf,
-    "sin": pt.sin,
-}
-
-_SLOPES = {
-    "tanh": lambda z, a: 1.0 - a**2,
-    "sigmoid": lambda z, a: a * (1.0 - a),
-    "relu": lambda z, a: np.where(z <= 0.0, 0.0, 1.0),
-    "identity": lambda z, a: np.ones_like(z),
-    "gelu": lambda z, a: special.ndtr(z) + z * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi),
-    "silu": lambda z, a: special.expit(z) * (1.0 + z * special.expit(-z)),
-    "softplus": lambda z, a: special.expit(z),
-    "erf": lambda z, a: 2.0 / np.sqrt(np.pi) * np.exp(-(z**2)),
-    "sin": lambda z, a: np.cos(z),
-}
+from bayesnn.activations import as_activation
+from bayesnn.errors import SpecError
+from bayesnn.network import affine, hidden_layers
+from bayesnn.ops.callback import VERSION
 
 
 def mlp_forward(X, weights, biases, activation):
@@ -62,8 +27,8 @@ def mlp_forward(X, weights, biases, activation):
         Matrices (p, h1), (h1, h2), ..., (hL, m); a single one is the linear model.
     biases : sequence of tensors or None
         For each matrix a vector as long as it has columns, or None for no bias.
-    activation : str
-        Activation of the hidden layers; the output layer is linear.
+    activation : str or Activation
+        Of the hidden layers; the output layer is linear.
 
     Returns
     -------
@@ -91,8 +56,7 @@ def mlp_forward(X, weights, biases, activation):
     array([[0.924234],
            [1.523188]])
     """
-    if activation not in ACTIVATIONS:
-        raise UnknownNameError("activation", activation, ACTIVATIONS)
+    phi = as_activation(activation)
     if not weights or len(weights) != len(biases):
         raise SpecError(
             f"Got {len(weights)} weights and {len(biases)} biases; there must be at least one matrix, and for each "
@@ -100,27 +64,14 @@ def mlp_forward(X, weights, biases, activation):
         )
     bias = tuple(b is not None for b in biases)
     inputs = [pt.as_tensor_variable(v) for v in (X, *weights, *(b for b in biases if b is not None))]
-    f = MLPForward(activation, bias)(*inputs)
+    f = MLPForward(phi, bias)(*inputs)
     return f.astype(upcast(*(v.dtype for v in inputs)))
 
 
 def spell_out(X, layers, activation):
     """Write the network in plain PyTensor operations; leading batch dimensions of any argument are allowed."""
     *hidden, last = layers
-    return _affine(features(X, hidden, activation), *last)
-
-
-def features(X, layers, activation):
-    """Write hidden layers, pairs of weights and biases or None, in plain PyTensor operations."""
-    h = X
-    for W, b in layers:
-        h = _SYMBOLIC[activation](_affine(h, W, b))
-    return h
-
-
-def _affine(h, W, b):
-    z = h @ W
-    return z if b is None else z + b[..., None, :]
+    return affine(hidden_layers(X, hidden, as_activation(activation).formula.symbolic), *last)
 
 
 def _spell_out_gradient(op, g, X, *parameters):
@@ -148,7 +99,7 @@ class _MLPOp(Op):
     __props__ = ("activation", "bias", "version")
 
     def __init__(self, activation, bias, version=VERSION):
-        self.activation, self.bias, self.version = activation, tuple(bias), version
+        self.activation, self.bias, self.version = as_activation(activation), tuple(bias), version
 
     def layers(self, parameters):
         """Sort the parameters, all weights and then the biases that exist, into (weights, bias or None)."""
@@ -198,8 +149,8 @@ class MLPForward(_MLPOp):
             z = h @ W if b is None else h @ W + b
             if layer == len(layers):
                 break
-            h = ACTIVATIONS[self.activation].function(z)
-            kept += [h.ravel(), _SLOPES[self.activation](z, h).ravel()]
+            h, slopes = self.activation.formula.with_slope(z)
+            kept += [h.ravel(), slopes.ravel()]
         outputs[0][0], outputs[1][0] = z, np.concatenate([np.empty(0), *kept])
 
     def pullback(self, inputs, outputs, cotangents):

@@ -1,10 +1,12 @@
-"""Vectors of float64 in LLVM: arithmetic, and the activation functions with their derivatives.
+"""Vectors of float64 in LLVM: arithmetic, elementary functions, and activations that are better written by hand.
 
 The functions are written once on `Vec`, a vector of as many float64 as the machine's registers hold, and emitted into
 the numba functions of `kernels` instruction by instruction. Nothing is left to LLVM's loop vectoriser, and no fast-math
-flag can reorder a range reduction. Relative errors are a few units in the last place, also in the tails.
+flag can reorder a range reduction. Relative errors are a few units in the last place, also in the tails. `registers`
+emits any formula in these terms.
 """
 
+import os
 from functools import reduce
 
 from llvmlite import binding, ir
@@ -14,7 +16,9 @@ DOUBLE, INT, BIT = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
 
 
 def _lanes():
-    """Count the float64 in the widest vector register of this machine."""
+    """Count the float64 in the widest vector register of this machine; a test may ask for fewer."""
+    if asked := os.environ.get("BAYESNN_LANES"):
+        return int(asked)
     features = binding.get_host_cpu_features()
     return 8 if features.get("avx512f") else 4 if features.get("avx") else 2
 
@@ -23,6 +27,7 @@ LANES = _lanes()
 """Number of float64 in a vector; divides 8, the unit in which the kernels pad observations."""
 
 VECTOR, INTS, MASK = (ir.VectorType(scalar, LANES) for scalar in (DOUBLE, INT, BIT))
+ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 
 
 class Vec:
@@ -58,11 +63,19 @@ class Vec:
 
     __radd__, __rmul__ = __add__, __mul__
 
+    def __neg__(self):
+        return self._new(self.builder.fneg(self.value))
+
+    def compare(self, sign, other):
+        """Compare lane by lane; with NaN only "!=" holds."""
+        fcmp = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
+        return fcmp(sign, self.value, self._of(other))
+
     def __lt__(self, other):
-        return self.builder.fcmp_ordered("<", self.value, self._of(other))
+        return self.compare("<", other)
 
     def __gt__(self, other):
-        return self.builder.fcmp_ordered(">", self.value, self._of(other))
+        return self.compare(">", other)
 
     def full(self, number):
         """Broadcast a number to a vector like this one."""
@@ -84,6 +97,20 @@ class Vec:
         """Self * times + plus, in one rounding where the machine can."""
         fn = declare(self.builder.module, f"llvm.fmuladd.v{LANES}f64", VECTOR, [VECTOR] * 3)
         return self._new(self.builder.call(fn, [self.value, self._of(times), self._of(plus)]))
+
+    def intrinsic(self, name):
+        """Apply an intrinsic function of LLVM to the vector."""
+        fn = declare(self.builder.module, f"llvm.{name}.v{LANES}f64", VECTOR, [VECTOR])
+        return self._new(self.builder.call(fn, [self.value]))
+
+    def each(self, name):
+        """Apply a function of the C library, one element at a time."""
+        builder, out = self.builder, self.value
+        fn = declare(builder.module, name, DOUBLE, [DOUBLE])
+        for lane in range(LANES):
+            at = ir.IntType(32)(lane)
+            out = builder.insert_element(out, builder.call(fn, [builder.extract_element(self.value, at)]), at)
+        return self._new(out)
 
     def poly(self, coefficients):
         """Sum of coefficients[i] * self**i; even and odd powers apart, each by Horner's rule, to halve the wait."""
@@ -210,24 +237,65 @@ def exp(x):
     return _exp(x.at_most(710.0))
 
 
+def _split(y):
+    """Split a positive normal y = 2**k (1 + f) with 1 + f from sqrt(1/2) to sqrt(2): return k and f."""
+    b = y.builder
+    k = b.ashr(b.sub(y.bits(), ints(0x3FE6A09E667F3BCD)), ints(52))
+    mantissa = y._new(b.bitcast(b.sub(y.bits(), b.shl(k, ints(52))), VECTOR))
+    # An integer, added to the low bits of 1.5 * 2**52, is read as a number.
+    return y._new(b.bitcast(b.add(k, ints(0x4338000000000000)), VECTOR)) - _ROUND, mantissa - 1.0
+
+
+def _near_one(f):
+    """log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2), as 2 atanh."""
+    s = f / (f + 2.0)
+    twice = s + s
+    return (twice * (s * s)).fma((s * s).poly(_ATANH), twice)
+
+
+def _beyond(y, out):
+    """Of a logarithm: minus infinity at 0, NaN below, and whatever y is where that is infinite or NaN."""
+    at_zero = y.full(float("-inf")).where(y.compare("==", 0.0), float("nan"))
+    return out.where(y > 0.0, at_zero).where(y < float("inf"), y.where(y > 0.0, y - y))
+
+
+def log(y):
+    """Natural logarithm; denormal numbers are scaled up first."""
+    small = y < 2.2250738585072014e-308
+    k, f = _split((y * 2.0**54).where(small, y))
+    k = (k - 54.0).where(small, k)
+    return _beyond(y, k.fma(_LN2_HI, k.fma(_LN2_LO, _near_one(f))))
+
+
 def log1p(x):
-    """log(1 + x) for x >= 0: the exponent apart, and what rounding took from 1 + x given back."""
-    b, y = x.builder, x + 1.0
-    # The exponent, written into the low bits of 2**52, is read as a number.
-    low = b.or_(b.lshr(y.bits(), ints(52)), ints(0x4330000000000000))
-    k = y._new(b.bitcast(low, VECTOR)) - (2.0**52 + 1023.0)
-    mantissa = y._new(b.bitcast(b.or_(y.masked(2**52 - 1).bits(), ints(0x3FF0000000000000)), VECTOR))
-    out = k.fma(_LN2_HI, k.fma(_LN2_LO, _log1p(mantissa - 1.0) + (x - (y - 1.0)) / y))
-    return out.where(y < float("inf"), y)
+    """log(1 + x): the exponent apart, and what rounding took from 1 + x given back."""
+    y = x + 1.0
+    k, f = _split(y)
+    out = k.fma(_LN2_HI, k.fma(_LN2_LO, _near_one(f) + (x - (y - 1.0)) / y))
+    return _beyond(y, out)
 
 
 def _log1p(e):
-    """log(1 + e) for 0 <= e <= 1, as 2 atanh, reduced by log 2 above sqrt(2) - 1."""
+    """log(1 + e) for 0 <= e <= 1, reduced by log 2 above sqrt(2) - 1."""
     big = e > 0.41421356
     s = (e - 1.0).where(big, e) / (e + 3.0).where(big, e + 2.0)
     twice = s + s
     out = (twice * (s * s)).fma((s * s).poly(_ATANH), twice)
     return (out + _LN2).where(big, out)
+
+
+def expm1(x):
+    """exp(x) - 1, exact to rounding near 0 too."""
+    bits, _, p = _reduce(x.at_least(-746.0).at_most(708.0))
+    scale = _power2(x, bits)
+    return exp(x).where(abs(x) > 700.0, scale.fma(p, scale - 1.0))
+
+
+def erfc(x):
+    """Complementary error function, also in its tail."""
+    a = abs(x).at_most(28.0)
+    tail = _gauss(a, 1.0) * _erfcx(a)
+    return (2.0 - tail).where(x < 0.0, tail)
 
 
 def _gauss(x, rate):
@@ -317,8 +385,11 @@ def sin(x):
     return sine.lanewise(far, "sin", x), cosine.lanewise(far, "cos", x)
 
 
-ACTIVATIONS = {f.__name__: f for f in (tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin)}
-"""Name -> function from z to the activation a and its derivative, or None where `SLOPES` has it from a alone."""
+BY_HAND = {f.__name__: f for f in (tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin)}
+"""Activation -> function from z to the activation a and its derivative, or None where `SLOPES` has it from a alone.
+
+An extra for built-in activations, whose formulas stand elsewhere: faster, or right in tails where the formula is not.
+"""
 
 SLOPES = {
     "tanh": lambda a: 1.0 - a * a,

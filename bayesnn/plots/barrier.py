@@ -3,8 +3,8 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.strips import check_units
 from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
+from bayesnn.plots.weights import check_units
 from bayesnn.symmetry import GroupElement, apply_symmetry
 from bayesnn.symmetry.group import flips, log_prior
 from bayesnn.symmetry.orbit import point_of
@@ -170,7 +170,7 @@ def _moves(net, layer, units, keep):
         return [flip]
     if m == 1:
         raise SpecError(
-            f"Got a layer of one {net.activation} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
+            f"Got a layer of one {net.phi.name} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
         )
     if len(set(units)) != 2 or len(units) != 2:
         raise SpecError(f"Got units={units}; two different units are exchanged. Choose such as (1, 2).")

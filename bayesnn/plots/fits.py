@@ -4,7 +4,7 @@ import numpy as np
 
 from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
 from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
-from bayesnn.prediction import predict
+from bayesnn.prediction import centre_of, predict
 from bayesnn.tree import heading, kind_of, named_fits, problem_of
 
 _LINES = ("-", "--", ":", "-.")
@@ -113,19 +113,20 @@ def _curve(ax, fit, problem, data, prob):
     X, y = original(problem)
     grid = grid_of(X[:, 0]) if data is None or data.X_new is None else np.asarray(data.X_new)[:, 0]
     p = predict(fit, grid[:, None], prob=prob)
+    centre = centre_of(p)
     colour = COLOURS[kind_of(fit)]
     percent = f"{100 * prob:.0f}%"
     for k in range(p.sizes["output"]):
-        lower, upper, middle = (p[v].to_numpy()[:, k] for v in ("lower", "upper", "mean"))
+        lower, upper, middle = (p[v].to_numpy()[:, k] for v in ("lower", "upper", centre))
         ax.fill_between(
             grid, lower, upper, color=colour, alpha=0.18, lw=0, label=f"{percent} of new y" if not k else None
         )
         if kind_of(fit) == "posterior":
-            inner = (p[v].to_numpy()[:, k] for v in ("mean_lower", "mean_upper"))
+            inner = (p[f"{centre}_{v}"].to_numpy()[:, k] for v in ("lower", "upper"))
             label = f"{percent} of the function" if not k else None
             ax.fill_between(grid, *inner, color=colour, alpha=0.40, lw=0, label=label)
         name = f" {problem.target_names[k]}" if p.sizes["output"] > 1 else ""
-        ax.plot(grid, middle, color=colour, lw=1.8, ls=_LINES[k % len(_LINES)], label=f"mean{name}")
+        ax.plot(grid, middle, color=colour, lw=1.8, ls=_LINES[k % len(_LINES)], label=f"{centre}{name}")
     if data is not None and getattr(data, "truth", None) is not None:
         ax.plot(grid, np.ravel(data.truth(grid[:, None])), color=INK, ls=(0, (4, 2)), lw=1.1, label="truth")
     target, held_out = y.reshape(len(y), -1), _held_out(data)
@@ -140,7 +141,7 @@ def _curve(ax, fit, problem, data, prob):
         look = {"color": INK, "ms": 3.6, "alpha": 0.85, "ls": "", "zorder": 3}
         ax.plot(X[:, 0], target[:, k], marker, **look, label=f"data{name}")
     ax.set_ylim(frame_of(target if held_out is None else np.vstack([target, held_out[1]]), problem.net.loss.task))
-    mark_leaving(ax, grid, p["mean"].to_numpy().T)
+    mark_leaving(ax, grid, p[centre].to_numpy().T)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.target_names[0] if target.shape[1] == 1 else "targets")
 
@@ -207,7 +208,7 @@ def _against_observed(ax, fit, problem, data, prob):
         last = which == rows[-1][0]
         p, y = predict(fit, X, prob=prob if last else None), y.reshape(len(y), -1)
         for k in range(y.shape[1]):
-            mean = p["mean"].to_numpy()[:, k]
+            mean = p[centre_of(p)].to_numpy()[:, k]
             marker, name = MARKERS[k % len(MARKERS)], f"{which} row" if not k else None
             if last:
                 interval = f"{100 * prob:.0f}% interval" if not k else None

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bayesnn.errors import SpecError
-from bayesnn.plots.strips import chain_legend, check_units, raw_and_aligned, unit_weights
-from bayesnn.plots.style import CHAINS, GREY, MARKERS, new_axes
+from bayesnn.plots.chains import chain_legend, chain_look
+from bayesnn.plots.style import GREY, MARKERS, new_axes
+from bayesnn.plots.weights import check_pair, raw_and_aligned
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of
 
@@ -64,34 +64,24 @@ def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
     >>> [ax.get_title() for ax in bnn.plots.plot_mirrors(post)]
     ['raw', 'aligned']
     """
-    how, *both = raw_and_aligned(post)
-    problem = problem_of(post)
-    names = problem.feature_names, problem.output_names
-    drawn = [unit_weights(params, problem.net, names, layer, weight, number) for params in both]
-    labels = drawn[0][1]
+    how, *drawn, labels = raw_and_aligned(post, layer, weight, number)
     units = check_pair(units, len(labels))
-    pairs = [values[..., [u - 1 for u in units]] for values, _ in drawn]
+    pairs = [values[..., [u - 1 for u in units]] for values in drawn]
+    net = problem_of(post).net
+    # A flip leaves the outgoing weights of even units where they are.
+    signed = flips(net)[layer - 1] and not (weight == "out" and net.phi.even)
     half = 1.08 * max(np.abs(pair).max() for pair in pairs)
 
     axes = new_axes(1, 2, width=4.2, height=4.4, sharex=True, sharey=True)[0]
     for ax, title, pair in zip(axes, (how, "aligned"), pairs, strict=True):
-        mirror_lines(ax, half, flips(problem.net)[layer - 1])
+        mirror_lines(ax, half, signed)
         step = -(-pair.shape[1] // MOST)
         for chain, values in enumerate(pair[:, ::step]):
-            ax.plot(
-                *values.T,
-                MARKERS[chain % len(MARKERS)],
-                color=CHAINS[chain % len(CHAINS)],
-                ms=3,
-                mew=0,
-                alpha=0.6,
-                ls="",
-                label=f"chain {chain}",
-            )
+            ax.plot(*values.T, MARKERS[chain % len(MARKERS)], ms=3, mew=0, alpha=0.6, ls="", **chain_look(chain))
         ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel=labels[units[0] - 1])
         ax.set_title(title, fontsize=10)
     axes[0].set_ylabel(labels[units[1] - 1])
-    share, line = _crossed(pairs[1], flips(problem.net)[layer - 1])
+    share, line = _crossed(pairs[1], signed)
     if share:
         words = (
             f"{f'{share:.0%}' if share >= 0.01 else 'Less than 1%'} of the aligned draws are across {line} from the "
@@ -110,16 +100,6 @@ def _crossed(pair, signed):
     if signed:
         sides |= {"$w_1 = -w_2$": a > -b, "$w_1 = 0$": a > 0, "$w_2 = 0$": b > 0}
     return max((min(side.mean(), 1 - side.mean()), line) for line, side in sides.items())
-
-
-def check_pair(units, n):
-    """Two different units of a layer."""
-    if n < 2:
-        raise SpecError(f"Got a layer of {n} unit; the mirrors lie between two. Use a wider layer, or plot_strips.")
-    units = check_units(units, n)
-    if len(set(units)) != 2 or len(units) != 2:
-        raise SpecError(f"Got units={units}; the picture has two axes. Choose two different units, such as (1, 2).")
-    return units
 
 
 def mirror_lines(ax, half, signed):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.mirrors import check_pair, mirror_lines
-from bayesnn.plots.strips import unit_weights
+from bayesnn.plots.mirrors import mirror_lines
 from bayesnn.plots.style import CHAINS, COLOURS, INK, new_axes
+from bayesnn.plots.weights import check_pair, unit_weights
 from bayesnn.symmetry import Orbit, orbit
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of
@@ -24,7 +24,7 @@ def plot_orbit(fit, *, keep="posterior", layer=1, weight="in", number=1, units=(
     fit : xarray.DataTree or Orbit
         An MLE or MAP fit, or what `bayesnn.symmetry.orbit` returned, such as a part of a large orbit.
     keep : {"posterior", "likelihood"}
-        What the weight vectors have in common; ``"likelihood"`` adds the flips of sigmoid units. An Orbit brings
+        What the weight vectors have in common; ``"likelihood"`` adds flips that the prior sees. An Orbit brings
         its own.
     layer : int
         Hidden layer, counted from 1.
@@ -91,7 +91,8 @@ def plot_orbit(fit, *, keep="posterior", layer=1, weight="in", number=1, units=(
     colours = CHAINS if len(plane) <= len(CHAINS) else (COLOURS["map"],)
     _points(axes[0], plane, members, colours)
     if net.hidden[layer - 1] > 1:
-        mirror_lines(axes[0], axes[0].get_xlim()[1], flips(net, members.keep)[layer - 1])
+        signed = flips(net, members.keep)[layer - 1] and not (weight == "out" and net.phi.even)
+        mirror_lines(axes[0], axes[0].get_xlim()[1], signed)
     axes[0].set(xlabel=labels[0], ylabel=labels[1])
     if members.X is not None:
         some = np.unique(np.linspace(0, len(plane) - 1, CURVES).astype(int))

@@ -7,6 +7,7 @@ import numpy as np
 from bayesnn.diagnostics import diagnose
 from bayesnn.diagnostics.diagnose import RHAT_MAX
 from bayesnn.errors import SpecError
+from bayesnn.plots.chains import comparable
 from bayesnn.plots.style import CHAINS, INK, new_axes
 
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
@@ -63,7 +64,7 @@ def plot_rhat(post):
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     found = diagnose(post)
-    if found.chains < 2 or found.draws < 4:
+    if not comparable(found.chains, found.draws):
         raise SpecError(
             f"Got {found.chains} chains of {found.draws} draws; R-hat compares chains and needs two of at least four "
             "draws. Call fit_posterior(..., chains=4)."

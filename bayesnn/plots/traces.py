@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces
 from bayesnn.plots.functions import original, original_y
-from bayesnn.plots.strips import chain_legend, check_draws, titled
-from bayesnn.plots.style import CHAINS, new_axes
+from bayesnn.plots.style import new_axes
 from bayesnn.tree import params_of, problem_of
 
 
@@ -68,13 +68,11 @@ def plot_traces(post, *, weights=3, inputs=2):
 
     axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
     for (left, right), (name, draws) in zip(axes, rows.items(), strict=True):
+        draw_traces(left, name, draws)
         for chain, values in enumerate(draws):
-            colour = CHAINS[chain % len(CHAINS)]
-            left.plot(values, color=colour, lw=0.5, alpha=0.85, label=f"chain {chain}")
             if np.ptp(values) > 0:
                 grid = np.linspace(draws.min(), draws.max(), 200)
-                right.plot(grid, gaussian_kde(values)(grid), color=colour, lw=1.2)
-        left.set_title(titled(name, draws), loc="left", fontsize=10)
+                right.plot(grid, gaussian_kde(values)(grid), color=chain_look(chain)["color"], lw=1.2)
         if np.ptp(draws) == 0:
             right.annotate(
                 f"constant: {draws.flat[0]:.4g}", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9

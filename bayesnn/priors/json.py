@@ -1,13 +1,14 @@
 """Priors as JSON."""
 
 import dataclasses
+from typing import Any
 
 from bayesnn.errors import SpecError, UnknownNameError
-from bayesnn.priors.families import PRIORS, as_prior
+from bayesnn.priors.base import PRIORS, Prior, as_prior
 from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
 
-def prior_to_json(prior):
+def prior_to_json(prior: Prior | NoisePrior) -> dict[str, Any]:
     """Write a prior as a dictionary that JSON can hold.
 
     Parameters
@@ -31,10 +32,12 @@ def prior_to_json(prior):
     values = {f.name: getattr(prior, f.name) for f in dataclasses.fields(prior)}
     if values.get("bias") is not None:
         values["bias"] = prior_to_json(values["bias"])
+    if isinstance(prior, Prior):
+        values |= prior._to_json()
     return {"family": type(prior).__name__, **values}
 
 
-def prior_from_json(spec):
+def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
     """Read a prior that `prior_to_json` wrote.
 
     Parameters
@@ -74,4 +77,4 @@ def prior_from_json(spec):
         )
     if values.get("bias") is not None:
         values["bias"] = prior_from_json(values["bias"])
-    return cls(**values)
+    return cls(**(cls._from_json(values) if issubclass(cls, Prior) else values))

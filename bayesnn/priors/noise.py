@@ -3,11 +3,16 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
 from bayesnn.priors.settings import set_logarithm, set_positive, setting
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -24,12 +29,12 @@ class NoisePrior(ABC):
     """
 
     @property
-    def proper(self):
+    def proper(self) -> bool:
         """Whether the prior integrates to one."""
         return True
 
     @property
-    def repels_zero(self):
+    def repels_zero(self) -> bool:
         r"""Whether the density at `s` falls faster than any power of `s` as `s` goes to zero.
 
         Where a network passes through all of its targets, the likelihood grows as :math:`s^{-n}`: only under such a
@@ -40,16 +45,16 @@ class NoisePrior(ABC):
 
     @property
     @abstractmethod
-    def constant(self):
+    def constant(self) -> float:
         """What the log density has beside the terms of `rates`."""
 
     @property
     @abstractmethod
-    def rates(self):
+    def rates(self) -> np.ndarray:
         """Numbers (5,) in the log density: `a, r, q, m, d` of the class's formula."""
 
     @abstractmethod
-    def rv(self, name):
+    def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model.
 
         Parameters
@@ -63,7 +68,7 @@ class NoisePrior(ABC):
             The variable, registered in the model: PyMC's own distribution.
         """
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> float:
         """Draw a noise scale.
 
         Parameters
@@ -85,7 +90,7 @@ class NoisePrior(ABC):
             f"Got {self!r}; there is nothing to draw from. Use a proper prior of the noise such as HalfNormal(1.0)."
         )
 
-    def logp(self, noise):
+    def logp(self, noise: ArrayLike) -> np.ndarray:
         """Log density of a noise scale.
 
         Parameters
@@ -143,20 +148,20 @@ class HalfNormal(NoisePrior):
         set_positive(self, "sd")
 
     @property
-    def constant(self):
+    def constant(self) -> float:
         """See `NoisePrior.constant`."""
         return 0.5 * math.log(2.0 / math.pi) - math.log(self.sd)
 
     @property
-    def rates(self):
+    def rates(self) -> np.ndarray:
         """See `NoisePrior.rates`."""
         return np.array([0.0, 0.5 / self.sd**2, 0.0, 0.0, 0.0])
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> float:
         """Draw a noise scale; see `NoisePrior.sample`."""
         return abs(self.sd * rng.normal())
 
-    def rv(self, name):
+    def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
         import pymc as pm
 
@@ -179,21 +184,21 @@ class HalfFlat(NoisePrior):
     """
 
     @property
-    def proper(self):
+    def proper(self) -> bool:
         """Whether the prior integrates to one: False."""
         return False
 
     @property
-    def constant(self):
+    def constant(self) -> float:
         """See `NoisePrior.constant`."""
         return 0.0
 
     @property
-    def rates(self):
+    def rates(self) -> np.ndarray:
         """See `NoisePrior.rates`."""
         return np.zeros(5)
 
-    def rv(self, name):
+    def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
         import pymc as pm
 
@@ -247,20 +252,20 @@ class LogNormal(NoisePrior):
         set_positive(self, "sigma")
 
     @property
-    def constant(self):
+    def constant(self) -> float:
         """See `NoisePrior.constant`."""
         return -math.log(self.sigma) - 0.5 * LOG_2PI
 
     @property
-    def rates(self):
+    def rates(self) -> np.ndarray:
         """See `NoisePrior.rates`."""
         return np.array([1.0, 0.0, 0.5 / self.sigma**2, self.mu, 0.0])
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> float:
         """Draw a noise scale; see `NoisePrior.sample`."""
         return float(np.exp(self.mu + self.sigma * rng.normal()))
 
-    def rv(self, name):
+    def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
         import pymc as pm
 
@@ -312,20 +317,20 @@ class InverseGamma(NoisePrior):
         set_positive(self, "alpha", "beta")
 
     @property
-    def constant(self):
+    def constant(self) -> float:
         """See `NoisePrior.constant`."""
         return self.alpha * math.log(self.beta) - math.lgamma(self.alpha)
 
     @property
-    def rates(self):
+    def rates(self) -> np.ndarray:
         """See `NoisePrior.rates`."""
         return np.array([self.alpha + 1.0, 0.0, 0.0, 0.0, self.beta])
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> float:
         """Draw a noise scale; see `NoisePrior.sample`."""
         return float(self.beta / rng.gamma(self.alpha))
 
-    def rv(self, name):
+    def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
         import pymc as pm
 

@@ -2,26 +2,30 @@
 
 import math
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesnn.arguments import LARGEST, SCALE, is_scale
 from bayesnn.errors import SpecError
 
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorSharedVariable
 
-def setting(name, value):
+
+def setting(name: str, value: float) -> "TensorSharedVariable":
     """Hand a number to a model as data and not as a constant: compiled code then serves every other value too."""
     import pytensor
 
     return pytensor.shared(np.float64(value), name=name)
 
 
-def set_positive(spec, *names):
+def set_positive(spec: Any, *names: str) -> None:
     """Convert the named fields of a frozen dataclass to floats that must be scales or rates."""
     _set(spec, names, SCALE, is_scale)
 
 
-def set_logarithm(spec, *names):
+def set_logarithm(spec: Any, *names: str) -> None:
     """Convert the named fields of a frozen dataclass to floats that must be logarithms of scales."""
     most = math.floor(math.log(LARGEST))
     rule = f"a finite number, from {-most} to {most}: it is the logarithm of a scale"

@@ -13,6 +13,7 @@ from bayesnn.symmetry.group import (
     apply_symmetry,
     flips,
     layer_orders,
+    leaving,
     log_prior,
     numbered_elements,
     random_symmetry,
@@ -36,7 +37,7 @@ def canonical_element(params, net, *, keep="posterior"):
     net : MLP
         The network.
     keep : {"posterior", "likelihood"}
-        The group; ``"likelihood"`` adds the flips of sigmoid units.
+        The group, as for `orbit`.
 
     Returns
     -------
@@ -66,20 +67,20 @@ def _sorting_keys(params, layer, net, signed):
     """Give what units are sorted by, after flipping; the signs; and where nothing that enters decides on the sign.
 
     A unit is known by what enters it, and in the last hidden layer also by what leaves it: the outputs stay in place.
-    In earlier layers what leaves it counts only up to the order and signs of the next layer's units.
+    In earlier layers what leaves it counts only up to the order and signs of the next layer's units. The sign is that
+    of the first number that is known and that a flip turns.
     """
-    columns = units(params, layer)
-    n_outgoing = params[f"W{layer + 1}"].shape[-1]
+    columns, turned = units(params, layer, net)
     last = layer == net.n_layers - 1
-    known = columns if last else columns[..., :-n_outgoing, :]
-    first = np.take_along_axis(known, (known != 0).argmax(axis=-2)[..., None, :], -2)[..., 0, :]
+    n_known = len(turned) - (0 if last else params[f"W{layer + 1}"].shape[-1])
+    decides = columns[..., :n_known, :][..., turned[:n_known], :]
+    first = np.take_along_axis(decides, (decides != 0).argmax(axis=-2)[..., None, :], -2)[..., 0, :]
     sign = np.where((first < 0) & signed[layer - 1], -1, 1)
-    known = known * sign[..., None, :]
-    if last:
-        return known, sign, np.zeros_like(first, dtype=bool)
-    leaving = columns[..., -n_outgoing:, :] * sign[..., None, :]
-    shape = np.sort(np.abs(leaving) if any(signed) else leaving, axis=-2)
-    return np.concatenate([known, shape], axis=-2), sign, signed[layer - 1] & (first == 0) & (leaving != 0).any(axis=-2)
+    columns = columns * np.where(turned[:, None], sign[..., None, :], 1)
+    known, rest = columns[..., :n_known, :], columns[..., n_known:, :]
+    shape = np.sort(np.abs(rest) if any(signed) else rest, axis=-2)
+    unclear = signed[layer - 1] & (first == 0) & (rest[..., turned[n_known:], :] != 0).any(axis=-2)
+    return np.concatenate([known, shape], axis=-2), sign, unclear
 
 
 def _smallest(params, layer, net, signed):
@@ -89,11 +90,11 @@ def _smallest(params, layer, net, signed):
     keys, sign, unclear = _sorting_keys(params, layer, net, signed)
     order = np.lexsort(keys[::-1])
     blocks = [list(g) for _, g in itertools.groupby(order, key=lambda j: tuple(keys[:, j]))]
-    out, best = params[f"W{layer + 1}"], None
+    out, best = params[f"W{layer + 1}"] * leaving(net, sign)[:, None], None
     if layer == net.n_layers - 1:
         arrangements = [[(j, 1) for j in order]]
     else:
-        per_block = [list(_arrangements([(j, tuple(sign[j] * out[j])) for j in block], unclear)) for block in blocks]
+        per_block = [list(_arrangements([(j, tuple(out[j])) for j in block], unclear)) for block in blocks]
         arrangements = (list(itertools.chain(*parts)) for parts in itertools.product(*per_block))
     for arrangement in arrangements:
         p, s = np.array(arrangement).T
@@ -260,9 +261,16 @@ def _sweep(params, reference, net, element, layers):
     """Match each of some layers to the reference while the others stay as they are."""
     permutations, signs = list(element.permutations), list(element.signs)
     for layer in layers:
-        inner = units(reference, layer).T @ units(params, layer, permutations, signs)
-        permutations[layer - 1], signs[layer - 1] = _take(inner, 0.0, flips(net)[layer - 1])
+        (theirs, turned), (mine, _) = units(reference, layer, net), units(params, layer, net, permutations, signs)
+        permutations[layer - 1], signs[layer - 1] = _take(*_products(theirs, mine, turned), flips(net)[layer - 1])
     return GroupElement(tuple(permutations), tuple(signs))
+
+
+def _products(theirs, mine, turned):
+    """Inner products of units: of the rows that a flip turns, and of the others."""
+    if turned.all():
+        return theirs.T @ mine, 0.0
+    return theirs[turned].T @ mine[..., turned, :], theirs[~turned].T @ mine[..., ~turned, :]
 
 
 def _take(inner, extra, signed):
@@ -278,16 +286,17 @@ def _greedy(params, reference, net, layers):
     permutations, signs = list(element.permutations), list(element.signs)
 
     def split(arrays, layer, *moved):
-        columns, n_in = units(arrays, layer, *moved), arrays[f"W{layer}"].shape[-2]
-        forward, n_out = layers[0] == 1, arrays[f"W{layer + 1}"].shape[-1]
-        settled = columns[..., :-n_out, :] if forward else columns[..., n_in:, :]
-        rest = columns[..., -n_out:, :] if forward else columns[..., :n_in, :]
-        return settled, np.sort(np.abs(rest) if any(signed) else rest, axis=-2)
+        (columns, turned), n_in = units(arrays, layer, net, *moved), arrays[f"W{layer}"].shape[-2]
+        n_out = arrays[f"W{layer + 1}"].shape[-1]
+        forward = layers[0] == 1
+        settled = slice(None, -n_out) if forward else slice(n_in, None)
+        shape = columns[..., slice(-n_out, None) if forward else slice(None, n_in), :]
+        return columns[..., settled, :], np.sort(np.abs(shape) if any(signed) else shape, axis=-2), turned[settled]
 
     for layer in layers:
-        (mine, shape), (theirs, other) = split(params, layer, permutations, signs), split(reference, layer)
-        choice = _take(theirs.T @ mine, other.T @ shape, signed[layer - 1])
-        permutations[layer - 1], signs[layer - 1] = choice
+        (mine, shape, turned), (theirs, other, _) = split(params, layer, permutations, signs), split(reference, layer)
+        inner, extra = _products(theirs, mine, turned)
+        permutations[layer - 1], signs[layer - 1] = _take(inner, extra + other.T @ shape, signed[layer - 1])
     return GroupElement(tuple(permutations), tuple(signs))
 
 
@@ -349,12 +358,14 @@ def canonicalize(tree_or_params, net=None, *, group="posterior"):
 
     Notes
     -----
-    Layer by layer from the input, units whose activation is odd are flipped so that the first number that is not zero
-    among incoming weights, bias (and, in the last hidden layer, outgoing weights) is positive, and the units are
-    sorted lexicographically by these numbers. In earlier layers, units with the same incoming weights are told apart
-    by the sizes of what leaves them, and by the lexicographically smallest result where that leaves a choice. The
-    result is the same for all members of an orbit, ties included. It cuts the space of weights along hyperplanes:
-    draws on both sides of one land far apart. `align` is for trace plots, this function for comparing points.
+    Layer by layer from the input, units that may flip are flipped so that the first number that is not zero among
+    incoming weights, bias (and, in the last hidden layer of an odd activation, outgoing weights) is positive: what
+    enters a unit alone decides on its sign where the activation is even. Then the units are sorted lexicographically
+    by what enters (and, in the last hidden layer, leaves) them. In earlier layers, units with the same incoming
+    weights are told apart by the sizes of what leaves them, and by the lexicographically smallest result where that
+    leaves a choice. The result is the same for all members of an orbit, ties included. It cuts the space of weights
+    along hyperplanes: draws on both sides of one land far apart. `align` is for trace plots, this function for
+    comparing points.
 
     Examples
     --------
@@ -410,9 +421,11 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
     For units :math:`r_i` of the reference and :math:`u_j` of a draw (incoming weights, bias and outgoing weights) the
     signed permutation with the smallest :math:`\sum_i \|r_i - s_i u_{p_i}\|^2` maximises
     :math:`\sum_i |\langle r_i, u_{p_i}\rangle|`, a linear assignment; without sign flips,
-    :math:`\sum_i \langle r_i, u_{p_i}\rangle`. This is exact for one hidden layer. For several it is exact if every
-    other layer together has at most 100 elements, which are tried one by one while those between are assigned;
-    otherwise layers take turns from five starts until none moves, which finds a local optimum.
+    :math:`\sum_i \langle r_i, u_{p_i}\rangle`. For an even activation, whose flips turn only what enters a unit, it is
+    the sum of the absolute inner products of what enters and of the inner products of what leaves, and the sign is
+    that of the former. This is exact for one hidden layer. For several it is exact if every other layer together has
+    at most 100 elements, which are tried one by one while those between are assigned; otherwise layers take turns from
+    five starts until none moves, which finds a local optimum.
 
     References
     ----------

@@ -8,8 +8,7 @@ import numpy as np
 
 from bayesnn.arguments import rng_of
 from bayesnn.errors import SpecError
-from bayesnn.network import ACTIVATIONS, MLP
-from bayesnn.priors import Flat, Hierarchical, Normal
+from bayesnn.network import MLP
 from bayesnn.tree import prepare
 
 KEEPS = ("posterior", "likelihood")
@@ -18,6 +17,8 @@ KEEPS = ("posterior", "likelihood")
 @dataclass(frozen=True, eq=False)
 class GroupElement:
     """A permutation and signs for every hidden layer; new unit i is ``signs[i]`` times old unit ``permutations[i]``.
+
+    The sign is that of all weights of the unit, and for an even activation that of what enters it.
 
     Parameters
     ----------
@@ -89,14 +90,31 @@ class GroupElement:
 
 
 def flips(net, keep="posterior"):
-    """Say for each hidden layer whether its units may flip: odd ones, and sigmoids with a next bias to shift."""
+    """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
+
+    Sigmoids with a next bias to shift may for the likelihood alone.
+    """
     if keep not in KEEPS:
         raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
-    symmetry = ACTIVATIONS[net.activation].symmetry
-    layers = range(1, net.n_layers)
-    if symmetry in ("odd", "identity"):
-        return tuple(True for _ in layers)
-    return tuple(keep == "likelihood" and symmetry == "sigmoid" and _absorbs(net, layer + 1) for layer in layers)
+    layers, plain = range(1, net.n_layers), net.phi.odd or net.phi.even
+    if keep == "posterior":
+        return tuple(plain and _even_priors(net, layer) for layer in layers)
+    return tuple(plain or (net.phi.shifts and _absorbs(net, layer + 1)) for layer in layers)
+
+
+def leaving(net, sign):
+    """Signs that what leaves units takes when what enters them takes `sign`: the same, or none if phi is even."""
+    return np.ones_like(sign) if net.phi.even else sign
+
+
+def flip_level(net):
+    """Give the multiple of its outgoing weights that the next layer must take up when a unit is flipped."""
+    return net.phi.level if net.phi.shifts and not net.phi.even else 0.0
+
+
+def _even_priors(net, layer):
+    """Whether the priors of weights and of a layer's biases see no sign."""
+    return net.prior.even and (not net.has_bias(layer) or (net.prior.bias or net.prior).even)
 
 
 def _absorbs(net, layer):
@@ -126,10 +144,10 @@ def act(params, layer, permutation, sign, net):
     if b in out:
         out[b] = pick(out[b][..., None, :], permutation, -1)[..., 0, :] * sign
     rows = pick(out[V], permutation, -2)
-    out[V] = rows * sign[..., :, None]
-    if ACTIVATIONS[net.activation].symmetry == "sigmoid" and _absorbs(net, layer + 1) and (sign < 0).any():
-        # v s(a) = v - v s(-a)
-        _shift(out, layer + 1, np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
+    out[V] = rows * leaving(net, sign)[..., :, None]
+    if flip_level(net) and _absorbs(net, layer + 1) and (sign < 0).any():
+        # v phi(a) = v level - v phi(-a)
+        _shift(out, layer + 1, flip_level(net) * np.where(sign[..., :, None] < 0, rows, 0.0).sum(axis=-2))
     return out
 
 
@@ -141,7 +159,7 @@ def _shift(params, layer, amount):
 
 def log_prior(params, net):
     """Log-prior, zero where the scales of a hierarchical prior are missing, as they are from an MLE."""
-    missing = isinstance(net.prior, Hierarchical) and "scale1" not in params
+    missing = net.prior.has_learned_scale and "scale1" not in params
     return (net.flat if missing else net).log_prior(params)
 
 
@@ -157,7 +175,8 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     net : MLP
         The network.
     keep : {"likelihood", "posterior"}
-        Which flips are allowed: ``"posterior"`` refuses those of sigmoid units, which only the likelihood ignores.
+        Which flips are allowed: ``"posterior"`` refuses those that only the likelihood ignores, of sigmoid units and
+        of weights whose prior is not even.
 
     Returns
     -------
@@ -167,7 +186,7 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     Raises
     ------
     SpecError
-        Widths that are not the network's, or a sign flip of a unit whose activation has none.
+        Widths that are not the network's, or a sign flip of a unit whose activation or prior has none.
 
     Examples
     --------
@@ -187,7 +206,7 @@ def apply_symmetry(params, element, net, *, keep="likelihood"):
     for layer, (sign, allowed) in enumerate(zip(element.signs, flips(net, keep), strict=True), start=1):
         if not allowed and (sign < 0).any():
             raise SpecError(
-                f"Got a sign flip in hidden layer {layer}; {net.activation} units of this network have none that keeps "
+                f"Got a sign flip in hidden layer {layer}; {net.phi.name} units of this network have none that keeps "
                 f"the {keep}. Set the signs to +1."
             )
     return _apply(params, element, net)
@@ -221,7 +240,7 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     batch : tuple of int
         Shape of the batch of independent elements.
     keep : {"posterior", "likelihood"}
-        ``"likelihood"`` adds the flips of sigmoid units.
+        ``"likelihood"`` adds the flips that the prior sees, as for `orbit`.
 
     Returns
     -------
@@ -366,11 +385,14 @@ def symmetry_group(net, n_features=1, n_outputs=1):
 
     Notes
     -----
-    With layers of :math:`m_l` units the order is :math:`\prod_l m_l!\,2^{m_l}` for odd activations and
-    :math:`\prod_l m_l!` otherwise. Within a layer all priors treat units alike and are even, so permutations and
-    sign flips keep them. What else keeps the likelihood: :math:`\sigma(-a) = 1 - \sigma(a)` flips a sigmoid unit if
-    the next bias takes up the constant; :math:`\sin(a + \pi) = -\sin a`; a ReLU unit may be rescaled; identity units
-    may be mixed by any invertible matrix; softmax ignores a common shift of the logits. A flat prior keeps them all.
+    With layers of :math:`m_l` units the order is :math:`\prod_l m_l!\,2^{m_l}` for odd and even activations and
+    :math:`\prod_l m_l!` otherwise: a flip turns what enters a unit and, if :math:`\phi(-a) = -\phi(a)`, what leaves
+    it, but nothing that leaves it if :math:`\phi(-a) = \phi(a)`. Within a layer all priors treat units alike, so
+    permutations keep them; flips do if the priors of what they turn are even. What else keeps the likelihood:
+    :math:`\phi(-a) = 2 \phi(0) - \phi(a)`, as of a sigmoid, flips a unit if the next bias takes up the constant;
+    :math:`\sin(a + \pi) = -\sin a`; a ReLU unit may be rescaled; identity units may be mixed by any invertible matrix;
+    softmax ignores a common shift of the logits. A flat prior keeps them all. An activation may have several of
+    these: the absolute value is even and may be rescaled.
 
     References
     ----------
@@ -387,32 +409,35 @@ def symmetry_group(net, n_features=1, n_outputs=1):
     >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
     2
     """
-    gaussians = Flat | Normal | Hierarchical
-    flat_weights = isinstance(net.prior, Flat)
-    flat_biases = isinstance(net.prior.bias or net.prior, Flat)
-    rows, activation = [], ACTIVATIONS[net.activation]
+    priors = (net.prior, net.prior.bias or net.prior)
+    flat_weights, flat_biases = (prior.flat for prior in priors)
+    rows, activation = [], net.phi
     for layer, m in enumerate(net.hidden, start=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
         flat_layer = flat_weights and (flat_biases or not biased)
+        even_layer = _even_priors(net, layer)
         if m > 1:
             rows.append(("permutation", layer, f"reorder the {m} units", math.factorial(m), True))
-        if activation.symmetry in ("odd", "identity"):
-            words = f"flip the sign of a unit's incoming and outgoing weights{' and its bias' if biased else ''}"
-            rows.append(("sign flip", layer, words, 2**m, True))
-        if net.activation == "sin" and biased:
+        if activation.odd or activation.even:
+            turned = "incoming weights" if activation.even else "incoming and outgoing weights"
+            words = f"flip the sign of a unit's {turned}{' and its bias' if biased else ''}"
+            rows.append(("sign flip", layer, words, 2**m, even_layer))
+        if activation.period is not None and biased:
             words = "add pi to a unit's bias and flip its outgoing weights; twice: add 2 pi"
-            rows.append(("shift by pi", layer, words, math.inf, flat_biases))
-        if activation.symmetry == "sigmoid" and absorbs:
-            words = "flip a unit's weights and add its old outgoing weights to the next bias"
-            rows.append(("flip with shift", layer, words, 2**m, flat_next))
-        if activation.symmetry == "relu":
+            rows.append(("shift by pi", layer, words, math.inf, flat_biases and net.prior.even))
+        if flip_level(net) and absorbs:
+            times = "" if flip_level(net) == 1 else f" times {flip_level(net):g}"
+            words = f"flip a unit's weights and add its old outgoing weights{times} to the next bias"
+            rows.append(("flip with shift", layer, words, 2**m, flat_next and even_layer))
+        if activation.scales:
             words = "multiply what enters a unit by c > 0 and divide what leaves it by c"
             rows.append(("rescaling", layer, words, math.inf, flat_layer))
-        if activation.symmetry == "identity":
-            gaussian = isinstance(net.prior, gaussians) and isinstance(net.prior.bias or net.prior, gaussians)
+        if activation.linear:
+            # Of densities with independent elements only these are the same in all directions (Maxwell).
+            rotatable = all(prior.flat or prior.gaussian for prior in priors)
             if m > 1:
-                rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, gaussian))
+                rows.append(("rotation", layer, f"rotate the {m} units: O({m})", math.inf, rotatable))
             words = f"mix the {m} units by any invertible matrix: GL({m})"
             rows.append(("linear map", layer, words, math.inf, flat_layer))
             if biased and absorbs:

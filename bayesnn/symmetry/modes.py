@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.fitting.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
 from bayesnn.symmetry.align import alignment_element, density_of_some, spread
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
+from bayesnn.symmetry.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
 
@@ -159,7 +159,7 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     n, group = optima.sizes["start"], symmetry_group(net, problem.X.shape[1], len(problem.output_names))
     active = [s for s in group.symmetries if kind == "mle" or s.keeps_prior]
     names = {s.kind for s in active}
-    keep = "likelihood" if "flip with shift" in names else "posterior"
+    keep = "likelihood" if kind == "mle" or "flip with shift" in names else "posterior"
     order = math.inf if any(math.isinf(s.order) for s in active) else math.prod(layer_orders(net, keep))
 
     values = {name: optima[name].to_numpy() for name in ("log_likelihood", "log_prior")}

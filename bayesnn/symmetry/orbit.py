@@ -12,8 +12,10 @@ from bayesnn.symmetry.group import (
     GroupElement,
     act,
     apply_symmetry,
+    flip_level,
     flips,
     layer_orders,
+    leaving,
     log_prior,
     numbered_elements,
     pick,
@@ -184,7 +186,8 @@ def orbit(point, net=None, X=None, y=None, *, keep="posterior"):
     X, y : array, optional
         Data in the units the model works in, for the log-likelihood and the function; a fit brings its own.
     keep : {"posterior", "likelihood"}
-        The group: permutations and, for odd activations, sign flips; ``"likelihood"`` adds the flips of sigmoid units.
+        The group: permutations and, for odd and even activations under even priors, sign flips; ``"likelihood"`` adds
+        those that the prior sees: of sigmoid units, and under other priors.
 
     Returns
     -------
@@ -230,15 +233,19 @@ def point_of(point, net, X=None, y=None):
     return params, net, X, y
 
 
-def units(params, layer, permutations=None, signs=None):
-    """Units as columns: incoming weights, bias, outgoing weights, with the layers before and after put in order."""
+def units(params, layer, net, permutations=None, signs=None):
+    """Units as columns: incoming weights, bias, outgoing weights; and which of these rows a flip turns.
+
+    Permutations and signs put the layers before and after in order.
+    """
     W, V = params[f"W{layer}"], params[f"W{layer + 1}"]
     if permutations is not None and layer > 1:
-        W = pick(W, permutations[layer - 2], -2) * signs[layer - 2][..., :, None]
+        W = pick(W, permutations[layer - 2], -2) * leaving(net, signs[layer - 2])[..., :, None]
     if permutations is not None and layer < len(permutations):
         V = pick(V, permutations[layer], -1) * signs[layer][..., None, :]
     bias = [params[f"b{layer}"][..., None, :]] if f"b{layer}" in params else []
-    return np.concatenate([W, *bias, np.swapaxes(V, -1, -2)], axis=-2)
+    columns, n_out = np.concatenate([W, *bias, np.swapaxes(V, -1, -2)], axis=-2), V.shape[-1]
+    return columns, np.repeat([True, not net.phi.even], [columns.shape[-2] - n_out, n_out])
 
 
 def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
@@ -262,9 +269,10 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
 
     Notes
     -----
-    k units that are equal (up to sign, where signs may flip) contribute k!, and k units whose weights are all zero
-    contribute k! 2^k. Equal units are then merged, and what is left, elements that move several layers at once, is
-    counted by a search over the layers. The count is exact for any depth.
+    k units that are equal (up to the sign of what a flip turns, where signs may flip) contribute k!, and each unit
+    that its flip leaves as it is, for all that the flip turns is zero, another 2. A flip turns all weights of a unit
+    whose activation is odd, and of an even one only what enters it. Equal units are then merged, and what is left,
+    elements that move several layers at once, is counted by a search over the layers. The count is exact for any depth.
 
     Examples
     --------
@@ -274,19 +282,14 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
     >>> bnn.symmetry.stabiliser_order(twins, net)
     2
     """
-    signed, count = flips(net, keep), 1
+    signed = flips(net, keep)
     families, params = _families(params, net, signed, tolerance)
-    for twins, dead in families:
-        count *= (
-            math.prod(math.factorial(len(members)) for members in twins) * math.factorial(len(dead)) * 2 ** len(dead)
-        )
-    kept = [np.array([members[0] for members in twins], dtype=int) for twins, _ in families]
-    sizes = [np.array([len(members) for members in twins]) for twins, _ in families]
+    kept = [np.array([members[0] for members, _ in layer]) for layer in families]
+    kinds = [[(len(members), dead) for members, dead in layer] for layer in families]
     layers = range(1, net.n_layers + 1)
     rows, columns = [slice(None), *kept], [*kept, slice(None)]
     weights = [params[f"W{i}"][rows[i - 1]][:, columns[i - 1]] for i in layers]
     biases = [params.get(f"b{i}", np.zeros(params[f"W{i}"].shape[1]))[columns[i - 1]] for i in layers]
-    shifting = net.activation == "sigmoid"
 
     def search(layer, W, b):
         """Count the ways to bring layer `layer`, whose inputs have been moved, and all later ones back into place."""
@@ -294,47 +297,57 @@ def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
             return int(_close(W, weights[layer], tolerance) and _close(b, biases[layer], tolerance))
         now, then, out = np.vstack([W, b]), np.vstack([weights[layer], biases[layer]]), weights[layer + 1]
         shape = np.sort(np.abs(out) if any(signed) else out, axis=1)
-        signs = (1, -1) if signed[layer] else (1,)
         options = [
             [
-                (j, s) for j in range(then.shape[1]) for s in signs
-                if sizes[layer][i] == sizes[layer][j] and _close(s * now[:, j], then[:, i], tolerance)
+                (j, s) for j, (_, dead) in enumerate(kinds[layer]) for s in _signs(signed[layer] and not dead)
+                if kinds[layer][i] == kinds[layer][j] and _close(s * now[:, j], then[:, i], tolerance)
                 and _close(shape[j], shape[i], tolerance)
-                and (layer < len(weights) - 2 or _close(s * out[j], out[i], tolerance))
+                and (layer < len(weights) - 2 or _close(leaving(net, s) * out[j], out[i], tolerance))
             ]
             for i in range(then.shape[1])
         ]  # fmt: skip
-        total = 0
+        total, sizes = 0, np.array([size for size, _ in kinds[layer]])
         for choice in _matchings(options):
             p, s = np.array(choice, dtype=int).reshape(-1, 2).T
             moved = out[p]
-            shift = (sizes[layer] * (s < 0)) @ moved if shifting else 0.0
-            total += search(layer + 1, moved * s[:, None], biases[layer + 1] + shift)
+            b = biases[layer + 1] + flip_level(net) * (sizes * (s < 0)) @ moved
+            total += search(layer + 1, moved * leaving(net, s)[:, None], b)
         return total
 
-    return count * search(0, weights[0], biases[0])
+    return _order_of(families) * search(0, weights[0], biases[0])
+
+
+def _order_of(families):
+    """Count the ways to exchange equal units and to flip dead ones."""
+    return math.prod(math.factorial(len(k)) * 2 ** (len(k) * dead) for layer in families for k, dead in layer)
 
 
 def _families(params, net, signed, tolerance):
-    """Units of each layer that are equal, up to sign where signs may flip, and dead ones; params with signs aligned."""
+    """Equal units of each layer, up to sign where signs may flip, and if they are dead; params with signs aligned.
+
+    A dead unit is one that its flip leaves as it is.
+    """
     params = {k: np.asarray(v, dtype=float) for k, v in params.items()}
     found = []
     for layer, m in enumerate(net.hidden, start=1):
-        columns, twins, dead, sign = units(params, layer).T, [], [], np.ones(m, dtype=int)
+        columns, turned = units(params, layer, net)
+        dead = signed[layer - 1] & (np.abs(columns[turned]).max(axis=0) <= tolerance)
+        columns, twins, sign = np.where(turned[:, None] & dead, 0.0, columns).T, [], np.ones(m, dtype=int)
         for j, u in enumerate(columns):
-            if signed[layer - 1] and np.abs(u).max() <= tolerance:
-                dead.append(j)
-                continue
-            same = [(members, s) for members in twins for s in ((1, -1) if signed[layer - 1] else (1,))
-                    if np.abs(u - s * sign[members[0]] * columns[members[0]]).max() <= tolerance]  # fmt: skip
+            same = [(members, s) for members in twins for s in _signs(signed[layer - 1])
+                    if _close(np.where(turned, s, 1) * columns[members[0]], u, tolerance)]  # fmt: skip
             if same:
                 same[0][0].append(j)
                 sign[j] = same[0][1]
             else:
                 twins.append([j])
-        found.append((twins, dead))
+        found.append([(members, bool(dead[members[0]])) for members in twins])
         params = act(params, layer, np.arange(m), sign, net)
     return found, params
+
+
+def _signs(signed):
+    return (1, -1) if signed else (1,)
 
 
 def stabiliser_words(params, net, *, keep="posterior", tolerance=0.0):
@@ -360,19 +373,20 @@ def stabiliser_words(params, net, *, keep="posterior", tolerance=0.0):
     """
     signed = flips(net, keep)
     families, _ = _families(params, net, signed, tolerance)
-    words, explained = [], 1
-    for layer, (twins, dead) in enumerate(families, start=1):
+    words = []
+    for layer, found in enumerate(families, start=1):
         equal = "equal up to sign" if signed[layer - 1] else "equal"
         where = f" of layer {layer}" if len(net.hidden) > 1 else ""
-        for members in twins:
-            if len(members) > 1:
-                explained *= math.factorial(len(members))
+        for members, dead in found:
+            # Dead units whose activation is odd have nothing in which they could differ.
+            if len(members) > 1 and (net.phi.even or not dead):
                 words.append(f"hidden {_numbered(members)}{where} are {'twins' if len(members) == 2 else equal}")
-        if dead:
-            explained *= math.factorial(len(dead)) * 2 ** len(dead)
-            are = "is dead (all its weights are" if len(dead) == 1 else "are dead (all their weights are"
-            words.append(f"hidden {_numbered(dead)}{where} {are} zero)")
-    if stabiliser_order(params, net, keep=keep, tolerance=tolerance) > explained:
+        silent = sorted(j for members, dead in found if dead for j in members)
+        if silent:
+            are, their = ("is", "its") if len(silent) == 1 else ("are", "their")
+            zero = "all that enters is" if net.phi.even else f"all {their} weights are"
+            words.append(f"hidden {_numbered(silent)}{where} {are} dead ({zero} zero)")
+    if stabiliser_order(params, net, keep=keep, tolerance=tolerance) > _order_of(families):
         words.append("units of several layers can change places together")
     return ", ".join(words)
 

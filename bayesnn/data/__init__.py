@@ -1,0 +1,22 @@
+"""Arrays with names, scaling fitted on the training rows, bundled and simulated data."""
+
+from bayesnn.data.bundled import NAMES
+from bayesnn.data.checks import as_array, check_rows, check_X
+from bayesnn.data.dataset import TASKS, Dataset
+from bayesnn.data.files import read_csv
+from bayesnn.data.loading import load_data
+from bayesnn.data.scaling import Scaling
+from bayesnn.data.simulation import simulate
+
+__all__ = [
+    "NAMES",
+    "TASKS",
+    "Dataset",
+    "Scaling",
+    "as_array",
+    "check_X",
+    "check_rows",
+    "load_data",
+    "read_csv",
+    "simulate",
+]

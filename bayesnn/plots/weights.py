@@ -1,0 +1,64 @@
+"""Which weights of hidden units a picture shows: one of each unit, raw and aligned, or those of two units."""
+
+from bayesnn.errors import SpecError
+from bayesnn.plots.chains import check_draws
+from bayesnn.symmetry import align
+from bayesnn.tree import params_of, problem_of
+
+
+def raw_and_aligned(post, layer, weight, number):
+    """Name of the form in which the draws are; one weight of each unit in that form, and aligned; its names."""
+    check_draws(post)
+    problem = problem_of(post)
+    if not problem.net.hidden:
+        raise SpecError("Got a network without hidden units; it has no mirror images. Use hidden=(2,) or plot_traces.")
+    how = post.attrs.get("bayesnn_symmetry", "raw")
+    if how == "aligned":
+        how, before, after = "raw", params_of(post, group="posterior_raw"), params_of(post)
+    else:
+        before, after = params_of(post), params_of(align(post))
+    names = problem.feature_names, problem.output_names
+    before, labels = unit_weights(before, problem.net, names, layer, weight, number)
+    after, _ = unit_weights(after, problem.net, names, layer, weight, number)
+    return how, before, after, labels
+
+
+def unit_weights(params, net, names, layer, weight, number):
+    """One weight of each unit of a layer, with the units last, and its names."""
+    if not 1 <= layer <= len(net.hidden):
+        raise SpecError(f"Got layer={layer!r}; the network has hidden layers 1 to {len(net.hidden)}. Choose one.")
+    if weight not in ("in", "bias", "out"):
+        raise SpecError(f"Got weight={weight!r}; it must be 'in', 'bias' or 'out': what enters a unit, or leaves it.")
+    units = range(1, net.hidden[layer - 1] + 1)
+    if weight == "bias":
+        if f"b{layer}" not in params:
+            raise SpecError(f"Got weight='bias'; the units of layer {layer} have none. Use 'in' or 'out'.")
+        return params[f"b{layer}"], [f"b{layer}[{u}]" for u in units]
+    if weight == "in":
+        name, ends = f"W{layer}", names[0] if layer == 1 else range(1, net.hidden[layer - 2] + 1)
+    else:
+        name, ends = f"W{layer + 1}", names[1] if layer == len(net.hidden) else range(1, net.hidden[layer] + 1)
+    if not 1 <= number <= len(ends):
+        raise SpecError(f"Got number={number!r}; each unit has {len(ends)} such weights, counted from 1. Choose one.")
+    end = ends[number - 1]
+    if weight == "in":
+        return params[name][..., number - 1, :], [f"{name}[{end}, {u}]" for u in units]
+    return params[name][..., number - 1], [f"{name}[{u}, {end}]" for u in units]
+
+
+def check_units(units, n):
+    """Units as a list, if there are such units."""
+    units = list(units)
+    if not units or not set(units) <= set(range(1, n + 1)):
+        raise SpecError(f"Got units={units}; the layer has units 1 to {n}. Choose among them.")
+    return units
+
+
+def check_pair(units, n):
+    """Two different units of a layer."""
+    if n < 2:
+        raise SpecError(f"Got a layer of {n} unit; the mirrors lie between two. Use a wider layer, or plot_strips.")
+    units = check_units(units, n)
+    if len(set(units)) != 2 or len(units) != 2:
+        raise SpecError(f"Got units={units}; the picture has two axes. Choose two different units, such as (1, 2).")
+    return units
