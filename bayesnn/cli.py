@@ -3,13 +3,18 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
-from bayesnn.errors import BayesnnError, DataError, SpecError
+from bayesnn.errors import BayesnnError, ConvergenceWarning, DataError, SpecError
 
 app = typer.Typer(
     help="One small neural network, three answers: maximum likelihood, maximum a posteriori, the full posterior.",
@@ -48,13 +53,10 @@ Restarts = Annotated[int, typer.Option(help="Random starts of MLE and MAP.")]
 Draws = Annotated[int, typer.Option(help="Draws of each chain.")]
 Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain.")]
 Chains = Annotated[int, typer.Option(help="Number of chains.")]
-MaxIter = Annotated[int, typer.Option("--maxiter", min=1, help="Iterations of each start of MLE and MAP.")]
+MaxIter = Annotated[int, typer.Option("--maxiter", help="Iterations of each start of MLE and MAP.")]
 TargetAccept = Annotated[
     float | None,
-    typer.Option(
-        callback=lambda value: _target(value),
-        help="Acceptance of the sampler; left out, a run that diverges is repeated at higher ones.",
-    ),
+    typer.Option(help="Acceptance of the sampler; left out, a run that diverges is repeated at higher ones."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
@@ -91,23 +93,45 @@ def _load(data, target, task, seed):
     return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
 
 
-def _target(value):
-    """Refuse a target before anything is fitted."""
-    if value is not None:
-        from bayesnn.fitting.posterior import check_target
+def _option(name, value):
+    """Write an argument as the command line has it."""
+    return f"--{name.replace('_', '-')} {value}"
 
-        check_target(value)
-    return value
+
+def _check_writable(path, given, *, option="--out"):
+    """Refuse a file that can't be written, before anything is computed; what trying leaves behind is removed."""
+    made = []
+    try:
+        new = not path.exists()
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise SpecError(
+            f"Got {option} {given}; {path} can't be written ({error.strerror}). Name a "
+            f"{'file in a folder' if given == path else 'folder'} that is there and may be written to, or can be made."
+        ) from error
+    finally:
+        with suppress(OSError):
+            for folder in reversed(made):
+                folder.rmdir()
 
 
 def _widths(hidden):
     try:
-        return tuple(int(h) for h in hidden.split(",") if h.strip() and int(h) != 0)
+        widths = tuple(int(h) for h in hidden.split(",") if h.strip())
     except ValueError:
+        widths = (-1,)
+    if min(widths, default=0) < 0:
         raise SpecError(
-            f"Got --hidden {hidden!r}; it must be whole numbers separated by commas. Write --hidden 16,16, or 0 for "
-            "none."
-        ) from None
+            f"Got --hidden {hidden!r}; it must be positive integers separated by commas. Write --hidden 16,16, or 0 "
+            "for none."
+        )
+    return tuple(h for h in widths if h)
 
 
 def _network(task, loss, hidden, activation, prior_sd, noise):
@@ -119,12 +143,6 @@ def _network(task, loss, hidden, activation, prior_sd, noise):
     return MLP(hidden=_widths(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
 
 
-def _save(tree, path, console):
-    from bayesnn.tree import save_fit
-
-    console.print(f"  saved {save_fit(tree, path)}")
-
-
 def _draw(axes, what, *, path, console):
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -132,15 +150,6 @@ def _draw(axes, what, *, path, console):
     except (ValueError, OSError) as error:
         raise SpecError(f"Got {path}, which can't be drawn ({error}). Write a file such as orbit.png.") from error
     console.print(f"  drew {path}: {what}", highlight=False)
-
-
-def _fit(kind, net, data, *, seed, restarts, maxiter, **sampling):
-    from bayesnn.fitting import fit_map, fit_mle, fit_posterior
-
-    if kind == Kind.posterior:
-        return fit_posterior(net, data, random_seed=seed, **sampling)
-    fit = fit_mle if kind == Kind.mle else fit_map
-    return fit(net, data, restarts=restarts, maxiter=maxiter, random_seed=seed, nonexistent="flag")
 
 
 def _print_frame(frame, console, title):
@@ -155,46 +164,126 @@ def _print_frame(frame, console, title):
     console.print(table)
 
 
-@app.command()
-def compare(
-    data: Data = "diabetes",
-    target: Target = None,
-    task: Task = None,
-    loss: Loss = None,
-    hidden: Hidden = "3",
-    activation: Activation = "tanh",
-    prior_sd: PriorSd = 1.0,
-    noise: Noise = None,
-    restarts: Restarts = 20,
-    maxiter: MaxIter = 2000,
-    draws: Draws = 1000,
-    tune: Tune = 1000,
-    chains: Chains = 4,
-    target_accept: TargetAccept = None,
-    seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for fits, table and pictures.")] = Path("bayesnn-compare"),
-):
-    """Fit MLE, MAP and posterior to the same data, and compare them in a table and in pictures."""
-    console = _console()
-    dataset = _load(data, target, task, seed)
-    net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
-    console.print(repr(dataset), markup=False, highlight=False)
-    console.print(repr(net), markup=False, highlight=False)
-    console.print("The first run on a machine compiles for up to a minute before anything moves.", style="dim")
-    settings = {"restarts": restarts, "maxiter": maxiter, "draws": draws, "tune": tune, "chains": chains}
-    fits = []
-    for kind in Kind:
-        fits.append(_fit(kind, net, dataset, seed=seed, target_accept=target_accept, **settings))
-        _save(fits[-1], out / f"{kind}.nc", console)
+@dataclass(frozen=True)
+class Run:
+    """What `compare` and `fit` have in common: their options, and what is made of them."""
 
-    from bayesnn.diagnostics import compare as table_of
+    data: Data = "diabetes"
+    target: Target = None
+    task: Task = None
+    loss: Loss = None
+    hidden: Hidden = "3"
+    activation: Activation = "tanh"
+    prior_sd: PriorSd = 1.0
+    noise: Noise = None
+    restarts: Restarts = 20
+    maxiter: MaxIter = 2000
+    draws: Draws = 1000
+    tune: Tune = 1000
+    chains: Chains = 4
+    target_accept: TargetAccept = None
+    seed: Seed = 0
+
+    def load(self, out, files):
+        """Refuse options that can be refused, the quickest first; give the data and the network."""
+        from bayesnn.arguments import check_arguments
+
+        unchecked = ("data", "target", "task", "loss", "hidden", "activation")
+        check_arguments(_option, **{name: value for name, value in vars(self).items() if name not in unchecked})
+        _widths(self.hidden)
+        for file in files:
+            _check_writable(file, out)
+        # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
+        self._network("regression")
+        dataset = _load(self.data, self.target, self.task, self.seed)
+        net = self._network(dataset.task)
+
+        from bayesnn.tree import prepare
+
+        prepare(net, dataset)
+        return dataset, net
+
+    def _network(self, task):
+        return _network(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
+
+    def fit(self, kind, net, dataset, path, console):
+        """Fit one of the three answers and write it to a file."""
+        from bayesnn.fitting import fit_map, fit_mle, fit_posterior
+        from bayesnn.tree import save_fit
+
+        if kind == Kind.posterior:
+            sampling = {name: getattr(self, name) for name in ("draws", "tune", "chains", "target_accept")}
+            tree = fit_posterior(net, dataset, random_seed=self.seed, **sampling)
+        else:
+            search = {name: getattr(self, name) for name in ("restarts", "maxiter")}
+            with warnings.catch_warnings():
+                # The command says it, once, when all is done.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fit = fit_mle if kind == Kind.mle else fit_map
+                tree = fit(net, dataset, random_seed=self.seed, nonexistent="flag", **search)
+        _tell_saved(save_fit(tree, path), console)
+        return tree
+
+
+def _takes_run(command):
+    """Give a command the options of `Run`, which it gets as its first argument."""
+    own, shared = list(signature(command).parameters.values())[1:], signature(Run).parameters
+
+    @wraps(command)
+    def wrapper(**given):
+        return command(Run(**{name: given.pop(name) for name in shared}), **given)
+
+    needed = [p for p in own if p.default is p.empty]
+    wrapper.__signature__ = Signature([*needed, *shared.values(), *own[len(needed) :]])
+    return wrapper
+
+
+def _tell_saved(path, console):
+    console.print(f"  saved {path}", markup=False, highlight=False)
+
+
+def _tell_fit(fit, console):
     from bayesnn.tree import heading
 
+    said = fit.attrs.get("bayesnn_brief", fit.attrs["bayesnn_message"])
+    console.print(f"{heading(fit)}: {said}", markup=False, highlight=False)
+
+
+@app.command()
+@_takes_run
+def compare(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
+):
+    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
+    console = _console()
+    paths = {kind: out / f"{kind}.nc" for kind in Kind}
+    table_path, verdict_path = out / "comparison.csv", out / "diagnosis.txt"
+    files = [*paths.values(), table_path, verdict_path, *(out / name for name in _PICTURES)]
+    dataset, net = run.load(out, files)
+    console.print(repr(dataset), markup=False, highlight=False)
+    console.print(repr(net), markup=False, highlight=False)
+
+    from bayesnn.diagnostics import compare as table_of
+    from bayesnn.diagnostics import diagnose as diagnosis_of
+    from bayesnn.fitting.progress import compiling
+    from bayesnn.tree import heading
+
+    with compiling():
+        fits = [run.fit(kind, net, dataset, path, console) for kind, path in paths.items()]
     table = table_of(*fits, data=dataset if dataset.X_test is not None else None)
-    table.to_csv(out / "comparison.csv")
+    verdict = diagnosis_of(fits[2])
     _print_frame(table, console, f"{dataset.name}: three answers")
-    for fit in fits:
-        console.print(f"{heading(fit)}: {fit.attrs['bayesnn_message']}", markup=False, highlight=False)
+    for fit in fits[:2]:
+        _tell_fit(fit, console)
+    head, *rest = verdict.brief
+    console.print(f"posterior: {head}", style="green" if verdict.trustworthy else "red", markup=False, highlight=False)
+    console.print("\n".join(rest), markup=False, highlight=False)
+    table.to_csv(table_path)
+    _tell_saved(table_path, console)
+    words = [fill(f"{heading(fit)}: {fit.attrs['bayesnn_message']}", 100) for fit in fits]
+    verdict_path.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
+    _tell_saved(verdict_path, console)
 
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
 
@@ -209,36 +298,21 @@ def compare(
 
 
 @app.command()
+@_takes_run
 def fit(
+    run: Run,
     kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
-    data: Data = "diabetes",
-    target: Target = None,
-    task: Task = None,
-    loss: Loss = None,
-    hidden: Hidden = "3",
-    activation: Activation = "tanh",
-    prior_sd: PriorSd = 1.0,
-    noise: Noise = None,
-    restarts: Restarts = 20,
-    maxiter: MaxIter = 2000,
-    draws: Draws = 1000,
-    tune: Tune = 1000,
-    chains: Chains = 4,
-    target_accept: TargetAccept = None,
-    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
 ):
     """Fit one of the three answers and write it to a netCDF file."""
-    from bayesnn.prediction import score
-    from bayesnn.tree import heading
-
     console = _console()
-    dataset = _load(data, target, task, seed)
-    net = _network(dataset.task, loss, hidden, activation, prior_sd, noise)
-    settings = {"restarts": restarts, "maxiter": maxiter, "draws": draws, "tune": tune, "chains": chains}
-    tree = _fit(kind, net, dataset, seed=seed, target_accept=target_accept, **settings)
-    _save(tree, out or Path(f"{kind}.nc"), console)
-    console.print(f"{heading(tree)}: {tree.attrs['bayesnn_message']}", markup=False, highlight=False)
+    path = out or Path(f"{kind}.nc")
+    dataset, net = run.load(path, [path])
+
+    from bayesnn.prediction import score
+
+    tree = run.fit(kind, net, dataset, path, console)
+    _tell_fit(tree, console)
     for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
         if where == "in-sample" or dataset.X_test is not None:
             figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())
@@ -253,6 +327,8 @@ def predict(
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
 ):
     """Predict the rows of a CSV file with a fit."""
+    _check_writable(out, out)
+
     import pandas as pd
 
     from bayesnn.data import read_csv
@@ -306,6 +382,12 @@ def symmetry(
     ] = None,
 ):
     """Show which rearrangements of a network leave its likelihood and its prior unchanged."""
+    from bayesnn.arguments import check_arguments
+
+    check_arguments(_option, inputs=inputs, outputs=outputs)
+    if draw is not None:
+        _check_writable(draw, draw, option="--draw")
+
     from bayesnn.network import MLP
     from bayesnn.symmetry import symmetry_group
     from bayesnn.tree import load_fit, problem_of
@@ -372,13 +454,17 @@ def penalties(
     seed: Seed = 0,
 ):
     """Show which penalties of other libraries have the MAP of a network as their minimum."""
-    from bayesnn.priors import penalty_table
+    from bayesnn.arguments import check_arguments
 
+    check_arguments(_option, outputs=outputs, prior_sd=prior_sd, noise=noise, seed=seed)
     if (data is None) == (n is None):
         raise SpecError(
             f"Got {'no data and no n' if n is None else 'data and n'}; penalties depend on the number of training "
             "rows. Write --n 100, or --data with a bundled name or CSV file."
         )
+
+    from bayesnn.priors import penalty_table
+
     console = _console()
     dataset = None if data is None else _load(data, target, task, seed)
     if dataset is not None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from bayesnn.activations import Activation, as_activation
+from bayesnn.arguments import SCALE, is_scale
 from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
 from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
@@ -130,10 +131,10 @@ class MLP:
             )
         if isinstance(noise, NoisePrior):
             return
-        if isinstance(noise, bool) or not isinstance(noise, int | float | np.number) or not 0 < noise < np.inf:
+        if not is_scale(noise):
             raise SpecError(
-                f"Got noise={noise!r}; a known noise scale must be a positive finite number, and a learned one a noise "
-                "prior. Write noise=0.2, noise=bnn.HalfNormal(1.0), or leave it out to learn it."
+                f"Got noise={noise!r}; a known noise scale must be {SCALE}, and a learned one a noise prior. Write "
+                "noise=0.2, noise=bnn.HalfNormal(1.0), or leave it out to learn it."
             )
         object.__setattr__(self, "noise", float(noise))
 

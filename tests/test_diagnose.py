@@ -583,6 +583,26 @@ def test_every_form_says_the_same(sine_problem):
         found.verdict = "one_mode"
 
 
+@pytest.mark.parametrize("make", [slow, stuck, short, one_chain, not_a_number, three_draws, four_images])
+def test_in_short_it_is_head_reason_and_remedy(sine_problem, make):
+    found = diagnose(tree_of(sine_problem, make(sine_problem)))
+    head, reason, remedy = found.brief
+    assert f"{found.verdict}: {head};" in " ".join(repr(found).split())
+    assert max(len(f"posterior: {head}"), len(reason)) <= 80
+    shown = [format(r, ".3f") for r in (found.rhat_raw, found.rhat_aligned, found.rhat_function)]
+    assert f"R-hat raw / aligned / function {' / '.join(shown).replace('nan', '-')}; ESS " in reason
+    trust = "Predictions may be trusted" if make is four_images else "Do not trust the predictions"
+    assert remedy.startswith(f"{trust}. Remedy: ")
+    assert found.remedy.startswith(remedy.partition("Remedy: ")[2].removesuffix("."))
+
+
+def test_a_network_without_inputs_has_a_verdict():
+    problem = prepare(bnn.MLP((), loss="binary_cross_entropy"), bnn.load_data("coin"))
+    draws = np.random.default_rng(1).normal(-1.0, 0.7, size=(4, 1000, 1))
+    found = diagnose(tree_of(problem, {"W1": np.zeros((4, 1000, 0, 1)), "b1": draws}))
+    assert found.verdict == "one_mode"
+
+
 def test_the_table_names_the_worst(sine_problem):
     params = unravel(cluster(MAP, sd=0.01), sine_problem)
     params["b1"][3, :, 1] += 0.05

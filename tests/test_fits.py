@@ -1,8 +1,11 @@
 """MLE, MAP and posterior: their audits, errors and files against SciPy, PyMC and closed forms."""
 
+import importlib
+import math
 import warnings
 
 import arviz as az
+import numba
 import numpy as np
 import pandas as pd
 import pytensor
@@ -13,6 +16,7 @@ from scipy import stats
 from scipy.optimize import minimize
 
 import bayesnn as bnn
+from bayesnn.arguments import rng_of
 from bayesnn.errors import (
     ConvergenceWarning,
     DataError,
@@ -25,6 +29,7 @@ from bayesnn.errors import (
 from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.density import ModelDensity, log_density
 from bayesnn.fitting.objective import Objective
+from bayesnn.fitting.progress import bar, compiling
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare
 from tests.conftest import X5, X_NODE, Y5, Y_NODE, random_params
@@ -314,12 +319,6 @@ def test_a_posterior_needs_a_proper_prior(spec, remedy):
     ("arguments", "error", "words"),
     [
         ({"sampler": "nutpi"}, UnknownNameError, "Did you mean 'nutpie'"),
-        ({"draws": 0}, SpecError, "draws=0"),
-        ({"draws": 10.5}, SpecError, "draws=10.5"),
-        ({"tune": 0}, SpecError, "tune=0"),
-        ({"chains": True}, SpecError, "chains=True"),
-        ({"target_accept": 1.0}, SpecError, "between 0 and 1.*Leave it out"),
-        ({"target_accept": "high"}, SpecError, "between 0 and 1"),
         ({"scaling": "minmax"}, SpecError, "'minmax'"),
     ],
 )
@@ -328,10 +327,79 @@ def test_wrong_arguments_of_a_posterior(arguments, error, words):
         bnn.fit_posterior(LINE, X5, Y5, progressbar=False, **arguments)
 
 
-@pytest.mark.parametrize("restarts", [0, 1.5, True])
-def test_wrong_numbers_of_restarts(restarts):
-    with pytest.raises(SpecError, match="restarts="):
-        fit(bnn.fit_map, LINE, X5, Y5, restarts=restarts)
+SEED = "an integer from 0 on, or what else numpy.random.default_rng takes. Write {name}=1"
+COUNT, SWITCH = "a positive integer. Write {name}=", "True or False. Write {name}=False"
+BAD = {
+    "random_seed": ((-1, 1.5, "one", True, [1, -2]), SEED),
+    "progressbar": ((1, None, "yes"), SWITCH),
+}
+BAD_POINT = BAD | {
+    "restarts": ((0, -3, 1.5, True, "many", None, math.nan, math.inf, np.float64("inf")), COUNT),
+    "maxiter": ((0, 2.5, [100]), COUNT),
+    "nonexistent": (("no", None, ["flag"]), "'raise' or 'flag'. Write nonexistent='flag'"),
+}
+BAD_POSTERIOR = BAD | {
+    "draws": ((0, 10.5, True, "many"), COUNT),
+    "tune": ((0, -1), "a positive integer, since without warm-up the sampler has no step size. Write tune=1000"),
+    "chains": ((0, True, None), COUNT),
+    "cores": ((0, 1.5), COUNT),
+    "target_accept": ((0, 1.0, "high", math.nan), "a number between 0 and 1. Write target_accept=0.95"),
+    "collapse": ((0, "yes"), SWITCH),
+    "log_likelihood": ((1, None), SWITCH),
+    "log_prior": ((0,), SWITCH),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "value", "rule"),
+    [
+        (function, name, value, rule)
+        for function, bad in ((bnn.fit_mle, BAD_POINT), (bnn.fit_map, BAD_POINT), (bnn.fit_posterior, BAD_POSTERIOR))
+        for name, (values, rule) in bad.items()
+        for value in values
+    ],
+)
+def test_wrong_arguments_are_refused_before_the_data_are_looked_at(function, name, value, rule):
+    # Not even the network is one.
+    with pytest.raises(SpecError) as caught:
+        function("net", X5, Y5, **{name: value})
+    assert str(caught.value).startswith(f"Got {name}={value!r}; it must be {rule.format(name=name)}")
+    assert "or leave it out" in str(caught.value)
+
+
+def test_whatever_numpy_takes_is_a_seed():
+    for seed in (None, 3, np.int64(3), [1, 2], np.random.SeedSequence(3), np.random.PCG64(3)):
+        assert isinstance(rng_of(seed), np.random.Generator)
+    rng = np.random.default_rng(3)
+    assert rng_of(rng) is rng, "a generator goes on where it is"
+    ends = [
+        fit(bnn.fit_mle, LINE, X5, Y5, random_seed=seed).optima.W1
+        for seed in (3, np.random.default_rng(3), np.random.SeedSequence(3))
+    ]
+    for again in ends[1:]:
+        assert_allclose(again, ends[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda seed: bnn.load_data("coin", random_seed=seed),
+        lambda seed: bnn.load_data("iris", random_seed=seed),
+        lambda seed: bnn.simulate("neal", 10, random_seed=seed),
+        lambda seed: bnn.plot_prior(LINE, X5, Y5, random_seed=seed),
+        lambda seed: bnn.random_symmetry(LINE, seed),
+        lambda seed: bnn.check_symmetry(LINE, X5, Y5, random_seed=seed),
+    ],
+)
+def test_every_seed_has_the_same_rule(call):
+    with pytest.raises(SpecError, match="Got random_seed=-1; it must be an integer from 0 on"):
+        call(-1)
+
+
+def test_whole_numbers_may_be_floats():
+    post = bnn.fit_posterior(LINE, X5, Y5, draws=50.0, tune=np.float64(60), chains=2.0, progressbar=False)
+    assert dict(post.posterior.sizes)["draw"] == 50
+    assert fit(bnn.fit_mle, LINE, X5, Y5, restarts=2.0, maxiter=1e3).attrs["bayesnn_restarts"] == 2
 
 
 def test_wrong_inputs_are_refused_before_anything_is_compiled(sine):
@@ -540,10 +608,59 @@ def test_a_fit_leaves_its_inputs_alone():
 
 def test_progress_is_announced_on_standard_error_only(capsys):
     fit(bnn.fit_map, LINE, X5, Y5, progressbar=True)
-    shown = capsys.readouterr()
-    assert "Compiling the gradient" in shown.err
-    assert shown.out == ""
+    assert capsys.readouterr().out == ""
     fit(bnn.fit_map, LINE, X5, Y5)
+    assert capsys.readouterr().err == ""
+
+
+def compiled_anew():
+    """Let numba compile what no cache has."""
+    return numba.njit(lambda x: x + 1.0)(1.0)
+
+
+def test_compiling_is_said_once_and_only_where_something_is_compiled(capsys):
+    said = "Compiling; the first time on a machine this takes up to a minute.\n"
+    with compiling():
+        pass
+    known = numba.njit(lambda x: 2.0 * x)
+    known(1.0)
+    with compiling():
+        known(2.0)
+    assert capsys.readouterr().err == ""
+    with compiling():
+        compiled_anew()
+        with compiling():
+            compiled_anew()
+        compiled_anew()
+    assert capsys.readouterr().err == said
+    with compiling(show=False):
+        compiled_anew()
+    compiled_anew()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("function", [bnn.fit_mle, bnn.fit_map, bnn.fit_posterior])
+def test_every_fit_says_that_it_compiles(function, monkeypatch, capsys):
+    module = importlib.import_module(function.__module__)
+
+    def anew(*args, log_density=module.log_density, **kwargs):
+        compiled_anew()
+        return log_density(*args, **kwargs)
+
+    monkeypatch.setattr(module, "log_density", anew)
+    net = bnn.MLP(hidden=(1,), noise=0.3)
+    options = {"draws": 20, "tune": 50} if function is bnn.fit_posterior else {"restarts": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for progressbar in (True, False):
+            function(net, X5, Y5, random_seed=1, progressbar=progressbar, **options)
+            assert capsys.readouterr().err.count("Compiling") == progressbar
+
+
+def test_a_bar_that_cannot_be_drawn_over_leaves_no_line(capsys):
+    with bar("starts", 2) as step:
+        step()
+        step()
     assert capsys.readouterr().err == ""
 
 

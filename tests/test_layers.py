@@ -10,6 +10,7 @@ import bayesnn
 PACKAGE = Path(bayesnn.__file__).parent
 ROOMS = (
     "errors",
+    "arguments",
     "foreign",
     "formulas",
     "data",
@@ -29,7 +30,7 @@ ROOMS = (
     "report",
     "cli",
 )
-SPEC = ("errors", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")
+SPEC = ("errors", "arguments", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

@@ -84,10 +84,10 @@ def test_elastic_net_is_a_folded_cut_normal():
 
 @pytest.mark.parametrize(
     ("l1", "l2", "limit"),
-    [(1e-9, 0.5, Normal(1.0)), (2.0, 1e-12, Laplace(0.5)), (1e-300, 1e300, Normal(math.sqrt(0.5e-300)))],
+    [(1e-9, 0.5, Normal(1.0)), (2.0, 1e-12, Laplace(0.5)), (1e-50, 1e50, Normal(math.sqrt(0.5e-50)))],
 )
 def test_elastic_net_is_stable_up_to_its_limits(l1, l2, limit):
-    w = np.array([0.0, 1.0]) * (1.0 if l2 < 1 else 1e-150)
+    w = np.array([0.0, 1.0]) * (1.0 if l2 < 1 else 1e-25)
     np.testing.assert_allclose(ElasticNet(l1, l2).elementwise_logp(w), limit.elementwise_logp(w), rtol=1e-8, atol=1e-11)
 
 
@@ -258,7 +258,7 @@ def test_rv_draws_have_the_scale_of_the_fan_in():
 
 
 @pytest.mark.parametrize("cls", [Normal, Laplace, StudentT, Hierarchical, HalfNormal, InverseGamma])
-@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "1", None, True])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, "1", None, True, 1e-300, 1e300])
 def test_scales_must_be_positive(cls, value):
     with pytest.raises(SpecError, match="positive finite"):
         cls(value)
@@ -270,8 +270,11 @@ def test_scales_must_be_positive(cls, value):
         (lambda: ElasticNet(0.0, 1.0), "Normal"),
         (lambda: ElasticNet(1.0, 0.0), "Laplace"),
         (lambda: ElasticNet(1.0, -1.0), "positive"),
+        (lambda: ElasticNet(1.0, 1e-300), "from 1e-50 to 1e50"),
         (lambda: LogNormal(math.inf), "finite number.*mu=1.0"),
+        (lambda: LogNormal(-1e300), "from -115 to 115"),
         (lambda: LogNormal(0.0, 0.0), "positive finite"),
+        (lambda: LogNormal(0.0, 1e-300), "positive finite"),
         (lambda: InverseGamma(1.0, -1.0), "positive finite"),
         (lambda: Normal(bias=1.0), "Normal\\(1.0\\)"),
         (lambda: Normal(bias=Normal(fan_in=True)), "bias=Normal\\(sd=1.0\\)"),
@@ -287,6 +290,19 @@ def test_scales_must_be_positive(cls, value):
 def test_wrong_specifications_name_the_remedy(make, remedy):
     with pytest.raises(SpecError, match=remedy):
         make()
+
+
+@pytest.mark.parametrize(("scale", "other"), [(1e-50, 1e50), (1e50, 1e-50)])
+def test_all_numbers_of_a_prior_at_the_bounds_of_its_scale_are_finite(scale, other):
+    weights = [Normal(scale), Laplace(scale), ElasticNet(scale, other), ElasticNet(scale, scale)]
+    weights += [StudentT(scale, scale), StudentT(4.0, scale), StudentT(scale, 1.0)]
+    for prior in weights:
+        assert np.isfinite(prior.rates("weight", 10_000)).all(), prior
+        assert np.isfinite(prior.elementwise_logp([0.0, scale])).all(), prior
+    for noise in (HalfNormal(scale), LogNormal(math.trunc(math.log(scale)), scale), InverseGamma(scale, scale)):
+        assert np.isfinite([noise.constant, *noise.rates]).all(), noise
+    for noise in (scale, other):
+        assert np.isfinite(penalty_table(spec("squared_error", Normal(scale), noise), n=10**6)["value"]).all()
 
 
 def test_prior_is_abstract_and_frozen():

@@ -306,7 +306,7 @@ REFUSED = {
     "tune": (FIT_POSTERIOR, TWO, Y5, {"tune": 10.5}, SpecError, ["tune=1000", "leave it out"]),
     "chains": (FIT_POSTERIOR, TWO, Y5, {"chains": True}, SpecError, ["chains=4", "leave it out"]),
     "cores": (FIT_POSTERIOR, TWO, Y5, {"cores": 0}, SpecError, ["cores=2", "leave it out"]),
-    "target": (FIT_POSTERIOR, TWO, Y5, {"target_accept": 1.5}, SpecError, ["Leave it out"]),
+    "target": (FIT_POSTERIOR, TWO, Y5, {"target_accept": 1.5}, SpecError, ["target_accept=0.95", "leave it out"]),
     "collapse": (
         FIT_POSTERIOR,
         bnn.MLP(hidden=(1,), bias=False, noise=0.3, prior=bnn.Laplace(1.0)),

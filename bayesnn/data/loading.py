@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.arguments import rng_of
 from bayesnn.data.bundled import NAMES, load_bundled
 from bayesnn.data.dataset import TASKS, Dataset
 from bayesnn.data.files import from_frame, read_csv
@@ -90,6 +91,8 @@ def load_data(
       target:   'died', labels 'no', 'yes'
       scaling:  standardised by the training rows
     """
+    random_seed = rng_of(random_seed)
+
     import pandas as pd
 
     if isinstance(test_size, bool) or not isinstance(test_size, numbers.Real) or not 0 <= test_size < 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesnn.arguments import rng_of
 from bayesnn.data.dataset import LABELLED, Dataset, make_dataset
 from bayesnn.errors import SpecError, UnknownNameError
 
@@ -161,7 +162,7 @@ def draw_rows(
 ) -> Dataset:
     """Simulate training and test rows, the training rows first."""
     process = PROCESSES[name]
-    rng = np.random.default_rng(random_seed)
+    rng = rng_of(random_seed)
     X, y = process.draw(rng, n, noise, False)
     X_test, y_test = process.draw(rng, n_test, noise, True) if n_test else (None, None)
     return make_dataset(

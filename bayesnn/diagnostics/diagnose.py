@@ -171,6 +171,18 @@ class Diagnosis:
         return _plain(out)
 
     @property
+    def brief(self):
+        """Head, reason and remedy, a short line each."""
+        trust = "Predictions may be trusted" if self.trustworthy else "Do not trust the predictions"
+        rhat = " / ".join(_number(r, ".3f") for r in (self.rhat_raw, self.rhat_aligned, self.rhat_function))
+        ess = _number(self.ess_function, ".0f")
+        return (
+            _HEADS[self.verdict],
+            f"R-hat raw / aligned / function {rhat}; ESS {ess}; {sum(self.divergences)} divergences.",
+            f"{trust}. Remedy: {self.remedy.split('. ')[0].rstrip('.')}.",
+        )
+
+    @property
     def _head(self):
         trust = "the predictions may be trusted" if self.trustworthy else "do not trust the predictions"
         return f"{self.verdict}: {_HEADS[self.verdict]}; {trust}"
@@ -269,8 +281,9 @@ def diagnose(post, *, grid=None):
     Returns
     -------
     Diagnosis
-        Prints as the verdict in words and the table; ``verdict``, ``trustworthy``, ``message``, ``remedy``,
-        ``rhat_raw``, ``rhat_aligned``, ``rhat_function``, ``to_frame()`` and ``to_dict()`` have it in parts.
+        Prints as the verdict in words and the table; ``brief`` is three lines of it; ``verdict``, ``trustworthy``,
+        ``message``, ``remedy``, ``rhat_raw``, ``rhat_aligned``, ``rhat_function``, ``to_frame()`` and ``to_dict()``
+        have it in parts.
 
     Raises
     ------

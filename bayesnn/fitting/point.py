@@ -3,17 +3,17 @@
 import time
 import warnings
 from dataclasses import replace
-from numbers import Real
 
 import numpy as np
 
-from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError, SpecError
+from bayesnn.arguments import check_arguments, rng_of
+from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.progress import announce, bar
+from bayesnn.fitting.progress import announce, bar, compiling
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
 from bayesnn.symmetry.optima import mean_at, same_optimum
@@ -51,16 +51,16 @@ def fit_mle(
         Targets; left out when `X` is a Dataset.
     restarts : int
         Number of random starts.
-    random_seed : int, optional
-        Seed of the starts.
+    random_seed : int or numpy.random.Generator, optional
+        Seed of the starts, or whatever else `numpy.random.default_rng` takes.
     scaling : None, "standard", False or Scaling
         None takes the Dataset's own (none for arrays), ``"standard"`` centres and scales by these rows, False
         works in the user's units.
     nonexistent : {"raise", "flag"}
         What to do where no MLE exists: raise `NoMLEError`, or warn and return the limit that the likelihood rises to
         (weights so far out that their function is the limit's to about eight digits), with the attribute
-        ``bayesnn_exists`` set to 0 and the reason in ``bayesnn_message``. Where the likelihood is unbounded there is
-        no limit, and the last iterate is returned.
+        ``bayesnn_exists`` set to 0 and the reason in ``bayesnn_message``, or shorter in ``bayesnn_brief``. Where the
+        likelihood is unbounded there is no limit, and the last iterate is returned.
     maxiter : int
         Iterations of L-BFGS for each start.
     progressbar : bool
@@ -78,8 +78,8 @@ def fit_mle(
     ------
     NoMLEError
         Separated classes, or a fit without residuals while the noise is free; its numbers are attributes.
-    DataError
-        Data that break a rule, before anything is compiled.
+    SpecError, DataError
+        An argument or data that break a rule, before anything is compiled.
     FitError
         No start has a finite likelihood.
 
@@ -101,8 +101,7 @@ def fit_mle(
     >>> round(float(mle.posterior["W1"].squeeze()), 8), round(float(mle.standard_error["W1"].squeeze()), 8)
     (0.7954240..., 0.7872388)
     """
-    problem = prepare(net, X, y, scaling=scaling)
-    return _fit_point("mle", problem, restarts, random_seed, nonexistent, maxiter, progressbar)
+    return _fit_point("mle", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
 
 
 def fit_map(
@@ -132,8 +131,8 @@ def fit_map(
         Targets; left out when `X` is a Dataset.
     restarts : int
         Number of random starts.
-    random_seed : int, optional
-        Seed of the starts.
+    random_seed : int or numpy.random.Generator, optional
+        Seed of the starts, or whatever else `numpy.random.default_rng` takes.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
     nonexistent : {"raise", "flag"}
@@ -153,8 +152,8 @@ def fit_map(
     NoMAPError
         A `Hierarchical` prior, whose density grows without bound as a layer's scale and weights shrink
         together; or a fit without residuals while the noise is free.
-    DataError
-        Data that break a rule, before anything is compiled.
+    SpecError, DataError
+        An argument or data that break a rule, before anything is compiled.
     FitError
         No start has a finite density.
 
@@ -171,22 +170,24 @@ def fit_map(
     >>> round(float(map_.posterior["W1"].squeeze()), 8)
     0.51609418
     """
+    return _fit_point("map", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
+
+
+def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar):
+    check_arguments(restarts=restarts, maxiter=maxiter, nonexistent=nonexistent, progressbar=progressbar)
+    rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
-    if net.prior.has_learned_scale:
+    if kind == "map" and net.prior.has_learned_scale:
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
             "and weights shrink to zero together, so it has no peak. Use fit_posterior, which integrates over the "
             "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
-    return _fit_point("map", problem, restarts, random_seed, nonexistent, maxiter, progressbar)
+    with compiling(show=progressbar):
+        return _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), progressbar)
 
 
-def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progressbar):
-    if nonexistent not in ("raise", "flag"):
-        raise SpecError(f"Got nonexistent={nonexistent!r}; it must be 'raise' or 'flag'.")
-    for name, value, usual in (("restarts", restarts, 20), ("maxiter", maxiter, 2000)):
-        if isinstance(value, bool) or not isinstance(value, Real) or value // 1 != value or value < 1:
-            raise SpecError(f"Got {name}={value!r}; it must be a positive integer. Write {name}={usual}.")
+def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
     proper = free.net.prior.proper
@@ -194,10 +195,8 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     if existence.exists is False and nonexistent == "raise":
         raise _missing(kind, problem, existence)
 
-    announce("Compiling the gradient; the first time on a machine this takes up to a minute.", show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
-    rng = np.random.default_rng(random_seed)
-    first = starts(free, objective, int(restarts), rng)
+    first = starts(free, objective, restarts, rng)
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.
@@ -254,7 +253,7 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
     params = objective.unpack(ends)
     functions = mean_at(problem.net, params, problem.X)
     alike = same_optimum(-audit["value"], functions, best) & audit["converged"]
-    message = _verdict(kind, existence, audit, alike, iterations, maxiter, np.linalg.norm(ends[best]))
+    message, brief = _verdict(kind, existence, audit, alike, iterations, maxiter, np.linalg.norm(ends[best]))
     point = {name: value[best][None, None] for name, value in params.items()}
     if existence.limit is not None:
         point = {k: v[None, None] for k, v in existence.limit.weights(existence.limit.nearest()).items()}
@@ -283,7 +282,8 @@ def _fit_point(kind, problem, restarts, random_seed, nonexistent, maxiter, progr
             "bayesnn_existence": existence.reason,
             "bayesnn_limit": existence.limit.describe() if existence.limit is not None else "",
             "bayesnn_message": message,
-            "bayesnn_restarts": int(restarts),
+            "bayesnn_brief": brief,
+            "bayesnn_restarts": restarts,
             "sampling_time": time.perf_counter() - began,
         },
     )
@@ -333,15 +333,17 @@ def _missing(kind, problem, existence):
 
 
 def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
-    """Say in words what the audit found, and warn where the estimate is not to be trusted."""
+    """Say in words what the audit found, at length and in short; warn where the estimate is not to be trusted."""
     converged, n = audit["converged"], len(alike)
     limited = int((iterations >= maxiter).sum())
     counts = ", ".join(f"{k} {w}" for s, w in SIGNATURES.items() if (k := int((audit["signature"] == s).sum())))
     message = f"{int(converged.sum())} of {n} starts converged; {int(alike.sum())} reached the best value ({counts})."
-    trouble = ""
+    trouble, brief = "", None
     if existence.exists is False:
         returned = "the limit" if existence.limit is not None else "the last iterate"
         trouble = f"No {kind.upper()} exists: {existence.reason}. What is returned is {returned}."
+        # The heading says that there is no maximum; what the limit is made of can be long.
+        brief = f"{existence.reason.partition(';')[0]}."
     elif not alike.any():
         slope = audit["gradient_norm"].min()
         trouble = (
@@ -350,14 +352,17 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
         )
         if existence.exists is None:
             trouble += f"Whether a maximum exists is not known: {existence.reason}. "
-        trouble += "Raise maxiter, or use a prior (fit_map)." if kind == "mle" else "Raise maxiter."
+        remedy = "Raise maxiter, or use a prior (fit_map)." if kind == "mle" else "Raise maxiter."
+        trouble += remedy
+        brief = f"the best of {n} starts has not converged ({limited} hit the limit of {maxiter} iterations). {remedy}"
     elif converged.sum() * 2 < n:
         trouble = f"Only {message} Raise maxiter."
     elif existence.exists is None:
         message += f" Whether a maximum exists is not known: {existence.reason}."
     if trouble:
-        warnings.warn(trouble, ConvergenceWarning, stacklevel=4)
-    return f"{trouble} {message}".strip() if trouble and message not in trouble else trouble or message
+        warnings.warn(trouble, ConvergenceWarning, stacklevel=5)
+    full = f"{trouble} {message}".strip() if trouble and message not in trouble else trouble or message
+    return full, brief or full
 
 
 def starts(problem, objective, n, rng):

@@ -2,14 +2,14 @@
 
 import time
 import warnings
-from numbers import Real
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density
-from bayesnn.fitting.progress import announce
+from bayesnn.fitting.progress import announce, compiling
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
@@ -64,8 +64,8 @@ def fit_posterior(
         Chains run at a time; None takes as many as the machine has.
     sampler : {"nutpie", "pymc", "numpyro"}
         Which implementation of NUTS to use.
-    random_seed : int, optional
-        Seed of starts and draws.
+    random_seed : int or numpy.random.Generator, optional
+        Seed of starts and draws, or whatever else `numpy.random.default_rng` takes.
     target_accept : float, optional
         Mean acceptance probability that the step size is tuned to: the higher, the shorter and the more costly the
         steps, and the narrower the regions that they enter. None starts at 0.8 and, where more than 1 draw in 1,000
@@ -102,8 +102,8 @@ def fit_posterior(
     ------
     ImproperPriorError
         A flat prior: its posterior need not be a distribution.
-    DataError
-        Data that break a rule, before anything is compiled.
+    SpecError, DataError
+        An argument or data that break a rule, before anything is compiled.
 
     Warns
     -----
@@ -126,20 +126,18 @@ def fit_posterior(
 
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
-    for name, value, usual in (
-        ("draws", draws, 1000),
-        ("tune", tune, 1000),
-        ("chains", chains, 4),
-        ("cores", cores, 2),
-    ):
-        if name == "cores" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, Real) or value // 1 != value or value < 1:
-            raise SpecError(
-                f"Got {name}={value!r}; it must be an integer of at least 1. Write {name}={usual}, or leave it out."
-            )
-    if target_accept is not None:
-        check_target(target_accept)
+    check_arguments(
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        target_accept=target_accept,
+        collapse=collapse,
+        log_likelihood=log_likelihood,
+        log_prior=log_prior,
+        progressbar=progressbar,
+    )
+    rng = rng_of(random_seed)
     if adaptation not in ADAPTATIONS:
         raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
     if adaptation == "low_rank" and sampler != "nutpie":
@@ -163,16 +161,16 @@ def fit_posterior(
             "out for squared error under Normal priors only. Leave collapse out."
         )
     began = time.perf_counter()
-    announce("Compiling the posterior; the first time on a machine this takes up to a minute.", show=progressbar)
-    rng = np.random.default_rng(random_seed)
     seed = int(rng.integers(2**31))
-    options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    draws, tune, chains = int(draws), int(tune), int(chains)
+    options = {"draws": draws, "tune": tune, "chains": chains, "cores": None if cores is None else int(cores)}
     if net.hidden or net.noise_prior is not None or not collapse:
         if sampler == "nutpie":
             options["adaptation"] = adaptation
-        sample = (_nutpie if sampler == "nutpie" else _pymc)(problem, collapse, sampler, seed, progressbar, options)
         targets = TARGETS if target_accept is None else (float(target_accept),)
-        params, stats, kept_at, tried = _repeat(sample, draws, targets, progressbar)
+        with compiling(show=progressbar):
+            sample = (_nutpie if sampler == "nutpie" else _pymc)(problem, collapse, sampler, seed, progressbar, options)
+            params, stats, kept_at, tried = _repeat(sample, draws, targets, progressbar)
     else:
         # Nothing is left to sample: the exact draws below are independent.
         params, stats, kept_at, tried = {}, xr.Dataset(), None, {}
@@ -189,33 +187,13 @@ def fit_posterior(
             "bayesnn_sampler": sampler,
             "bayesnn_collapsed": int(collapse),
             "bayesnn_adaptation": adaptation,
-            "bayesnn_tune": int(tune),
+            "bayesnn_tune": tune,
             "sampling_time": time.perf_counter() - began,
         },
     )
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
     return tree
-
-
-def check_target(target_accept):
-    """Refuse what is no acceptance probability.
-
-    Parameters
-    ----------
-    target_accept : float
-        As for `fit_posterior`.
-
-    Raises
-    ------
-    SpecError
-        Anything but a number between 0 and 1.
-    """
-    if not (isinstance(target_accept, Real) and 0 < target_accept < 1):
-        raise SpecError(
-            f"Got target_accept={target_accept!r}; it must lie between 0 and 1. Leave it out: a run with divergences "
-            "is then repeated at higher ones."
-        )
 
 
 def _repeat(sample, draws, targets, progressbar):

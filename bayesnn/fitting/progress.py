@@ -1,6 +1,9 @@
-"""Progress on standard error: an announcement before a wait, and a bar while something is counted."""
+"""Progress on standard error: what a wait is for, and a bar while something is counted."""
 
 from contextlib import contextmanager
+
+_watched = False
+"""Whether somebody listens for compilations already."""
 
 
 def announce(text, *, show=True):
@@ -17,6 +20,43 @@ def announce(text, *, show=True):
         from rich.console import Console
 
         Console(stderr=True).print(f"[dim]{text}[/dim]")
+
+
+@contextmanager
+def compiling(*, show=True):
+    """Say that something is being compiled as soon as it is: once, and not where it is read from disk.
+
+    Within another such block there is nothing to say: that one speaks for all.
+
+    Parameters
+    ----------
+    show : bool
+        False says nothing.
+    """
+    global _watched
+    if _watched or not show:
+        yield
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):
+        told = False
+
+        def on_start(self, event):
+            if not self.told:
+                self.told = True
+                announce("Compiling; the first time on a machine this takes up to a minute.")
+
+        def on_end(self, event):
+            pass
+
+    _watched = True
+    try:
+        # Sent where numba's caches on disk do not have a function, whether it is one of ours or PyTensor's.
+        with event.install_listener("numba:compile", Listener()):
+            yield
+    finally:
+        _watched = False
 
 
 @contextmanager
@@ -44,6 +84,9 @@ def bar(description, total, *, show=True):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Where nothing can be drawn over, a bar would leave an empty line.
+    drawn = console.is_terminal or console.is_jupyter
+    with Progress(*columns, console=console, transient=True, disable=not drawn) as progress:
         task = progress.add_task(description, total=total)
         yield lambda: progress.advance(task)

@@ -81,7 +81,8 @@ class UnitDensity:
         while size < _FARTHEST:
             steps.append(size)
             # The second moment gathers further out than the density does.
-            ends = self._density(self.mode + np.array([size, -size])) * size * (size**2 if self.tail > 3.0 else 1.0)
+            with np.errstate(all="ignore"):
+                ends = self._density(self.mode + np.array([size, -size])) * size * (size**2 if self.tail > 3.0 else 1.0)
             if size > 1.0 and size > 2 * np.max(np.abs(kinks - self.mode), initial=0.0) and np.all(ends < 1e-19):
                 break
             size *= 1.6
@@ -105,7 +106,8 @@ class UnitDensity:
         parts = self._integrals(self._edges[:-1], self._edges[1:])
         self._parts = parts[0]
         self._total = float(parts[0].sum())
-        if not np.isfinite(self._total) or self._total <= 0:
+        far = max(parts[0][0], parts[0][-1]) if np.isinf(self.tail) else 0.0
+        if not np.isfinite(self._total) or self._total <= 0 or far > 1e-6 * self._total:
             raise ArithmeticError("the integral does not converge")
         self.log_z = float(np.log(self._total) - self._low)
         mean = float(parts[1].sum() / self._total)

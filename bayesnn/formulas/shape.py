@@ -173,8 +173,8 @@ def tail_index(slope: Callable) -> float:
             k = sign * u * slope(sign * u)
             if np.isnan(k).any():
                 return np.nan
-            if k[0] <= 0 or k[1] <= 0:
-                sides.append(0.0)
+            if k[0] <= 0 or k[1] <= 0 or (k[2] < k[1] < k[0] and k[2] < 0.9):
+                sides.append(max(float(k[2]), 0.0))
             elif k[1] >= 1.5 * k[0] and (k[2] >= 1.5 * k[1] or np.isinf(k[2])):
                 sides.append(np.inf)
             elif abs(k[1] - k[0]) <= 1e-3 * k[1] and abs(k[2] - k[1]) <= 1e-5 * k[2]:

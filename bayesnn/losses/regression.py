@@ -25,6 +25,8 @@ class Location(Loss):
     tail_index: ClassVar[float] = np.inf
     mode: ClassVar[float] = 0.0
     """Where rho is smallest."""
+    _loss_of_rho: ClassVar[float] = 1.0
+    """What rho is multiplied by to be the loss that a practitioner minimises."""
     _unit_mean: ClassVar[float] = 0.0
 
     def rho(self, u):
@@ -73,8 +75,7 @@ class Location(Loss):
         r = self._residual(y, f)
         if self.in_noise and noise is not None:
             r = r / _scale(self, noise)[..., None, None]
-        # rho = a * loss at a noise of one.
-        return (self.rho(r) / self.coefficients(noise=1.0)[0]).sum(axis=-1)
+        return (self._loss_of_rho * self.rho(r)).sum(axis=-1)
 
     @override
     def mean(self, f, *, noise=None, cutpoints=None):
@@ -131,6 +132,7 @@ class SquaredError(Location):
     name = "squared_error"
     likelihood = "Normal"
     formula = Formula(lambda u: 0.5 * u**2, ("u",), ours=True)
+    _loss_of_rho = 2.0
     _table = ("(y - f)²", "1/(2s²)", "log(s) + log(2π)/2", "sqrt(mean (y - f)²)")
 
     @override
@@ -464,6 +466,11 @@ class StudentT(Location):
     @override
     def tail_index(self):
         return self.nu + 1.0
+
+    @property
+    @override
+    def _loss_of_rho(self):
+        return 2.0 / (self.nu + 1.0)
 
     @property
     @override

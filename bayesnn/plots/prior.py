@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments, rng_of
 from bayesnn.data import Dataset
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.network import CUTPOINT_SD
@@ -80,9 +81,8 @@ def plot_prior(net, X, y=None, *, feature=1, draws=1000, curves=20, prob=0.9, sc
     """
     if not 0 < prob < 1:
         raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
-    for name, value in (("draws", draws), ("curves", curves)):
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise SpecError(f"Got {name}={value!r}; it must be a positive integer.")
+    check_arguments(draws=draws, curves=curves)
+    rng = rng_of(random_seed)
     problem, known = _problem(net, X, y, scaling)
     if not net.proper:
         raise ImproperPriorError(
@@ -90,7 +90,7 @@ def plot_prior(net, X, y=None, *, feature=1, draws=1000, curves=20, prob=0.9, sc
             "Use a proper prior such as bnn.Normal(1.0)."
         )
     column = _column(problem, feature)
-    params = prior_draws(problem, int(draws), np.random.default_rng(random_seed))
+    params = prior_draws(problem, int(draws), rng)
     rows, _ = original(problem)
     inputs, x = np.zeros((1, 0)), None
     if column is not None:

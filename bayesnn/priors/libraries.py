@@ -1,7 +1,6 @@
 """What libraries minimise, and their parameters for the rates of a penalty."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,6 +8,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from bayesnn.arguments import SCALE, is_scale
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.losses import Loss, as_loss
 from bayesnn.priors.terms import Term
@@ -109,9 +109,9 @@ class Target:
         if noise is not None:
             if "noise" not in _INVERSE_A[self.loss].powers:
                 raise SpecError(f"Got noise={noise!r}; the likelihood of {self.loss!r} has no scale. Leave noise out.")
-            if isinstance(noise, bool | np.bool_) or not isinstance(noise, Real) or not 0 < noise < math.inf:
+            if not is_scale(noise):
                 raise SpecError(
-                    f"Got noise={noise!r}; the translation needs a known positive scale. "
+                    f"Got noise={noise!r}; the translation needs a known scale, {SCALE}. "
                     "Give a number, for example the noise of a fit."
                 )
             noise = float(noise)

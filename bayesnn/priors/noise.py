@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
-from bayesnn.priors.settings import set_finite, set_positive, setting
+from bayesnn.priors.settings import set_logarithm, set_positive, setting
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -248,7 +248,7 @@ class LogNormal(NoisePrior):
     sigma: float = 1.0
 
     def __post_init__(self):
-        set_finite(self, "mu")
+        set_logarithm(self, "mu")
         set_positive(self, "sigma")
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.arguments import LARGEST, SCALE, is_scale
 from bayesnn.errors import SpecError
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ def setting(name: str, value: float) -> "TensorSharedVariable":
 
 
 def set_positive(spec: Any, *names: str) -> None:
-    """Convert the named fields of a frozen dataclass to floats that must be positive and finite."""
-    _set(spec, names, "a positive finite number", lambda value: 0 < value < math.inf)
+    """Convert the named fields of a frozen dataclass to floats that must be scales or rates."""
+    _set(spec, names, SCALE, is_scale)
 
 
-def set_finite(spec: Any, *names: str) -> None:
-    """Convert the named fields of a frozen dataclass to floats that must be finite."""
-    _set(spec, names, "a finite number", math.isfinite)
+def set_logarithm(spec: Any, *names: str) -> None:
+    """Convert the named fields of a frozen dataclass to floats that must be logarithms of scales."""
+    most = math.floor(math.log(LARGEST))
+    rule = f"a finite number, from {-most} to {most}: it is the logarithm of a scale"
+    _set(spec, names, rule, lambda value: -most <= value <= most)
 
 
 def _set(spec, names, rule, valid):

@@ -321,7 +321,8 @@ def _flatten(params, net):
     known = net.dims()
     arrays = {k: np.asarray(v, dtype=float) for k, v in params.items() if k in known}
     batch = arrays["W1"].shape[:-2]
-    return {k: v.reshape(-1, *v.shape[len(batch) :]) for k, v in arrays.items()}, batch
+    # Not -1: a network may have no inputs, and then a matrix without elements.
+    return {k: v.reshape(math.prod(batch), *v.shape[len(batch) :]) for k, v in arrays.items()}, batch
 
 
 def _reshape(element, batch):

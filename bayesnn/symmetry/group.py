@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesnn.arguments import rng_of
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP
 from bayesnn.tree import prepare
@@ -252,7 +253,7 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     >>> bnn.symmetry.random_symmetry(bnn.MLP(hidden=(3,)), random_seed=2)
     GroupElement(-3 -1 -2)
     """
-    rng = np.random.default_rng(random_seed)
+    rng = rng_of(random_seed)
     start = GroupElement.identity(net, batch)
     permutations = tuple(rng.permuted(p, axis=-1) for p in start.permutations)
     signs = zip(start.signs, flips(net, keep), strict=True)
@@ -565,7 +566,7 @@ def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None,
     problem = prepare(net, X, y)
     names, compiled = _compile(model_of(problem) if model is None else model)
     shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}
-    rng = np.random.default_rng(random_seed)
+    rng = rng_of(random_seed)
     group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
     families = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
     families += [(name, True, claim) for name, claim in (claims or {}).items()]

@@ -1,0 +1,135 @@
+"""Arguments that many functions share: one rule and one remedy each, told before anything long is started."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from bayesnn.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SMALLEST, LARGEST = 1e-50, 1e50
+"""Bounds of a scale: its square, its inverse and the ratio of two squares are then numbers that a float holds."""
+SCALE = "a positive finite number, from 1e-50 to 1e50"
+"""The rule of `is_scale` in words."""
+
+
+def is_scale(value: object) -> bool:
+    """Say whether a value can be a scale or a rate."""
+    return isinstance(value, Real) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
+
+
+def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **given: object) -> None:
+    """Refuse arguments that break their rule.
+
+    Parameters
+    ----------
+    written : callable
+        From a name and a value to how the user writes them.
+    **given
+        Values of arguments, all of which have a rule here.
+
+    Raises
+    ------
+    SpecError
+        The first value that breaks its rule.
+
+    Examples
+    --------
+    >>> from bayesnn.arguments import check_arguments
+    >>> check_arguments(draws=0)
+    Traceback (most recent call last):
+        ...
+    bayesnn.errors.SpecError: Got draws=0; it must be a positive integer. Write draws=1000, or leave it out.
+    """
+    for name, value in given.items():
+        valid, rule, usual, *more = _RULES[name]
+        if not valid(value):
+            raise SpecError(
+                f"Got {written(name, value)}; it must be {rule}. Write {written(name, usual)}, or leave it out"
+                f"{''.join(more)}."
+            )
+
+
+def rng_of(random_seed: object) -> "np.random.Generator":
+    """Make the generator that a seed stands for.
+
+    Parameters
+    ----------
+    random_seed : int, numpy.random.Generator or None
+        Or anything else that `numpy.random.default_rng` takes.
+
+    Returns
+    -------
+    numpy.random.Generator
+        A generator that was given is passed on.
+
+    Raises
+    ------
+    SpecError
+        A negative number, or what is no seed at all.
+    """
+    import numpy as np
+
+    check_arguments(random_seed=random_seed)
+    return np.random.default_rng(random_seed)
+
+
+def _is_count(value):
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool) and value >= 1
+
+
+def _is_seed(value):
+    import numpy as np
+
+    try:
+        np.random.default_rng(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
+def _is_probability(value):
+    return isinstance(value, Real) and 0 < value < 1
+
+
+def _is_switch(value):
+    import numpy as np
+
+    return isinstance(value, bool | np.bool_)
+
+
+def _or_none(valid):
+    return lambda value: value is None or valid(value)
+
+
+_COUNT, _SWITCH = "a positive integer", "True or False"
+_RULES = {
+    "restarts": (_is_count, _COUNT, 20),
+    "maxiter": (_is_count, _COUNT, 2000),
+    "draws": (_is_count, _COUNT, 1000),
+    "tune": (_is_count, f"{_COUNT}, since without warm-up the sampler has no step size", 1000),
+    "chains": (_is_count, _COUNT, 4),
+    "cores": (_or_none(_is_count), _COUNT, 2),
+    "curves": (_is_count, _COUNT, 20),
+    "inputs": (_is_count, _COUNT, 1),
+    "outputs": (_is_count, _COUNT, 1),
+    "prior_sd": (is_scale, SCALE, 1.0),
+    "noise": (_or_none(is_scale), SCALE, 0.2, " to learn it"),
+    "seed": (_is_seed, "an integer from 0 on", 1),
+    "random_seed": (_is_seed, "an integer from 0 on, or what else numpy.random.default_rng takes", 1),
+    "target_accept": (
+        _or_none(_is_probability),
+        "a number between 0 and 1",
+        0.95,
+        ": a run with divergences is then repeated at higher ones",
+    ),
+    "collapse": (_or_none(_is_switch), _SWITCH, False),
+    "log_likelihood": (_is_switch, _SWITCH, False),
+    "log_prior": (_is_switch, _SWITCH, False),
+    "progressbar": (_is_switch, _SWITCH, False),
+    "nonexistent": (lambda value: isinstance(value, str) and value in ("raise", "flag"), "'raise' or 'flag'", "flag"),
+}
+"""For each name what is valid, the rule in words, a usual value, and what more is to be said of leaving it out."""
