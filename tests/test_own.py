@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,7 +66,7 @@ def reference(problem):
     model = model_of(problem, fused=False)
     logp = model.logp()
     outputs = [logp, *pytensor.grad(logp, model.value_vars)]
-    function = pytensor.function(model.value_vars, outputs, mode=Mode(linker="py", optimizer="fast_run"))
+    function = pytensor.function(model.value_vars, outputs, mode=Mode(linker="py", optimizer=None))
     layout = log_density(problem, jacobian=True)
     names = [model.values_to_rvs[v].name for v in model.value_vars]
     assert names == layout.names
@@ -166,7 +167,7 @@ def test_draws_of_the_model_have_the_density(name):
     loss = LOSSES[name]
     with pm.Model(coords={"obs": range(4000)}):
         loss.observe(pt.zeros((4000, 1)), np.zeros(4000), noise=0.5, dims=("obs",))
-        draws = pm.draw(pm.modelcontext(None)["y"], random_seed=1, mode=Mode(linker="py", optimizer="fast_run"))
+        draws = pm.draw(pm.modelcontext(None)["y"], random_seed=1, mode=Mode(linker="py", optimizer=None))
     assert stats.kstest(draws / 0.5, loss.density.cdf).pvalue > 1e-3
     ours = loss.sample(np.zeros((4000, 1)), np.random.default_rng(1), noise=0.5)
     assert stats.kstest(ours / 0.5, loss.density.cdf).pvalue > 1e-3
@@ -270,9 +271,10 @@ def test_a_cauchy_by_another_name_with_free_noise_is_not_said_to_have_an_mle():
 @pytest.fixture(scope="module")
 def own_post():
     net = bnn.MLP((2,), UNITS["bump"], loss=LOSSES["cauchy"], prior=PENALTIES["cauchyish"])
-    return bnn.fit_posterior(
-        net, X5, Y5, draws=300, tune=500, chains=2, target_accept=0.9, random_seed=1, progressbar=False
-    )
+    with warnings.catch_warnings():
+        # A few draws of a posterior with heavy tails: what matters here is that they travel.
+        warnings.simplefilter("ignore", bnn.ConvergenceWarning)
+        return bnn.fit_posterior(net, X5, Y5, draws=300, tune=300, chains=2, random_seed=1, progressbar=False)
 
 
 def test_a_file_is_read_in_a_process_that_never_saw_the_formulas(own_post, tmp_path):
