@@ -4,6 +4,7 @@ from threading import Lock
 
 import numpy as np
 
+from bayesnn import losses
 from bayesnn.model import model_of, output_scales
 from bayesnn.network import CUTPOINT_SD
 from bayesnn.priors import is_ours
@@ -53,6 +54,29 @@ def has_kernels(net):
     plain = is_ours(net.prior) and is_ours(biases)
     units = not net.hidden or net.phi.builtin or covered(net.phi.formula)
     return plain and units and all(map(covered, penalties)) and knows(net.loss)
+
+
+def slowness(net):
+    """Say why a density is not one of our own kernels, in a line for whoever waits.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    str
+        Empty where it is.
+    """
+    if has_kernels(net):
+        return ""
+    parts = (net.loss, net.prior, net.prior.bias)
+    outside = [
+        part for part, ours in zip(parts, (losses.is_ours, is_ours, is_ours), strict=True) if part and not ours(part)
+    ]
+    what = ", ".join(map(repr, outside)) or "a formula with an operation without vector form"
+    return f"{what}: the density is the PyMC model's own, several times slower than a formula's would be."
 
 
 class Layout:
