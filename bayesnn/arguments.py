@@ -9,6 +9,9 @@ from bayesnn.errors import SpecError
 if TYPE_CHECKING:
     import numpy as np
 
+type Seed = int | np.random.Generator | None
+"""What random numbers start from; None: another start each time."""
+
 SMALLEST, LARGEST = 1e-50, 1e50
 """Bounds of a scale: its square, its inverse and the ratio of two squares are then numbers that a float holds."""
 SCALE = "a positive finite number, from 1e-50 to 1e50"

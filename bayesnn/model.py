@@ -1,14 +1,22 @@
 """From a network and its data to a plain PyMC model."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.losses import is_ours as is_known
-from bayesnn.network import CUTPOINT_SD, hidden_layers
+from bayesnn.network import CUTPOINT_SD, MLP, hidden_layers
 from bayesnn.priors import is_ours
-from bayesnn.tree import prepare
+from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 
-def build_model(net, X, y=None, *, scaling=None, fused=True):
+def build_model(
+    net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: ScalingChoice = None, fused: bool = True
+) -> "pm.Model":
     """Write the network as a PyMC model: priors, the network's output ``f``, and the observed node ``y``.
 
     The model is a plain `pymc.Model` with named dimensions and ``pm.Data`` nodes ``X`` and ``y``: whoever knows
@@ -49,7 +57,7 @@ def build_model(net, X, y=None, *, scaling=None, fused=True):
     return model_of(prepare(net, X, y, scaling=scaling), fused=fused)
 
 
-def model_of(problem, *, fused=True, collapse=False):
+def model_of(problem: Problem, *, fused: bool = True, collapse: bool = False) -> "pm.Model":
     """Write a checked problem as a PyMC model.
 
     Parameters
@@ -113,7 +121,7 @@ def model_of(problem, *, fused=True, collapse=False):
     return model
 
 
-def collapsible(net):
+def collapsible(net: MLP) -> bool:
     """Say whether the output layer can be integrated out exactly.
 
     Parameters
@@ -131,7 +139,7 @@ def collapsible(net):
     return net.loss.name == "squared_error" and is_known(net.loss) and normal
 
 
-def output_scales(problem):
+def output_scales(problem: Problem) -> np.ndarray:
     """Prior standard deviations of the output weights of one target, and of its bias.
 
     Parameters

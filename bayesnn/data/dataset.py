@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -144,7 +144,7 @@ def make_dataset(
     task: str,
     target_names: tuple[str, ...] = ("y",),
     class_names: tuple[str, ...] | None = None,
-    **fields,
+    **fields: Any,
 ) -> Dataset:
     """Complete a data set: the points for drawing and the names of plain labels."""
     if class_names is None and task in LABELLED:

@@ -1,14 +1,19 @@
 """The log density of a network's parameters and its gradient, as a function of one flat vector."""
 
+from collections.abc import Iterable, Mapping
 from threading import Lock
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from bayesnn.formulas import Formula
 from bayesnn.model import model_of, output_scales
-from bayesnn.priors import is_ours
+from bayesnn.network import MLP, Params
+from bayesnn.priors import Prior, is_ours
+from bayesnn.tree import Problem
 
 
-def log_density(problem, *, jacobian, collapse=False):
+def log_density(problem: Problem, *, jacobian: bool, collapse: bool = False) -> "FusedDensity | ModelDensity":
     """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
 
     Parameters
@@ -31,7 +36,7 @@ def log_density(problem, *, jacobian, collapse=False):
     return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian)
 
 
-def has_kernels(net):
+def has_kernels(net: MLP) -> bool:
     """Say whether our own kernels know the density of a network's parameters; otherwise it comes from the PyMC model.
 
     Parameters
@@ -68,7 +73,7 @@ class Layout:
         self.offsets = np.concatenate([[0], np.cumsum([int(np.prod(s)) for s in self.shapes])]).astype("int64")
         self.size = int(self.offsets[-1])
 
-    def unpack(self, x):
+    def unpack(self, x: np.ndarray) -> Params:
         """Parameters, in their own units, of one flat vector or a batch of them.
 
         Parameters
@@ -88,7 +93,7 @@ class Layout:
             out[name] = _CONSTRAIN[kind_of_parameter(name)](value)
         return out
 
-    def pack(self, params):
+    def pack(self, params: Mapping[str, ArrayLike]) -> np.ndarray:
         """Flat vector of a dictionary of parameters: the inverse of `unpack`.
 
         Parameters
@@ -107,7 +112,7 @@ class Layout:
             pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
         return np.concatenate(pieces, axis=-1)
 
-    def rates(self, prior):
+    def rates(self, prior: Prior) -> np.ndarray:
         """Rates of a prior for each element of the flat vector; zero for what is no weight and no bias.
 
         Parameters
@@ -126,7 +131,7 @@ class Layout:
                 rates[:, columns] = prior.rates(kind, fan_in)[:, None]
         return rates
 
-    def kinks(self, prior):
+    def kinks(self, prior: Prior) -> np.ndarray:
         """Slopes of a prior's penalty at zero for each element of the flat vector.
 
         Parameters
@@ -144,7 +149,7 @@ class Layout:
             kinks[columns] = prior.kink(kind, fan_in)
         return kinks
 
-    def penalties(self, prior):
+    def penalties(self, prior: Prior) -> list[tuple[Formula, tuple[float, ...], np.ndarray]]:
         """Formulas in a prior, for weights and for biases.
 
         Parameters
@@ -215,12 +220,12 @@ class ModelDensity(Layout):
         value, gradient = self.function(x)
         return float(value), np.asarray(gradient)
 
-    def many(self, x):
+    def many(self, x: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
         values, gradients = zip(*map(self, x), strict=True)
         return np.array(values), np.array(gradients)
 
-    def prior_draw(self, seed):
+    def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
         from pymc.initial_point import make_initial_point_fn
 
@@ -288,11 +293,11 @@ class FusedDensity(Layout):
         """Log density and gradient at a flat vector."""
         return self.density(x)
 
-    def many(self, x):
+    def many(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
         return self.density.many(x)
 
-    def prior_draw(self, seed):
+    def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
         rng, params = np.random.default_rng(seed), {}
         for name, shape in zip(self.names, self.shapes, strict=True):
@@ -303,7 +308,7 @@ class FusedDensity(Layout):
         return self.pack(params)
 
 
-def kind_of_parameter(name):
+def kind_of_parameter(name: str) -> str:
     """Say how a parameter is transformed: "real" (not at all), "positive" (its logarithm) or "ordered"."""
     if name == "cutpoints":
         return "ordered"

@@ -2,17 +2,24 @@
 
 import time
 import warnings
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesnn.arguments import check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.progress import announce, compiling
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
-from bayesnn.tree import make_tree, params_of, prepare, to_dataset
+from bayesnn.network import MLP
+from bayesnn.tree import Inputs, ScalingChoice, make_tree, params_of, prepare, to_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 ADAPTATIONS = ("diag", "low_rank")
@@ -23,24 +30,24 @@ DIVERGENT_MAX = 1e-3
 
 
 def fit_posterior(
-    net,
-    X,
-    y=None,
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
     *,
-    draws=1000,
-    tune=1000,
-    chains=4,
-    cores=None,
-    sampler="nutpie",
-    random_seed=None,
-    target_accept=None,
-    adaptation="diag",
-    scaling=None,
-    collapse=None,
-    log_likelihood=False,
-    log_prior=False,
-    progressbar=True,
-):
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    sampler: Literal["nutpie", "pymc", "numpyro"] = "nutpie",
+    random_seed: Seed = None,
+    target_accept: float | None = None,
+    adaptation: Literal["diag", "low_rank"] = "diag",
+    scaling: ScalingChoice = None,
+    collapse: bool | None = None,
+    log_likelihood: bool = False,
+    log_prior: bool = False,
+    progressbar: bool = True,
+) -> "xr.DataTree":
     r"""Draw from the posterior, :math:`p(\theta \mid y) \propto p(y \mid \theta)\, p(\theta)`, by NUTS.
 
     A network's posterior has at least as many modes as its symmetry group has elements. Chains that settle in

@@ -1,12 +1,13 @@
 """Progress on standard error: what a wait is for, and a bar while something is counted."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _watched = False
 """Whether somebody listens for compilations already."""
 
 
-def announce(text, *, show=True):
+def announce(text: str, *, show: bool = True) -> None:
     """Say at once what the wait is for.
 
     Parameters
@@ -23,7 +24,7 @@ def announce(text, *, show=True):
 
 
 @contextmanager
-def compiling(*, show=True):
+def compiling(*, show: bool = True) -> Iterator[None]:
     """Say that something is being compiled as soon as it is: once, and not where it is read from disk.
 
     Within another such block there is nothing to say: that one speaks for all.
@@ -60,7 +61,7 @@ def compiling(*, show=True):
 
 
 @contextmanager
-def bar(description, total, *, show=True):
+def bar(description: str, total: int, *, show: bool = True) -> Iterator[Callable[[], None]]:
     """Show a progress bar; the value is a function to call after each step.
 
     Parameters

@@ -2,13 +2,21 @@
 
 import numbers
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.data import as_array
 from bayesnn.errors import DataError, SpecError
 from bayesnn.formulas import Formula
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
+
+type TensorLike = TensorVariable | ArrayLike
+"""What PyTensor takes for a tensor."""
 
 
 def _set_parameter(loss, name, upper, remedy):
@@ -133,7 +141,7 @@ class Loss:
         """The loss's own parameters, such as Huber's delta, in the order in which its formula takes them."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
-    def n_outputs(self, y) -> int:
+    def n_outputs(self, y: ArrayLike) -> int:
         """Return how many outputs m the network needs for this target.
 
         Parameters
@@ -148,7 +156,7 @@ class Loss:
         """
         return 1
 
-    def output_names(self, y) -> list[str]:
+    def output_names(self, y: ArrayLike) -> list[str]:
         """Return a name for each of the `n_outputs(y)` outputs.
 
         Parameters
@@ -162,7 +170,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def check_target(self, y, *, classes=None):
+    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         """Return the target validated and converted.
 
         Parameters
@@ -185,7 +193,9 @@ class Loss:
         """
         raise NotImplementedError
 
-    def loss(self, y, f, *, noise=None, cutpoints=None):
+    def loss(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the loss that a practitioner minimises, for each observation, summed over targets.
 
         Parameters
@@ -205,7 +215,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         """Return a and b of -log p = a * loss + b, for one observation and one target.
 
         Parameters
@@ -220,7 +230,7 @@ class Loss:
         """
         return 1.0, 0.0
 
-    def b_of_y(self, y, *, noise=None):
+    def b_of_y(self, y: ArrayLike, *, noise: ArrayLike | None = None) -> np.ndarray:
         """Return the constant b of each observation, summed over targets.
 
         Parameters
@@ -238,7 +248,9 @@ class Loss:
         _, b = self.coefficients(noise=noise)
         return np.asarray(b)[..., None] * (1 if y.ndim == 1 else y.shape[1]) + np.zeros(y.shape[0])
 
-    def logp(self, y, f, *, noise=None, cutpoints=None):
+    def logp(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the log density or log mass of each observation, -(a * loss + b).
 
         Parameters
@@ -260,7 +272,7 @@ class Loss:
         loss = self.loss(y, f, noise=noise, cutpoints=cutpoints)
         return -(np.asarray(a)[..., None] * loss + self.b_of_y(y, noise=noise))
 
-    def noise_mle(self, y, f) -> float | None:
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         """Return the noise scale that maximises the likelihood while f stays fixed.
 
         Parameters
@@ -278,7 +290,7 @@ class Loss:
         """
         return None
 
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         """Return the mean of y given the network output.
 
         Parameters
@@ -298,7 +310,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def variance(self, f, *, noise=None):
+    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
         """Return the aleatoric variance: that of y given the network output.
 
         Parameters
@@ -320,7 +332,14 @@ class Loss:
         """
         raise SpecError(f"Got the loss {self.name!r}; labels have no variance. Use the probabilities from mean().")
 
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Return predictive draws of y given the network output, one for each batch element and row.
 
         Parameters
@@ -341,7 +360,9 @@ class Loss:
         """
         raise NotImplementedError
 
-    def cdf(self, y, f, *, noise=None, cutpoints=None):
+    def cdf(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Probability that a new number is at most `y`, target by target.
 
         Parameters
@@ -367,7 +388,15 @@ class Loss:
         """
         raise SpecError(f"Got loss {self.name!r}; labels have no distribution function. Use mean() for probabilities.")
 
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: TensorLike,
+        *,
+        noise: TensorLike | None = None,
+        cutpoints: TensorLike | None = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         """Add the observed node "y" to the open `pm.Model`: the likelihood that matches the loss.
 
         Parameters

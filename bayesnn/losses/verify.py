@@ -1,7 +1,7 @@
 """Is a loss a likelihood? Checked numerically, for ours and for a user's."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,8 @@ def verify_loss(
     loss: str | Loss | Callable,
     *,
     support: str | int = "real",
-    f=None,
-    noise=(0.3, 1.0, 2.5),
+    f: Sequence[float] | None = None,
+    noise: Sequence[float] = (0.3, 1.0, 2.5),
     b: Callable | None = None,
 ) -> LossCheck:
     r"""Check by integration whether a loss is a negative log-likelihood.

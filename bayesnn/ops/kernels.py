@@ -8,6 +8,7 @@ weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_ou
 padded to a multiple of 8, with zero gradient, so that no loop has a tail.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
 
@@ -97,7 +98,7 @@ class _Code:
             start = stop
 
 
-def kernel(emit):
+def kernel(emit: Callable) -> Callable:
     """Turn a function that emits code, emit(code, *arguments), into a function for numba; arrays become pointers."""
 
     def typed(typingctx, *arguments):
@@ -175,7 +176,7 @@ def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     code.tiles(n_in, TILE[1:] if LANES == 4 else TILE, rows)
 
 
-def activation(form):
+def activation(form: Callable) -> Callable:
     """Kernel that replaces z by its activation in a[a_at:], and writes the derivative to a[slope_at:] if it is kept.
 
     Parameters
@@ -312,7 +313,7 @@ def start_of(widths, i, planes, first, nb):
     return first
 
 
-def blocks(act, pull):
+def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     """Forward and backward pass of one block of observations.
 
     Parameters
@@ -369,7 +370,7 @@ def blocks(act, pull):
     return forward, backward
 
 
-def passes(form, slope):
+def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
     """Compile-ready functions for networks with one activation, of any widths: start, forward, backward.
 
     ``start(X, widths)`` allocates the buffer, into whose beginning the caller packs the parameters;

@@ -1,5 +1,7 @@
 """Betancourt's picture of label switching: one unit's weight against another's, with the lines that mirror them."""
 
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 
 from bayesnn.plots.chains import chain_legend, chain_look
@@ -8,11 +10,23 @@ from bayesnn.plots.weights import check_pair, raw_and_aligned
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+
 MOST = 500
 """Most draws of a chain that are shown."""
 
 
-def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
+def plot_mirrors(
+    post: "xr.DataTree",
+    *,
+    layer: int = 1,
+    weight: Literal["in", "bias", "out"] = "in",
+    number: int = 1,
+    units: tuple[int, int] = (1, 2),
+) -> np.ndarray:
     r"""Draw a weight of one hidden unit against the same weight of another, raw and aligned, with the mirror lines.
 
     Parameters
@@ -102,7 +116,7 @@ def _crossed(pair, signed):
     return max((min(side.mean(), 1 - side.mean()), line) for line, side in sides.items())
 
 
-def mirror_lines(ax, half, signed):
+def mirror_lines(ax: "Axes", half: float, signed: bool) -> None:
     """Draw the lines at which exchanging two units, and flipping them, mirrors the plane of their weights."""
     ends = np.array([-half, half])
     look = {"color": GREY, "lw": 0.9, "zorder": 1}

@@ -1,6 +1,7 @@
 """The three R-hats: of the weights as sampled, of the aligned weights, and of the function."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
 from bayesnn.plots.style import CHAINS, INK, new_axes
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
 BESIDE = ("log-prior", "log-likelihood", "noise")
 """Quantities that go with weights or function and are neither; they are shown hollow and not counted."""
@@ -17,7 +22,7 @@ FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
 
 
-def plot_rhat(post):
+def plot_rhat(post: "xr.DataTree") -> np.ndarray:
     """Draw R-hat of every weight as sampled, of every aligned weight and of the function, each sorted.
 
     Parameters

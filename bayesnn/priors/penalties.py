@@ -5,7 +5,7 @@ import io
 import math
 import shutil
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesnn.errors import SpecError
 from bayesnn.losses import as_loss
@@ -80,7 +80,7 @@ def _by_hand(net, prior, loss, noise, n, n_outputs):
         }
 
 
-def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
+def penalty_table(net: Any, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     """Tabulate the penalties that give the MAP of a network in other libraries.
 
     Parameters

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity
@@ -129,7 +130,7 @@ class PenaltyPrior(Prior):
     def _log_density(self, z):
         return -self._rho(z / self.scale) - self._log_constant
 
-    def elementwise_logp(self, x, scale_factor=1.0):
+    def elementwise_logp(self, x: ArrayLike, scale_factor: ArrayLike = 1.0) -> np.ndarray:
         """Log density of each element; that of an improper penalty is minus the penalty. See `Prior`."""
         if self.density is not None:
             return super().elementwise_logp(x, scale_factor)
