@@ -11,7 +11,7 @@ from functools import wraps
 from inspect import Signature, signature
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -354,7 +354,7 @@ def predict(
             "data that were fitted."
         )
     found = predictions_of(tree, frame, prob=prob)
-    wide = {}
+    wide: dict[Any, Any] = {}
     for name, var in found.data_vars.items():
         if name == "label":
             wide[name] = [problem.class_names[k] for k in var.to_numpy()]
@@ -482,7 +482,7 @@ def penalties(
         n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
     net = _network("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)
     console.print(f"{net!r}, {n} training rows", markup=False, highlight=False)
-    console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)
+    console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)  # type: ignore[arg-type]
     if dataset is not None and dataset.scaling is not None:
         console.print("For data standardised by their training rows, as the fits standardise them.")
 

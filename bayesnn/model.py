@@ -100,8 +100,11 @@ def model_of(problem: Problem, *, fused: bool = True, collapse: bool = False) ->
         args = {}
         if net.loss.has_noise:
             # As data and not as a constant: compiled code then serves every other noise too.
-            known = net.noise_prior is None
-            args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
+            args["noise"] = (
+                pytensor.shared(net.noise, name="known_noise")
+                if net.noise_prior is None
+                else net.noise_prior.rv("noise")
+            )
         if collapse:
             h = hidden_layers(X, zip(weights, biases, strict=True), net.phi.formula.symbolic)
             if net.has_bias(net.n_layers):
@@ -154,8 +157,8 @@ def output_scales(problem: Problem) -> np.ndarray:
     """
     net, last = problem.net, problem.net.n_layers
     fan_in = problem.shapes[f"W{last}"][0]
-    sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)
-    bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []
+    sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)  # type: ignore[attr-defined]  # both priors are Normal
+    bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []  # type: ignore[attr-defined]
     return np.concatenate([np.full(fan_in, sd), bias])
 
 

@@ -229,7 +229,7 @@ class MLP:
             ``{"W1": (n_features, h1), "b1": (h1,), ...}``.
         """
         sizes = self.sizes(n_features, n_outputs)
-        out = {}
+        out: dict[str, tuple[int, ...]] = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             out[f"W{layer}"] = (fan_in, fan_out)
             if self.has_bias(layer):
@@ -415,8 +415,8 @@ class MLP:
             hidden=spec["hidden"],
             activation=spec["activation"],
             loss=loss_from_json(spec["loss"]),
-            noise=prior_from_json(noise) if isinstance(noise, dict) else noise,
-            prior=prior_from_json(spec["prior"]),
+            noise=prior_from_json(noise) if isinstance(noise, dict) else noise,  # type: ignore[arg-type]
+            prior=prior_from_json(spec["prior"]),  # type: ignore[arg-type]
             bias=spec["bias"],
         )
 

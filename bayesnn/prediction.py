@@ -1,6 +1,6 @@
 """From a fit and new inputs to means, intervals, the parts of the variance, and scores."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,7 +79,7 @@ def predict(
     one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
     blocks = [one(problem, params, X[rows], prob) for rows in _rows(params, X)]
     merged = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    coords = {"obs": np.arange(len(X))}
+    coords: dict[str, Any] = {"obs": np.arange(len(X))}
     if one is _numbers:
         coords["output"] = list(problem.target_names)
         attrs = {} if prob is None else {"prob": prob}
@@ -172,7 +172,7 @@ def score(
             certainty.append(_pit(loss, y[rows], f, args))
     log_density = np.concatenate(log_density) - problem.log_y_sd
     mean = np.concatenate(outcome)
-    out = {"n": len(X)}
+    out: dict[str, float] = {"n": len(X)}
     if loss.task in ("regression", "count"):
         target = y if y.ndim == 2 else y[:, None]
         out["rmse"] = float(np.sqrt(np.mean(((mean - target) * problem.y_sd) ** 2)))

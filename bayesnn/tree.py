@@ -126,7 +126,7 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
             f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
             "a function has it, otherwise data.X and data.y."
         )
-    return data.X_test, data.y_test
+    return data.X_test, data.y_test  # type: ignore[return-value]
 
 
 def _names(X):
@@ -393,7 +393,8 @@ def named_fits(fits: Iterable[Any], named: "dict[str, xr.DataTree]") -> "dict[st
     FitError
         Something else than a fit.
     """
-    out, unnamed = {}, []
+    out: dict[str, Any] = {}
+    unnamed: list[tuple[Any, Any]] = []
     for fit in fits:
         if isinstance(fit, Mapping):
             unnamed += [(None, fit)] if hasattr(fit, "attrs") else fit.items()
@@ -403,7 +404,8 @@ def named_fits(fits: Iterable[Any], named: "dict[str, xr.DataTree]") -> "dict[st
     if not pairs:
         raise SpecError("Got no fits; at least one is needed. Write (mle, map_, post), or narrow=fit, wide=other.")
     headings = [heading(fit) for _, fit in pairs]
-    total, seen = Counter(h for h, (name, _) in zip(headings, pairs, strict=True) if name is None), Counter()
+    total = Counter(h for h, (name, _) in zip(headings, pairs, strict=True) if name is None)
+    seen: Counter[str] = Counter()
     for title, (name, fit) in zip(headings, pairs, strict=True):
         if name is None:
             seen[title] += 1
@@ -546,7 +548,7 @@ def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str
     }
 
 
-def new_inputs(problem: Problem, X: Inputs, *, rows: Rows = None) -> np.ndarray:
+def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     """Check inputs for a prediction and bring them into the units the model works in.
 
     Parameters
@@ -588,7 +590,7 @@ def new_inputs(problem: Problem, X: Inputs, *, rows: Rows = None) -> np.ndarray:
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 
 
-def new_targets(problem: Problem, y: ArrayLike) -> np.ndarray:
+def new_targets(problem: Problem, y: Any) -> np.ndarray:
     """Check targets to score against and bring them into the units the model works in.
 
     Parameters

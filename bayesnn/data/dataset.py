@@ -127,7 +127,7 @@ class Dataset:
             if X is None:
                 continue
             frame = pd.DataFrame(X, columns=list(self.feature_names))
-            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):
+            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):  # type: ignore[union-attr, arg-type]
                 if self.class_names is not None:
                     column = pd.Categorical.from_codes(column, self.class_names, ordered=self.task == "ordinal")
                 frame[name] = column

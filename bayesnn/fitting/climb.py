@@ -205,7 +205,7 @@ def audit_ends(
             zero = ROUNDING * np.abs(eigenvalues).max()
             if free.any():
                 curved = np.abs(eigenvalues) > zero
-                slope = vectors[:, curved].T @ (_slope(gradient, x, kinks)[free] * size)
+                slope = vectors[:, curved].T @ (_slope(gradient, x, kinks)[free] * size)  # type: ignore[index]
                 step = float(np.linalg.norm(slope / eigenvalues[curved]))
             audit["n_negative"][i] = int((eigenvalues < -zero).sum())
             audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())

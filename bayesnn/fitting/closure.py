@@ -95,9 +95,9 @@ class Piece:
             return WORDS[self.kind][0]
         X, on = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X), self.side == 0
         name = problem.feature_names[0]
-        if on.any():
+        if on.any():  # type: ignore[union-attr]  # a step has sides
             return f"a step at {name} = {X[on][0, 0]:.4g}"
-        if np.ptp(self.side) == 0:
+        if np.ptp(self.side) == 0:  # type: ignore[arg-type]
             return "a constant"
         low, high = sorted((X[self.side == s, 0] for s in (-1, 1)), key=np.mean)
         return f"a step between {name} = {low.max():.4g} and {high.min():.4g}"

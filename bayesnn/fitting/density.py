@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -163,7 +164,7 @@ class Layout:
             Each with its parameters and what every element of the flat vector is multiplied by, zero for those that
             have another prior.
         """
-        found = {}
+        found: dict[Any, np.ndarray] = {}
         for kind, fan_in, columns in self._elements():
             known = prior.penalty(kind, fan_in)
             if known is not None:
@@ -324,5 +325,5 @@ def _differences(value):
 
 
 _KINDS = {"W": "weight", "b": "bias"}
-_CONSTRAIN = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
-_UNCONSTRAIN = {"real": lambda v: v, "positive": np.log, "ordered": _differences}
+_CONSTRAIN: dict[str, Any] = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
+_UNCONSTRAIN: dict[str, Any] = {"real": lambda v: v, "positive": np.log, "ordered": _differences}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -321,7 +322,8 @@ def lowest(problem: Problem) -> float:
         return 0.0 if net.loss.task != "count" else -float(_saturated_counts(y))
     if net.noise_prior is not None or net.loss.scale_is_output:
         return -np.inf
-    return -float(net.loss.logp(y, y.reshape(len(y), -1) - net.noise * net.loss.mode, noise=net.noise).sum())
+    loss: Any = net.loss  # of numbers, with a mode
+    return -float(loss.logp(y, y.reshape(len(y), -1) - net.noise * loss.mode, noise=net.noise).sum())
 
 
 def _saturated_counts(y):

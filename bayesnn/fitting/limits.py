@@ -362,7 +362,7 @@ def without_hidden(problem: Problem, found: dict[str, Any]) -> Limit:
         params["cutpoints"] = np.arange(float(problem.y.max()))
     closure = Closure(problem, (), {name: np.shape(value) for name, value in params.items()})
     x = closure.pack(params)
-    return recede(Limit(closure, x, float(closure(x)[0])), found)
+    return recede(Limit(closure, x, float(closure(x)[0])), found)  # type: ignore[return-value]  # there is a direction
 
 
 def recede_from(problem: Problem, objective: Objective, end: np.ndarray) -> Limit | None:

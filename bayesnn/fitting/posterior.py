@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -151,7 +151,7 @@ def fit_posterior(
         raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
-        flat = {"prior": net.prior} if not net.prior.proper else {}
+        flat: dict[str, Any] = {"prior": net.prior} if not net.prior.proper else {}
         if net.noise_prior is not None and not net.noise_prior.proper:
             flat["noise"] = net.noise_prior
         proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
@@ -170,7 +170,12 @@ def fit_posterior(
     began = time.perf_counter()
     seed = int(rng.integers(2**31))
     draws, tune, chains = int(draws), int(tune), int(chains)
-    options = {"draws": draws, "tune": tune, "chains": chains, "cores": None if cores is None else int(cores)}
+    options: dict[str, Any] = {
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "cores": None if cores is None else int(cores),
+    }
     if net.hidden or net.noise_prior is not None or not collapse:
         if sampler == "nutpie":
             options["adaptation"] = adaptation

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
 
-type TensorLike = TensorVariable | ArrayLike
-"""What PyTensor takes for a tensor."""
-
-
 def _set_parameter(loss, name, upper, remedy):
     """Store a loss's parameter as a float, or raise when it is not a number between 0 and `upper`."""
     value = getattr(loss, name)
@@ -50,7 +46,7 @@ def _thresholds(cutpoints):
     return c
 
 
-def _pair(y, f, width):
+def _pair(y: ArrayLike, f: ArrayLike, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return y and f as arrays after checking that f is (..., n, width) for the n rows of y."""
     y, f = np.asarray(y), np.asarray(f, dtype=float)
     if y.ndim not in (1, 2) or f.ndim < 2 or f.shape[-2:] != (y.shape[0], width):
@@ -391,10 +387,10 @@ class Loss:
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         """Add the observed node "y" to the open `pm.Model`: the likelihood that matches the loss.

@@ -8,7 +8,7 @@ from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
 
 from bayesnn.errors import DataError
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, TensorLike, _column, _pair, _pick, _thresholds
+from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -108,10 +108,10 @@ class BinaryCrossEntropy(_Labels):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         import pymc as pm
@@ -180,10 +180,10 @@ class CrossEntropy(_Labels):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         import pymc as pm
@@ -250,10 +250,10 @@ class Ordinal(_Labels):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         import pymc as pm
@@ -361,10 +361,10 @@ class Poisson(Loss):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         import pymc as pm

@@ -10,7 +10,7 @@ from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
 
 from bayesnn.data import as_array
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, TensorLike, _column, _pair, _scale, _set_parameter
+from bayesnn.losses.base import Loss, _column, _pair, _scale, _set_parameter
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -117,10 +117,10 @@ class Location(Loss):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         if noise is None or isinstance(noise, numbers.Real):
@@ -628,10 +628,10 @@ class GaussianNLL(Loss):
     def observe(
         self,
         f: "TensorVariable",
-        y: TensorLike,
+        y: Any,
         *,
-        noise: TensorLike | None = None,
-        cutpoints: TensorLike | None = None,
+        noise: Any = None,
+        cutpoints: Any = None,
         dims: tuple[str, ...],
     ) -> "TensorVariable":
         import pymc as pm

@@ -61,6 +61,7 @@ class ResidualLoss(Location):
 
     likelihood = "its own density"
     in_noise = True
+    _values: dict[str, float]
 
     def __init__(self, name: str, rho: Callable | Formula, **parameters: float):
         # A file may be read where PyTensor is not, and holds what was checked when it was written.

@@ -101,7 +101,7 @@ def verify_loss(
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
         raise SpecError(f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f).")
-    labels = {"binary": [0, 1], "signs": [-1, 1]}.get(support)
+    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
     if isinstance(support, int) and support > 1:
         labels = range(support)
     elif labels is None and support not in ("real", "counts"):

@@ -11,6 +11,7 @@ padded to a multiple of 8, with zero gradient, so that no loop has a tail.
 from collections.abc import Callable
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -119,7 +120,8 @@ def kernel(emit: Callable) -> Callable:
         return types.void(*arguments), generate
 
     names = ["typingctx", *list(signature(emit).parameters)[1:]]
-    typed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    signed: Any = typed
+    signed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
     typed.__name__ = typed.__qualname__ = emit.__name__
     return intrinsic(prefer_literal=True)(typed)
 

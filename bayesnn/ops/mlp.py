@@ -72,7 +72,7 @@ def mlp_forward(
         )
     bias = tuple(b is not None for b in biases)
     inputs = [pt.as_tensor_variable(v) for v in (X, *weights, *(b for b in biases if b is not None))]
-    f = MLPForward(phi, bias)(*inputs)
+    f: Any = MLPForward(phi, bias)(*inputs)
     return f.astype(upcast(*(v.dtype for v in inputs)))
 
 
@@ -141,7 +141,7 @@ class MLPForward(_MLPOp):
         shape = (X.type.shape[0], parameters[len(self.bias) - 1].type.shape[1])
         return Apply(self, [X, *parameters], [pt.tensor(dtype="float64", shape=shape), pt.dvector()])
 
-    def infer_shape(self, node: Apply, shapes: list) -> list:
+    def infer_shape(self, node: Any, shapes: list) -> list:
         """Shape of f from the inputs'; that of the buffer is known to the compiled code only."""
         return [(shapes[0][0], shapes[len(self.bias)][1]), tuple(node.outputs[1].shape)]
 
@@ -166,7 +166,7 @@ class MLPForward(_MLPOp):
         g = cotangents[0]
         if _disconnected(g):
             return [disconnected_type() for _ in inputs]
-        backward = MLPBackward(*self._props())
+        backward: Any = MLPBackward(*self._props())  # type: ignore[attr-defined]  # from PyTensor, for __props__
         gX = _pulled_back(lambda *copies: [self.plain(*copies)], inputs, [g])[0]
         return [gX, *backward(g, outputs[1], *inputs, return_list=True)]
 
@@ -197,7 +197,8 @@ class MLPBackward(_MLPOp):
             a.append(saved[at : at + size].reshape(len(X), -1))
             slopes.append(saved[at + size : at + 2 * size].reshape(len(X), -1))
             at += 2 * size
-        of_weights, of_biases = [], []
+        of_weights: list[Any] = []
+        of_biases: list[Any] = []
         for i in reversed(range(len(layers))):
             W, b = layers[i]
             of_weights.insert(0, a[i].T @ delta)

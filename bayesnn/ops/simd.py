@@ -234,7 +234,7 @@ def _exp(y):
     return scale.fma(p, scale) * _power2(y, y.builder.sub(bits, half))
 
 
-def exp(x: "Vec") -> "Vec":
+def exp(x: Vec) -> Vec:
     """exp(x) over the whole range."""
     return _exp(x.at_most(710.0))
 
@@ -261,7 +261,7 @@ def _beyond(y, out):
     return out.where(y > 0.0, at_zero).where(y < float("inf"), y.where(y > 0.0, y - y))
 
 
-def log(y: "Vec") -> "Vec":
+def log(y: Vec) -> Vec:
     """Natural logarithm; denormal numbers are scaled up first."""
     small = y < 2.2250738585072014e-308
     k, f = _split((y * 2.0**54).where(small, y))
@@ -269,7 +269,7 @@ def log(y: "Vec") -> "Vec":
     return _beyond(y, k.fma(_LN2_HI, k.fma(_LN2_LO, _near_one(f))))
 
 
-def log1p(x: "Vec") -> "Vec":
+def log1p(x: Vec) -> Vec:
     """log(1 + x): the exponent apart, and what rounding took from 1 + x given back."""
     y = x + 1.0
     k, f = _split(y)
@@ -286,14 +286,14 @@ def _log1p(e):
     return (out + _LN2).where(big, out)
 
 
-def expm1(x: "Vec") -> "Vec":
+def expm1(x: Vec) -> Vec:
     """exp(x) - 1, exact to rounding near 0 too."""
     bits, _, p = _reduce(x.at_least(-746.0).at_most(708.0))
     scale = _power2(x, bits)
     return exp(x).where(abs(x) > 700.0, scale.fma(p, scale - 1.0))
 
 
-def erfc(x: "Vec") -> "Vec":
+def erfc(x: Vec) -> Vec:
     """Complementary error function, also in its tail."""
     a = abs(x).at_most(28.0)
     tail = _gauss(a, 1.0) * _erfcx(a)
@@ -313,7 +313,7 @@ def _erfcx(x):
     return ((x - 3.5) / (x + 3.5)).poly(_ERFCX) / x.fma(2.0, 1.0)
 
 
-def tanh(x: "Vec") -> "Vec":
+def tanh(x: Vec) -> tuple[Vec, Any]:
     """expm1(2|x|) / (expm1(2|x|) + 2), exact to rounding near 0 too."""
     a = abs(x)
     bits, _, p = _reduce((a + a).at_most(44.0))
@@ -322,23 +322,23 @@ def tanh(x: "Vec") -> "Vec":
     return (e / (e + 2.0)).copysign(x), None
 
 
-def sigmoid(x: "Vec") -> "Vec":
+def sigmoid(x: Vec) -> tuple[Vec, Any]:
     """1 / (1 + exp(-x)), in the form that does not overflow."""
     e = _exp(abs(x) * -1.0)
     return e.where(x < 0.0, 1.0) / (e + 1.0), None
 
 
-def relu(x: "Vec") -> "Vec":
+def relu(x: Vec) -> tuple[Vec, Any]:
     """max(x, 0)."""
     return x.at_least(0.0), None
 
 
-def identity(x: "Vec") -> "Vec":
+def identity(x: Vec) -> tuple[Vec, Any]:
     """Leave x as it is."""
     return x, None
 
 
-def silu(x: "Vec") -> "Vec":
+def silu(x: Vec) -> tuple[Vec, Any]:
     """Multiply x by sigmoid(x); derivative s + x s (1 - s)."""
     e = _exp(abs(x) * -1.0)
     inverse = 1.0 / (e + 1.0)
@@ -348,13 +348,13 @@ def silu(x: "Vec") -> "Vec":
     return x * s, s.fma(x.at_most(750.0) * inverse.where(x < 0.0, other), s)
 
 
-def softplus(x: "Vec") -> "Vec":
+def softplus(x: Vec) -> tuple[Vec, Any]:
     """log(1 + exp(x)); derivative sigmoid(x)."""
     e = _exp(abs(x) * -1.0)
     return x.at_least(0.0) + _log1p(e), e.where(x < 0.0, 1.0) / (e + 1.0)
 
 
-def gelu(x: "Vec") -> "Vec":
+def gelu(x: Vec) -> tuple[Vec, Any]:
     """Multiply x by Phi(x), the exact normal distribution function; derivative Phi + x phi."""
     a = abs(x).at_most(39.0)
     g = _gauss(a, 0.5)
@@ -364,7 +364,7 @@ def gelu(x: "Vec") -> "Vec":
     return x * cdf, (g * 0.3989422804014327).fma(x.at_most(39.0), cdf)
 
 
-def erf(x: "Vec") -> "Vec":
+def erf(x: Vec) -> tuple[Vec, Any]:
     """Error function; derivative 2/sqrt(pi) exp(-x**2)."""
     a = abs(x).at_most(28.0)
     g = _gauss(a, 1.0)
@@ -373,7 +373,7 @@ def erf(x: "Vec") -> "Vec":
     return small.where(a < 0.5, large), g * 1.1283791670955126
 
 
-def sin(x: "Vec") -> "Vec":
+def sin(x: Vec) -> tuple[Vec, Any]:
     """Sine, reduced by multiples of pi; derivative cosine. Beyond 1e8 libm takes over."""
     b = x.builder
     t = x.fma(0.3183098861837907, _ROUND)

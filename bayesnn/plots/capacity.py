@@ -122,7 +122,8 @@ def capacity_table(
             "Use a proper prior such as bnn.Normal(1.0), or answers=('mle',)."
         )
     known = {} if table is None else {(r["answer"], str(r[name])): r for r in table.to_dict("records")}
-    rows, wanted = [], [(key, answer) for key in nets for answer in answers]
+    rows: list[dict[str, Any]] = []
+    wanted = [(key, answer) for key in nets for answer in answers]
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     try:
         with bar("fits", len(wanted), show=progressbar) as step:
@@ -258,7 +259,7 @@ def plot_capacity(
             raise SpecError("Got a table together with data or options; it has its numbers. Pass the table alone.")
         table = net
     else:
-        table = capacity_table(net, data, **options)
+        table = capacity_table(net, data, **options)  # type: ignore[arg-type]  # which needs data, and says so
     name, label = _columns(table, measure)
     keys = list(dict.fromkeys(table[name]))
     place = keys if name == "prior_sd" else range(len(keys))

@@ -1,6 +1,6 @@
 """Fits side by side: curves with bands, decision surfaces, or predictions against what was observed."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **nam
         )
     for ax in axes[1:]:
         ax.set_ylabel("")
-    entries = {}
+    entries: dict[str, Any] = {}
     for ax in axes[::-1]:
         entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
     look = {"ncols": min(6, 2 * len(fits)), "fontsize": 8, "frameon": False}

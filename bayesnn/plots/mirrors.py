@@ -1,6 +1,6 @@
 """Betancourt's picture of label switching: one unit's weight against another's, with the lines that mirror them."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -119,7 +119,7 @@ def _crossed(pair, signed):
 def mirror_lines(ax: "Axes", half: float, signed: bool) -> None:
     """Draw the lines at which exchanging two units, and flipping them, mirrors the plane of their weights."""
     ends = np.array([-half, half])
-    look = {"color": GREY, "lw": 0.9, "zorder": 1}
+    look: dict[str, Any] = {"color": GREY, "lw": 0.9, "zorder": 1}
     lines = [(ends, ends, "$w_1 = w_2$", "-")]
     if signed:
         zero = np.zeros(2)
@@ -129,7 +129,7 @@ def mirror_lines(ax: "Axes", half: float, signed: bool) -> None:
         ax.plot(x, y, ls=style, label=f"_{name}", **look)
     at = 0.97 * half
     box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
-    text = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
+    text: dict[str, Any] = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
     ax.text(at - 0.07 * half, at, "$w_1 = w_2$", va="top", **text)
     if signed:
         ax.text(at - 0.07 * half, -at, "$w_1 = -w_2$", va="bottom", **text)

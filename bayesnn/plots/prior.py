@@ -1,6 +1,7 @@
 """Functions drawn from the prior: what a network says before it has seen data."""
 
 import textwrap
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -187,7 +188,7 @@ def prior_draws(problem: Problem, draws: int, rng: np.random.Generator) -> Param
     net, params = problem.net, {}
     try:
         for name, shape in problem.shapes.items():
-            kind = "weight" if name[0] == "W" else "bias"
+            kind: Literal["weight", "bias"] = "weight" if name[0] == "W" else "bias"
             params[name] = net.prior.sample(rng, (draws, *shape), kind=kind, fan_in=shape[0])
     except SpecError:
         # A prior that knows only how to be a random variable, such as a learned scale.

@@ -116,7 +116,7 @@ def penalty_table(net: Any, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     1  sklearn.ElasticNet               alpha  0.025
     """
     prior, loss = as_prior(net.prior), as_loss(net.loss)
-    noise = net.noise if isinstance(net.noise, Real) else None
+    noise: Any = net.noise if isinstance(net.noise, Real) else None
     if prior.formula is not None:
         return _table_class()(_by_hand(net, prior, loss, noise, n, n_outputs))
     # keras knows every penalty and loss of the table: what it refuses has no translation at all.

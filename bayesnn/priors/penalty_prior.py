@@ -63,9 +63,9 @@ class PenaltyPrior(Prior):
     """
 
     name: str
-    formula: Callable | Formula
+    formula: Callable | Formula  # type: ignore[misc, assignment]  # a function becomes a Formula
     scale: float = 1.0
-    parameters: dict[str, float] | None = None
+    parameters: dict[str, float] = None  # type: ignore[assignment]  # None becomes an empty one
 
     def __post_init__(self):
         set_positive(self, "scale")
@@ -181,7 +181,7 @@ class PenaltyPrior(Prior):
         return self.name, self.scale, self.parameters, self.fan_in, self.bias
 
     def _to_json(self) -> dict[str, Any]:
-        return {"formula": self.formula.program.to_json()}
+        return {"formula": self.formula.program.to_json()}  # type: ignore[union-attr]
 
     @staticmethod
     def _from_json(values: dict[str, Any]) -> dict[str, Any]:

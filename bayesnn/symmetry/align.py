@@ -162,10 +162,10 @@ def alignment_element(
     if reference is not None:
         reference = {k: np.asarray(v, dtype=float) for k, v in reference.items()}
         for name, value in flat.items():
-            if np.shape(reference.get(name)) != value.shape[1:]:
+            if np.shape(reference.get(name, 0.0)) != value.shape[1:]:
                 raise SpecError(
-                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight "
-                    f"vector of the same network, with {name} of shape {value.shape[1:]}."
+                    f"Got a reference whose {name} has shape {np.shape(reference.get(name, 0.0))}; it must be one "
+                    f"weight vector of the same network, with {name} of shape {value.shape[1:]}."
                 )
         return _reshape(_match(flat, reference, net, identity, layers), batch), reference
     some = spread(len(flat["W1"]), 300)

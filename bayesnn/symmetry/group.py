@@ -4,7 +4,7 @@ import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -273,7 +273,7 @@ def random_symmetry(
     return GroupElement(permutations, tuple(rng.choice([-1, 1], s.shape) if flip else s for s, flip in signs))
 
 
-def numbered_elements(net: MLP, indices: Sequence[int] | np.ndarray, keep: Keep = "posterior") -> list[GroupElement]:
+def numbered_elements(net: MLP, indices: Sequence[int] | np.ndarray, keep: Keep = "posterior") -> GroupElement:
     """Build group elements by number: mixed radix over layers, then signs, then the factorial number system."""
     permutations = [np.empty((len(indices), m), dtype=int) for m in net.hidden]
     signs = [np.ones((len(indices), m), dtype=int) for m in net.hidden]
@@ -424,7 +424,8 @@ def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> Symmetr
     """
     priors = (net.prior, net.prior.bias or net.prior)
     flat_weights, flat_biases = (prior.flat for prior in priors)
-    rows, activation = [], net.phi
+    rows: list[tuple[str, int, str, int | float, bool]] = []
+    activation = net.phi
     for layer, m in enumerate(net.hidden, start=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
@@ -590,7 +591,7 @@ def check_symmetry(
     shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}
     rng = rng_of(random_seed)
     group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
-    families = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
+    families: list[tuple[str, bool, Any]] = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
     families += [(name, True, claim) for name, claim in (claims or {}).items()]
 
     def move(what, point):
@@ -598,7 +599,7 @@ def check_symmetry(
             return _generate(what, point, net, rng)
         return _apply(point, what, net) if isinstance(what, GroupElement) else what(point)
 
-    changes = {name: [] for name, *_ in families}
+    changes: dict[str, list] = {name: [] for name, *_ in families}
     for _ in range(n_points):
         point = {name: _random_value(name, shapes.get(name, ()), rng) for name in names}
         before = compiled(*(point[name] for name in names))

@@ -74,7 +74,9 @@ def same_function(f: np.ndarray, other: np.ndarray, *, tolerance: float = TOLERA
     return differences <= tolerance * (1 + np.abs(other).max(initial=0.0))
 
 
-def same_optimum(density: np.ndarray, f: np.ndarray, k: int, *, tolerance: float = TOLERANCE) -> np.ndarray:
+def same_optimum(
+    density: np.ndarray, f: np.ndarray, k: int | np.integer, *, tolerance: float = TOLERANCE
+) -> np.ndarray:
     """Which end points are the same optimum as number `k`: as high, with the same function.
 
     Weights are not compared: symmetry and ridges give one function many of them.

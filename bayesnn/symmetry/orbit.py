@@ -165,12 +165,12 @@ class Orbit(Sequence):
 
         self._require_small("to_dataset()")
         params, dims = self._stacked(), self.net.dims()
-        out = {k: (("copy", *dims.get(k, [f"{k}_dim"] * (v.ndim - 1))), v) for k, v in params.items()}
+        out: dict[str, Any] = {k: (("copy", *dims.get(k, [f"{k}_dim"] * (v.ndim - 1))), v) for k, v in params.items()}
         out["log_prior"] = ("copy", np.broadcast_to(log_prior(params, self.net), len(self)))
         if self.X is not None:
             out["f"] = (("copy", "obs", "output"), self.net.forward(params, self.X))
         if self.y is not None:
-            out["log_likelihood"] = ("copy", self.net.log_likelihood(params, self.X, self.y).sum(axis=-1))
+            out["log_likelihood"] = ("copy", self.net.log_likelihood(params, self.X, self.y).sum(axis=-1))  # type: ignore[arg-type]  # y comes with X
         coords = {f"hidden_{i}": np.arange(1, m + 1) for i, m in enumerate(self.net.hidden, start=1)}
         return xr.Dataset(out, coords={"copy": list(self.indices), **coords})
 
@@ -254,7 +254,7 @@ def units(
     layer: int,
     net: MLP,
     permutations: Sequence[np.ndarray] | None = None,
-    signs: Sequence[np.ndarray] | None = None,
+    signs: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Units as columns: incoming weights, bias, outgoing weights; and which of these rows a flip turns.
 
