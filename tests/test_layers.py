@@ -133,3 +133,6 @@ def test_the_check_leaves_out_what_is_private_or_compiled():
 
 def test_the_types_are_told_to_type_checkers():
     assert (PACKAGE / "py.typed").is_file()
+    stub = set(imports(ast.parse((PACKAGE / "__init__.pyi").read_text())))
+    homes = {f"bayesnn.{home}.{name}" for home, names in bayesnn._HOMES.items() for name in names}
+    assert stub == homes | {f"bayesnn.{module}" for module in bayesnn._MODULES}

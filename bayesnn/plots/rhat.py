@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.diagnostics import diagnose
-from bayesnn.diagnostics.diagnose import RHAT_MAX
+from bayesnn.diagnostics.diagnose import RHAT_MAX, diagnose
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
 from bayesnn.plots.style import CHAINS, INK, new_axes

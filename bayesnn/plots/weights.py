@@ -8,7 +8,7 @@ import numpy as np
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
 from bayesnn.plots.chains import check_draws
-from bayesnn.symmetry import align
+from bayesnn.symmetry.align import align
 from bayesnn.tree import params_of, problem_of
 
 if TYPE_CHECKING:
