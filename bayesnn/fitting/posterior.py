@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
-from bayesnn.fitting.density import log_density
-from bayesnn.fitting.progress import announce, compiling
+from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
 from bayesnn.network import MLP
@@ -300,6 +300,7 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
 
     from bayesnn.fitting.nuts import compile_flat
 
+    tell_once(slowness(problem.net), show=progressbar)
     density = log_density(problem, jacobian=True, collapse=collapse)
     compiled = compile_flat(density)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _watched = False
 """Whether somebody listens for compilations already."""
@@ -21,6 +22,25 @@ def announce(text: str, *, show: bool = True) -> None:
         from rich.console import Console
 
         Console(stderr=True).print(f"[dim]{text}[/dim]")
+
+
+@cache
+def _once(text):
+    announce(text)
+
+
+def tell_once(text: str, *, show: bool = True) -> None:
+    """Say something the first time that it is to be said in a process.
+
+    Parameters
+    ----------
+    text : str
+        One line; nothing is said if it is empty.
+    show : bool
+        False says nothing.
+    """
+    if show and text:
+        _once(text)
 
 
 @contextmanager
