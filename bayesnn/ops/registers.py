@@ -3,6 +3,7 @@
 import operator
 from functools import reduce
 
+from bayesnn.formulas.program import Program
 from bayesnn.ops import simd
 from bayesnn.ops.simd import VECTOR, Vec, ir
 
@@ -107,12 +108,12 @@ LIBRARY = {
 """Operation without a form on vectors -> the C library's function, which is called for one element at a time."""
 
 
-def covers(program):
+def covers(program: Program) -> bool:
     """Whether every operation of a program has a form here."""
     return program.operations <= {*FORMS, *SIGNS, *LOGICAL, *LIBRARY, *SPECIAL}
 
 
-def emit(program, arguments):
+def emit(program: Program, arguments: list[Vec]) -> list[Vec]:
     """Emit a program that is covered.
 
     Parameters
