@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
-from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.density import has_kernels, log_density, slowness
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
@@ -161,8 +161,8 @@ def fit_posterior(
             "which needs a maximum only."
         )
     if collapse is None:
-        collapse = collapsible(net)
-    elif collapse and not collapsible(net):
+        collapse = collapsible(net) and has_kernels(net)
+    elif collapse and not (collapsible(net) and has_kernels(net)):
         raise SpecError(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."

@@ -155,6 +155,20 @@ def kinks(function: Callable, slope: Callable) -> np.ndarray:
     return np.unique(at)
 
 
+def is_smooth(function: Callable, slope: Callable) -> bool:
+    """Whether a function has first derivatives everywhere and a second one at zero, where powers may have none.
+
+    Parameters
+    ----------
+    function, slope : callable
+        Of an array.
+    """
+    h = np.array([1e-3, 1e-9])
+    with np.errstate(all="ignore"):
+        bends = [np.abs(slope(side * h) - slope(np.zeros(2))) / h for side in (1, -1)]
+    return not len(kinks(function, slope)) and all(near <= 10 * far + 1e-6 for far, near in bends)
+
+
 def tail_index(slope: Callable) -> float:
     r"""Index :math:`k` of the tails :math:`|u|^{-k}` of the density :math:`\exp(-\rho(u))`, the heavier of the two.
 

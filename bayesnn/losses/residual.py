@@ -59,7 +59,11 @@ class ResidualLoss(Location):
     ResidualLoss('power', p=1.5)
     """
 
-    likelihood = "its own density"
+    @property
+    @override
+    def likelihood(self):
+        return f"exp(-{self.name})"
+
     in_noise = True
     _values: dict[str, float]
 
