@@ -319,13 +319,15 @@ class MLP:
         """
         return self.loss.logp(y, self.forward(params, X), **self.likelihood_args(params))
 
-    def log_prior(self, params):
+    def log_prior(self, params, *, noise=True):
         """Log density of all priors: weights, biases, their scales, cutpoints and noise.
 
         Parameters
         ----------
         params : dict of str to array
             As for `forward`, with ``noise``, ``cutpoints`` and ``scale1, ...`` where the model has them.
+        noise : bool
+            Whether to include the prior of a learned noise.
 
         Returns
         -------
@@ -333,7 +335,7 @@ class MLP:
             Zero for every flat component; the order of the cutpoints adds no normalising constant.
         """
         out = self.prior.logp(params)
-        if self.noise_prior is not None:
+        if noise and self.noise_prior is not None:
             out = out + self.noise_prior.logp(params["noise"])
         if "cutpoints" in params and self.prior.proper:
             z = np.asarray(params["cutpoints"]) / CUTPOINT_SD

@@ -376,12 +376,15 @@ def test_a_class_from_outside_runs_on_the_models_density(net):
     assert density(x)[0] == pytest.approx(float(expected), rel=1e-10)
 
 
-def test_a_loss_from_outside_is_fitted_and_nothing_is_claimed():
+def test_a_loss_from_outside_is_fitted_and_nothing_is_claimed(capsys):
     y = np.array([0.2, 0.5, 1.5, 0.9, 2.5])
     net = bnn.MLP((), loss=Exponential())
     assert bnn.mle_exists(net, X5, y).exists is None
-    mle = bnn.fit_mle(net, X5, y, restarts=3, random_seed=1, progressbar=False)
+    mle = bnn.fit_mle(net, X5, y, restarts=3, random_seed=1)
     assert mle.attrs["bayesnn_exists"] == -1
+    assert capsys.readouterr().err.count("several times slower") == 1
+    bnn.fit_mle(net, X5, y, restarts=1, random_seed=1)
+    assert "several times slower" not in capsys.readouterr().err
     import statsmodels.api as sm
 
     family = sm.families.Gamma(link=sm.families.links.Log())

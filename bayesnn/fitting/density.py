@@ -4,7 +4,9 @@ from threading import Lock
 
 import numpy as np
 
+from bayesnn import losses
 from bayesnn.model import model_of, output_scales
+from bayesnn.network import CUTPOINT_SD
 from bayesnn.priors import is_ours
 
 
@@ -42,16 +44,39 @@ def has_kernels(net):
     Returns
     -------
     bool
-        False for ordinal targets and hierarchical priors, whose cutpoints and scales are parameters of their own, for
-        classes of losses and priors from outside, and for formulas with an operation that vector registers lack.
+        False for classes of losses and priors from outside, and for formulas with an operation that vector registers
+        lack.
     """
     from bayesnn.ops.forms import covered, knows
 
     biases = net.prior.bias or net.prior
     penalties = [prior.formula for prior in (net.prior, biases) if prior.formula is not None]
-    plain = all(is_ours(prior) and not prior.has_learned_scale for prior in (net.prior, biases))
+    plain = is_ours(net.prior) and is_ours(biases)
     units = not net.hidden or net.phi.builtin or covered(net.phi.formula)
     return plain and units and all(map(covered, penalties)) and knows(net.loss)
+
+
+def slowness(net):
+    """Say why a density is not one of our own kernels, in a line for whoever waits.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    str
+        Empty where it is.
+    """
+    if has_kernels(net):
+        return ""
+    parts = (net.loss, net.prior, net.prior.bias)
+    outside = [
+        part for part, ours in zip(parts, (losses.is_ours, is_ours, is_ours), strict=True) if part and not ours(part)
+    ]
+    what = ", ".join(map(repr, outside)) or "a formula with an operation without vector form"
+    return f"{what}: the density is the PyMC model's own, several times slower than a formula's would be."
 
 
 class Layout:
@@ -122,8 +147,26 @@ class Layout:
         """
         rates = np.zeros((4, self.size))
         for kind, fan_in, columns in self._elements():
-            if prior.penalty(kind, fan_in) is None:
+            if prior.penalty(kind, fan_in) is None and prior.unscaled(kind, fan_in) is None:
                 rates[:, columns] = prior.rates(kind, fan_in)[:, None]
+        return rates
+
+    def unscaled(self, prior):
+        """Rates of a prior with learned scales at scales of one, for each element of the flat vector.
+
+        Parameters
+        ----------
+        prior : Prior
+            Any.
+
+        Returns
+        -------
+        array (size,)
+            As `Prior.unscaled`; zero for elements of another prior.
+        """
+        rates = np.zeros(self.size)
+        for kind, fan_in, columns in self._elements():
+            rates[columns] = prior.unscaled(kind, fan_in) or 0.0
         return rates
 
     def kinks(self, prior):
@@ -251,10 +294,17 @@ class FusedDensity(Layout):
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
         widths = net.sizes(problem.X.shape[1], len(problem.output_names))
         shapes = {k: s for k, s in problem.shapes.items() if not collapse or int(k[1:]) < net.n_layers}
-        super().__init__(shapes | ({"noise": ()} if noise is not None else {}))
+        cuts = int(problem.y.max()) if loss.task == "ordinal" else 0
+        learned = {f"scale{layer}": () for layer in range(1, net.n_layers + 1)} if prior.has_learned_scale else {}
+        beyond = ({"noise": ()} if noise is not None else {}) | ({"cutpoints": (cuts,)} if cuts else {})
+        super().__init__(shapes | learned | beyond)
         self.net = net
         penalties = self.penalties(prior)
-        constant = float(prior.logp({name: np.zeros(s) for name, s in shapes.items()}))
+        zeros = {name: np.zeros(s) for name, s in shapes.items()} | dict.fromkeys(learned, np.ones(()))
+        if cuts:
+            zeros["cutpoints"] = np.zeros(cuts)
+        scale_rate = 0.5 / prior.sd**2 if learned else 0.0
+        constant = float(net.log_prior(zeros, noise=False)) + scale_rate * len(learned)
         constant += sum(float(formula(0.0, *values)) * np.count_nonzero(by) for formula, values, by in penalties)
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
@@ -280,7 +330,11 @@ class FusedDensity(Layout):
             noise=known,
             noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
-            parameters=loss.parameters,
+            parameters=np.bincount(problem.y) if cuts else loss.parameters,
+            cuts=cuts,
+            cut_rate=0.5 / CUTPOINT_SD**2 if prior.proper else 0.0,
+            unscaled=self.unscaled(prior) if learned else None,
+            scale_rate=scale_rate,
             scales=scales,
         )
 
@@ -294,12 +348,18 @@ class FusedDensity(Layout):
 
     def prior_draw(self, seed):
         """Draw a flat vector from the prior."""
-        rng, params = np.random.default_rng(seed), {}
+        rng = np.random.default_rng(seed)
+        scales = {k: np.abs(self.net.prior.sd * rng.normal()) for k in self.names if k.startswith("scale")}
+        params = dict(scales)
         for name, shape in zip(self.names, self.shapes, strict=True):
             if name == "noise":
                 params[name] = self.net.noise_prior.sample(rng)
-            else:
-                params[name] = self.net.prior.sample(rng, shape, kind=_KINDS[name[0]], fan_in=shape[0])
+            elif name == "cutpoints":
+                params[name] = np.sort(CUTPOINT_SD * rng.normal(size=shape))
+            elif name[0] in _KINDS:
+                scale = scales.get(f"scale{name[1:]}")
+                prior = self.net.prior
+                params[name] = prior.sample(rng, shape, kind=_KINDS[name[0]], fan_in=shape[0], scale=scale)
         return self.pack(params)
 
 

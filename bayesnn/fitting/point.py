@@ -9,11 +9,11 @@ import numpy as np
 from bayesnn.arguments import check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
-from bayesnn.fitting.density import log_density
+from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.progress import announce, bar, compiling
+from bayesnn.fitting.progress import announce, bar, compiling, tell_once
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
 from bayesnn.symmetry.optima import mean_at, same_optimum
@@ -195,6 +195,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     if existence.exists is False and nonexistent == "raise":
         raise _missing(kind, problem, existence)
 
+    tell_once(slowness(free.net), show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
     first = starts(free, objective, restarts, rng)
     ends = np.empty_like(first)

@@ -8,8 +8,8 @@ import numpy as np
 from bayesnn.arguments import check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
-from bayesnn.fitting.density import log_density
-from bayesnn.fitting.progress import announce, compiling
+from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
 from bayesnn.tree import make_tree, params_of, prepare, to_dataset
@@ -288,6 +288,7 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
 
     from bayesnn.fitting.nuts import compile_flat
 
+    tell_once(slowness(problem.net), show=progressbar)
     density = log_density(problem, jacobian=True, collapse=collapse)
     compiled = compile_flat(density)
 

@@ -1,6 +1,7 @@
 """Progress on standard error: what a wait is for, and a bar while something is counted."""
 
 from contextlib import contextmanager
+from functools import cache
 
 _watched = False
 """Whether somebody listens for compilations already."""
@@ -20,6 +21,25 @@ def announce(text, *, show=True):
         from rich.console import Console
 
         Console(stderr=True).print(f"[dim]{text}[/dim]")
+
+
+@cache
+def _once(text):
+    announce(text)
+
+
+def tell_once(text, *, show=True):
+    """Say something the first time that it is to be said in a process.
+
+    Parameters
+    ----------
+    text : str
+        One line; nothing is said if it is empty.
+    show : bool
+        False says nothing.
+    """
+    if show and text:
+        _once(text)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from inspect import Parameter, Signature
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from bayesnn.ops.callback import DENSITY, VERSION, c_function, pointer
@@ -36,14 +36,15 @@ from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
-# PLANES is 2 where derivatives of activations are kept, otherwise 1.
-N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, DEPTH, PLACES = range(8)
+# PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales.
+N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, DEPTH, PLACES = range(10)
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
 # learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
-NOISE, CONSTANT, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(8)
+# CUT_RATE and SCALE_RATE are what the squares of cutpoints and of learned scales are multiplied by.
+NOISE, CONSTANT, CUT_RATE, SCALE_RATE, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(10)
 # Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant, and what w is
-# multiplied by in a penalty that is a formula, for weights and biases apart.
-L1, L2, LOG, SQUARE, PENALTIES, RATES = 0, 1, 2, 3, 4, 6
+# multiplied by in a penalty that is a formula, for weights and biases apart, and L2 where the learned scale is one.
+L1, L2, LOG, SQUARE, PENALTIES, UNSCALED, RATES = 0, 1, 2, 3, 4, 6, 7
 # Places in the table of forms: addresses of C functions, and of the parameters of the likelihood and of both penalties.
 ACT, PULLED, LIKELY, PENALTY_AT, PARAMETERS, FORMS = 0, 1, 2, 3, 5, 8
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
@@ -150,6 +151,55 @@ def add_prior(gradient, theta, rates, size):
     return value
 
 
+@numba_njit(fastmath=False, error_model="numpy")
+def add_scales(gradient, theta, rates, widths, biased, depth, first, rate, jacobian):
+    """Add the share of normal priors with a learned scale for each layer, whose logarithms are theta[first:]."""
+    value, at = 0.0, np.int64(0)
+    for layer in range(depth):
+        log_scale = theta[first + layer]
+        variance = np.exp(2.0 * log_scale)
+        squares, count = 0.0, 0
+        for i in range(at, at + (widths[layer] + biased[layer]) * widths[layer + 1]):
+            half = rates[UNSCALED, i] / variance
+            if half > 0.0:
+                squares += half * theta[i] * theta[i]
+                gradient[i] -= 2.0 * half * theta[i]
+                count += 1
+        at += (widths[layer] + biased[layer]) * widths[layer + 1]
+        value += (jacobian - count) * log_scale - squares - rate * variance
+        gradient[first + layer] = jacobian - count + 2.0 * squares - 2.0 * rate * variance
+    return value
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def place_cutpoints(work, at, theta, first, cuts):
+    """Write increasing cutpoints from the first of them and the logarithms of their distances."""
+    work[at] = theta[first]
+    for j in range(1, cuts):
+        work[at + j] = work[at + j - 1] + np.exp(theta[first + j])
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def add_cutpoints(gradient, theta, work, at, cuts, counts, rate, jacobian):
+    """Add the prior of the cutpoints, and what the likelihood owes to their distances alone: see `likelihoods`."""
+    value, total, first = 0.0, 0.0, len(theta) - cuts
+    for j in range(cuts):
+        cut = work[at + j]
+        value -= rate * cut * cut
+        work[at + cuts + j] -= 2.0 * rate * cut
+        if j > 0:
+            gap = cut - work[at + j - 1]
+            value += counts[j] * np.log(-np.expm1(-gap))
+            slope = counts[j] / np.expm1(gap)
+            work[at + cuts + j] += slope
+            work[at + cuts + j - 1] -= slope
+    for j in range(cuts - 1, -1, -1):
+        total += work[at + cuts + j]
+        gradient[first + j] = total if j == 0 else total * np.exp(theta[first + j]) + jacobian
+        value += jacobian * theta[first + j] if j > 0 else 0.0
+    return value
+
+
 @numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
 def residual(work, left_at, data, y_at, size):
     """Replace predictions by targets less predictions, and return the sum of their squares."""
@@ -239,12 +289,15 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
     grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
     a_at = gram_at + k * (k + m)
     pull_at = a_at + k * width
-    base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at) + 7) // 8 * 8
+    cuts = sizes[CUTS]
+    base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at + 2 * cuts) + 7) // 8 * 8
     other = base + widest * block
     hidden_at = other + widest * block
     work = aligned(hidden_at + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
     work[grad_at:base] = 0.0
     pack(work, theta, widths, biased, layers)
+    if cuts > 0:
+        place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
 
     # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
     for start in range(0, n, block):
@@ -256,7 +309,11 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
         if not collapse:
             # The slopes take the place of the outputs.
             likely, sigma, own = forms[LIKELY], 1.0 / noise, pointer(forms[PARAMETERS])
-            _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, own)
+            if cuts > 0:
+                cut = work[gram_at:]
+                _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, cuts, nb, sigma, cut)
+            else:
+                _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, own)
             backward(forms, work, data, x_at, first, work, base, other, depth, work, grad_at, room, widths, planes, nb)
         elif depth == 1:
             added(work, gram_at, data, x_at, data, x_at, k, k, nb)
@@ -308,6 +365,12 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
         gradient[len(theta) - 1] = by_scale
     size = unpack(gradient, work, grad_at, widths, biased, layers)
     value += add_prior(gradient, theta, rates, size)
+    jacobian = float(sizes[JACOBIAN])
+    if sizes[SCALES] > 0:
+        value += add_scales(gradient, theta, rates, widths, biased, depth, size, numbers[SCALE_RATE], jacobian)
+    if cuts > 0:
+        counts = carray(pointer(forms[PARAMETERS]), (cuts + 1,), np.float64)
+        value += add_cutpoints(gradient, theta, work, gram_at, cuts, counts, numbers[CUT_RATE], jacobian)
     work[sums_at] = 0.0
     for i in range(PARAMETERS - PENALTY_AT):
         if forms[PENALTY_AT + i] != 0:
@@ -379,26 +442,39 @@ class Density:
     jacobian : bool
         Whether to take the density of log(noise), as a sampler needs it, or of the noise, whose mode is the MAP.
     parameters : sequence of float
-        The loss's own, such as Huber's delta.
+        The loss's own, such as Huber's delta; with cutpoints, how many targets each class has.
+    cuts : int
+        Number of cutpoints, the last elements of the flat vector: the first of them, and logarithms of distances.
+    cut_rate : float
+        Rate of the normal prior of the cutpoints: of -log p = rate c^2 + const.
+    unscaled : array (size,), optional
+        Rates of normal priors with a learned scale for each layer, at a scale of one; the logarithms of the scales
+        follow the weights and biases.
+    scale_rate : float
+        Rate of the half-normal prior of those scales.
     scales : array (k,), optional
         Prior standard deviations of the output weights of one target and of its bias (0 for none): the output layer
         is integrated out, and the flat vector ends with the last hidden layer.
     """
 
     def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, penalties=(),
-                 noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None):  # fmt: skip
+                 noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0, cut_rate=0.0,
+                 unscaled=None, scale_rate=0.0):  # fmt: skip
         n, depth = len(X), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         act, pull, kept = activation_of(phi)
-        flags = (scales is not None, noise is None, jacobian, 1 + kept)
+        learned = 0 if unscaled is None else depth
+        flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
         self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
-        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, *noise_rates
+        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, cut_rate, scale_rate, *noise_rates
         if scales is not None:
             self.numbers[NUMBERS:] = scales
         self.size = np.shape(rates)[1]
         self.rates = np.zeros((RATES, self.size))
         self.rates[:PENALTIES] = rates
+        if unscaled is not None:
+            self.rates[UNSCALED] = unscaled
         # Nothing but these arrays and functions keeps alive what the addresses point to.
         self.kept = [act, pull, likelihood_of(loss), np.array([*parameters, 0.0])]
         self.forms = np.zeros(FORMS, dtype=np.int64)

@@ -121,7 +121,35 @@ def _cross_entropy(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, n
     _add(code, totals, work, sums_at)
 
 
+@kernel
+def _ordinal(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb, inverse, parameters):
+    # With `rows` cutpoints c at the parameters: log p of class k is log s(c_k - f) + log s(f - c_(k-1)), and a function
+    # of the distance of the two, which is left to the caller. Slopes by the cutpoints are added behind them.
+    row, real = _places(code, work, data, y_at, mask_at, nb)
+    builder = code.builder
+    with code.sums(1, nb, LANES) as (k, totals):
+        y, f, live = code.load(row(y_at, 0, k)), code.load(row(f_at, 0, k)), real(k)
+        with code.running([f.full(0.0)] * 2, rows) as (c, parts):
+            cut = builder.load(code.at(parameters, c), typ=DOUBLE)
+            z = Vec(builder, code.broadcast(cut, VECTOR)) - f
+            number = Vec(builder, code.broadcast(builder.sitofp(c, DOUBLE), VECTOR))
+            e = exp(-abs(z))
+            one = 1.0 / (e + 1.0)
+            small, rest = e * one, _log1p(e)
+            below, above = one.where(z > 0.0, small), small.where(z > 0.0, one)
+            upper = builder.and_(live, y.compare("==", number))
+            lower = builder.and_(live, y.compare("==", number + 1.0))
+            slope = above.where(upper, 0.0) - below.where(lower, 0.0)
+            value = (z.at_most(0.0) - rest).where(upper, 0.0) + ((-z).at_most(0.0) - rest).where(lower, 0.0)
+            parts[:] = [parts[0] - slope, parts[1] + value]
+            code.add_total(slope, code.at(parameters, rows, c))
+        code.store(parts[0], row(g_at, 0, k))
+        totals[0] = totals[0] + parts[1]
+    _add(code, totals, work, sums_at)
+
+
 ROWS = {
+    "ordinal": _ordinal,
     "binary_cross_entropy": elementwise(lambda arguments: _cross_entropy_of_two(*arguments), 0, False),
     "cross_entropy": _cross_entropy,
     "gaussian_nll": _gaussian_nll,

@@ -116,6 +116,22 @@ class Prior(Translated):
         prior, factor = self._component(kind, fan_in, None)
         return None if prior.formula is None else (prior.formula, prior.values, 1.0 / (prior.scale * factor))
 
+    def unscaled(self, kind: Literal["weight", "bias"], fan_in: int) -> float | None:
+        r"""Give the rate of an element's normal prior at a learned scale of one; None where its scale is fixed.
+
+        Parameters
+        ----------
+        kind, fan_in
+            As for `rates`.
+
+        Returns
+        -------
+        float or None
+            :math:`l_2` of :math:`-\log p(w) = l_2 w^2 / s^2 + \log s + const`.
+        """
+        prior, factor = self._component(kind, fan_in, 1.0)
+        return 0.5 / factor**2 if prior.has_learned_scale else None
+
     def kink(self, kind: Literal["weight", "bias"], fan_in: int) -> float:
         """Slope of the penalty of an element at zero: positive where an optimiser finds weights that are zero.
 
@@ -133,7 +149,13 @@ class Prior(Translated):
         return prior._kink / factor
 
     def sample(
-        self, rng: np.random.Generator, shape: tuple[int, ...], *, kind: Literal["weight", "bias"], fan_in: int
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        *,
+        kind: Literal["weight", "bias"],
+        fan_in: int,
+        scale: float | None = None,
     ) -> np.ndarray:
         """Draw weights or biases of one layer.
 
@@ -145,6 +167,8 @@ class Prior(Translated):
             Shape of the draws.
         kind, fan_in
             As for `rates`.
+        scale : float, optional
+            Learned scale of the layer, where the prior has one.
 
         Returns
         -------
@@ -162,7 +186,9 @@ class Prior(Translated):
         >>> bnn.Normal(2.0).sample(np.random.default_rng(1), (2, 3), kind="weight", fan_in=2).shape
         (2, 3)
         """
-        prior, factor = self._component(kind, fan_in, None)
+        prior, factor = self._component(kind, fan_in, scale)
+        if prior.has_learned_scale and scale is None:
+            raise SpecError(f"Got {self!r}; its draws depend on a learned scale. Pass scale=.")
         return factor * prior._draw(rng, shape)
 
     def elementwise_logp(self, x: ArrayLike, scale_factor: ArrayLike = 1.0) -> np.ndarray:

@@ -76,6 +76,9 @@ class Hierarchical(Prior):
     def _energy(self):
         raise SpecError(f"Got {type(self).__name__}; the scale of its density is a parameter. Use log_prior.")
 
+    def _draw(self, rng, shape):
+        return rng.normal(size=shape)
+
     def _log_density(self, z):
         return -0.5 * z**2 - 0.5 * LOG_2PI
 

@@ -343,6 +343,7 @@ def main(argv=None):
     parser.add_argument("--lppd", action="store_true", help="held-out density against the published table")
     parser.add_argument("--deep", action="store_true", help="with --lppd: hidden (16, 16, 16) too")
     parser.add_argument("--optima", action="store_true", help="200 restarts against find_MAP and JAX's L-BFGS")
+    parser.add_argument("--own", action="store_true", help="formulas of one's own against the nearest built-in")
     parser.add_argument("--startup", action="store_true", help="seconds to the first fit, cold and warm")
     args = parser.parse_args(argv)
     for given, known in ((args.posteriors, posteriors.NAMES), (args.samplers, SAMPLERS)):
@@ -351,13 +352,13 @@ def main(argv=None):
     args.repetitions = args.repetitions or (1 if args.quick else 3)
     args.samplers = [s for s in args.samplers if installed(s)]
     args.out.mkdir(parents=True, exist_ok=True)
-    asked = [study for study in ("grow", "lppd", "optima", "startup") if getattr(args, study)]
+    asked = [study for study in ("grow", "lppd", "optima", "own", "startup") if getattr(args, study)]
     if not asked:
         return compare(args)
-    from tests.benchmarks import studies
+    from tests.benchmarks import own, studies
 
     for study in asked:
-        getattr(studies, study)(args)
+        getattr(own if study == "own" else studies, study)(args)
 
 
 def installed(sampler):

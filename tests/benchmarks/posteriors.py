@@ -65,8 +65,13 @@ def simulated(n, hidden, n_features=1):
 
 
 def posterior(name):
-    """Posterior of a name in `NAMES`, "airfoil-16-16-16", or "growth-N-WIDTH-WIDTH..." of N simulated observations."""
+    """Posterior of a name in `NAMES`, "airfoil-16-16-16", "growth-N-WIDTH-WIDTH..." of N
+    simulated observations, or "own-NAME" of `own`."""
     name, *sizes = name.split("-")
+    if name == "own":
+        from tests.benchmarks import own
+
+        return own.posterior(sizes[0])
     sizes = tuple(map(int, sizes))
     if name == "growth":
         return simulated(sizes[0], sizes[1:])

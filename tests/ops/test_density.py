@@ -13,13 +13,14 @@ from bayesnn.ops.density import Density
 from bayesnn.tree import prepare
 from tests.conftest import X5, Y5, random_params
 
-LOSSES = tuple(name for name in bnn.LOSSES if name != "ordinal")
+LOSSES = tuple(bnn.LOSSES)
 PRIORS = (
     bnn.Flat(),
     bnn.Normal(0.7, fan_in=True),
     bnn.Laplace(1.5, bias=bnn.Flat()),
     bnn.ElasticNet(0.3, 0.4, fan_in=True, bias=bnn.Normal(3.0)),
     bnn.StudentT(3.0, 0.5, fan_in=True),
+    bnn.Hierarchical(0.7, fan_in=True),
 )
 NOISES = (bnn.HalfNormal(0.6), bnn.HalfFlat(), bnn.LogNormal(-1.3, 0.6), bnn.InverseGamma(3.5, 0.7))
 VARIANTS = {
@@ -32,7 +33,7 @@ VARIANTS = {
 def targets(loss, n, rng):
     if loss == "binary_cross_entropy":
         return np.arange(n) % 2
-    if loss == "cross_entropy":
+    if loss in ("cross_entropy", "ordinal"):
         return np.arange(n) % 4
     if loss == "poisson":
         return rng.poisson(2.0, size=n)
@@ -167,10 +168,39 @@ def test_one_compilation_serves_every_size_prior_and_noise():
     assert (other.density.forms[:3] != first.density.forms[:3]).all()
 
 
+class Foreign(bnn.Normal):
+    """A family of priors from outside."""
+
+
 def test_what_the_kernels_do_not_know_comes_from_the_model():
-    for net, y in ((bnn.MLP((2,), prior=bnn.Hierarchical(1.0)), Y5), (bnn.MLP((2,), loss="ordinal"), [0, 1, 2, 2, 1])):
-        assert not has_kernels(net)
-        assert isinstance(log_density(prepare(net, X5, y), jacobian=True), ModelDensity)
+    net = bnn.MLP((2,), prior=Foreign(1.0))
+    assert not has_kernels(net)
+    assert isinstance(log_density(prepare(net, X5, Y5), jacobian=True), ModelDensity)
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+@pytest.mark.parametrize(
+    ("net", "classes"),
+    [
+        (bnn.MLP((3,), prior=bnn.Hierarchical(0.7, bias=bnn.Laplace(2.0)), noise=0.3), None),
+        (bnn.MLP((), loss="ordinal", prior=bnn.Hierarchical(2.0)), 5),
+        (bnn.MLP((3,), loss="ordinal", prior=bnn.Flat()), 2),
+    ],
+    ids=["scales", "scales and cutpoints", "one cutpoint"],
+)
+def test_cutpoints_and_learned_scales_are_those_of_the_pymc_model(net, classes, jacobian):
+    rng = np.random.default_rng(0)
+    what = prepare(net, rng.normal(size=(23, 2)), rng.normal(size=23) if classes is None else np.arange(23) % classes)
+    ours, plain = FusedDensity(what, jacobian=jacobian), ModelDensity(model_of(what), jacobian=jacobian)
+    assert sorted(ours.names) == sorted(plain.names)
+    x = rng.normal(size=ours.size)
+    (value, gradient), (expected, slopes) = ours(x), plain(plain.pack(ours.unpack(x)))
+    assert value == pytest.approx(expected, rel=1e-12)
+    at = [plain.names.index(name) for name in ours.names]
+    slopes = np.concatenate([slopes[plain.offsets[i] : plain.offsets[i + 1]] for i in at])
+    assert_allclose(gradient, slopes, rtol=1e-10, atol=1e-12)
+    if net.proper:
+        assert np.isfinite(ours(ours.prior_draw(1))[0])
 
 
 def test_many_points_in_one_call():
