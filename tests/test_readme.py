@@ -1,6 +1,7 @@
 """The README's commands are the ones that CI types, and its story runs as printed."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,16 @@ README = (ROOT / "README.md").read_text()
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def hold_to_what_is_shown(code, names):
+    """Run code, and hold each expression with a comment beside it to that comment; count them."""
+    code = textwrap.dedent(code)
+    exec(compile(code, "shown", "exec"), names)
+    shown = re.findall(r"^(\S.*?) {2,}# (.+)$", code, flags=re.MULTILINE)
+    for expression, result in shown:
+        assert repr(eval(expression, names)) == result
+    return len(shown)
 
 
 def test_ci_runs_the_command_that_the_readme_gives():
