@@ -60,7 +60,7 @@ class Activation:
         self.formula = function if isinstance(function, Formula) else Formula(function, ("z",))
         self.__dict__.update(known)
         if known.get("builtin"):
-            self.symmetry = symmetry
+            self.symmetry = symmetry  # type: ignore[assignment]  # a tuple
             return
         if name in ACTIVATIONS:
             raise SpecError(f"Got name={name!r}, which is a built-in activation. Choose another name.")
@@ -68,7 +68,7 @@ class Activation:
         self.symmetry = symmetries(self) if symmetry is None else self._claimed(symmetry)
 
     builtin = False
-    ends: tuple[float, float] | None
+    symmetry: tuple[str, ...]
     tail: tuple[float, float, float] | None = None
     """L, a, k of phi(z) = L + a exp(k z) far to the left; None where it is not known."""
     period: float | None = None

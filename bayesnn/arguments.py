@@ -9,15 +9,18 @@ from bayesnn.errors import SpecError
 if TYPE_CHECKING:
     import numpy as np
 
+type Seed = int | np.random.Generator | None
+"""What random numbers start from; None: another start each time."""
+
 SMALLEST, LARGEST = 1e-50, 1e50
 """Bounds of a scale: its square, its inverse and the ratio of two squares are then numbers that a float holds."""
 SCALE = "a positive finite number, from 1e-50 to 1e50"
 """The rule of `is_scale` in words."""
 
 
-def is_scale(value: object) -> bool:
+def is_scale(value: Any) -> bool:
     """Say whether a value can be a scale or a rate."""
-    return isinstance(value, Real) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
+    return isinstance(value, Real) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST  # type: ignore[operator]
 
 
 def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **given: object) -> None:
@@ -52,7 +55,7 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
             )
 
 
-def rng_of(random_seed: object) -> "np.random.Generator":
+def rng_of(random_seed: Any) -> "np.random.Generator":
     """Make the generator that a seed stands for.
 
     Parameters
@@ -106,7 +109,7 @@ def _or_none(valid):
 
 
 _COUNT, _SWITCH = "a positive integer", "True or False"
-_RULES = {
+_RULES: dict[str, Any] = {
     "restarts": (_is_count, _COUNT, 20),
     "maxiter": (_is_count, _COUNT, 2000),
     "draws": (_is_count, _COUNT, 1000),

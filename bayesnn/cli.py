@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,11 +11,19 @@ from functools import wraps
 from inspect import Signature, signature
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bayesnn.errors import BayesnnError, ConvergenceWarning, DataError, SpecError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+    from bayesnn.data import Dataset
+    from bayesnn.network import MLP
+
 
 app = typer.Typer(
     help="One small neural network, three answers: maximum likelihood, maximum a posteriori, the full posterior.",
@@ -61,7 +70,7 @@ TargetAccept = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
-def main():
+def main() -> None:
     """Run the command line; an error of the user's data or options is one message and exit code 1."""
     # Pictures go into files; matplotlib reads this when a command loads it, and opens no window.
     os.environ["MPLBACKEND"] = "agg"
@@ -184,7 +193,7 @@ class Run:
     target_accept: TargetAccept = None
     seed: Seed = 0
 
-    def load(self, out, files):
+    def load(self, out: Path, files: Iterable[Path | str]) -> "tuple[Dataset, MLP]":
         """Refuse options that can be refused, the quickest first; give the data and the network."""
         from bayesnn.arguments import check_arguments
 
@@ -206,7 +215,7 @@ class Run:
     def _network(self, task):
         return _network(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
 
-    def fit(self, kind, net, dataset, path, console):
+    def fit(self, kind: Kind, net: "MLP", dataset: "Dataset", path: Path, console: "Console") -> "xr.DataTree":
         """Fit one of the three answers and write it to a file."""
         from bayesnn.fitting import fit_map, fit_mle, fit_posterior
         from bayesnn.tree import save_fit
@@ -254,7 +263,7 @@ def _tell_fit(fit, console):
 def compare(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
-):
+) -> None:
     """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
     console = _console()
     paths = {kind: out / f"{kind}.nc" for kind in Kind}
@@ -303,7 +312,7 @@ def fit(
     run: Run,
     kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
     out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
-):
+) -> None:
     """Fit one of the three answers and write it to a netCDF file."""
     console = _console()
     path = out or Path(f"{kind}.nc")
@@ -325,7 +334,7 @@ def predict(
     data: Annotated[Path, typer.Option(help="CSV file with the fit's feature columns.")],
     out: Annotated[Path, typer.Option(help="CSV file for the predictions.")] = Path("predictions.csv"),
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
-):
+) -> None:
     """Predict the rows of a CSV file with a fit."""
     _check_writable(out, out)
 
@@ -345,7 +354,7 @@ def predict(
             "data that were fitted."
         )
     found = predictions_of(tree, frame, prob=prob)
-    wide = {}
+    wide: dict[Any, Any] = {}
     for name, var in found.data_vars.items():
         if name == "label":
             wide[name] = [problem.class_names[k] for k in var.to_numpy()]
@@ -362,7 +371,9 @@ def predict(
 
 
 @app.command()
-def diagnose(run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")]):
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")],
+) -> None:
     """Say in words what the chains of a posterior agree and disagree about."""
     from bayesnn.diagnostics import diagnose as diagnosis_of
     from bayesnn.tree import load_fit
@@ -380,7 +391,7 @@ def symmetry(
     draw: Annotated[
         Path | None, typer.Option(help="Picture to write: all copies of the fit, or of weights drawn at random.")
     ] = None,
-):
+) -> None:
     """Show which rearrangements of a network leave its likelihood and its prior unchanged."""
     from bayesnn.arguments import check_arguments
 
@@ -452,7 +463,7 @@ def penalties(
     prior_sd: PriorSd = 1.0,
     noise: Noise = None,
     seed: Seed = 0,
-):
+) -> None:
     """Show which penalties of other libraries have the MAP of a network as their minimum."""
     from bayesnn.arguments import check_arguments
 
@@ -471,7 +482,7 @@ def penalties(
         n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
     net = _network("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)
     console.print(f"{net!r}, {n} training rows", markup=False, highlight=False)
-    console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)
+    console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)  # type: ignore[arg-type]
     if dataset is not None and dataset.scaling is not None:
         console.print("For data standardised by their training rows, as the fits standardise them.")
 
@@ -479,7 +490,7 @@ def penalties(
 @app.command(name="data")
 def data_command(
     name: Annotated[str | None, typer.Argument(help="A bundled data set; all are listed if left out.")] = None,
-):
+) -> None:
     """List the bundled data sets, or describe one."""
     from bayesnn.data import NAMES, load_data
 
@@ -493,7 +504,7 @@ def data_command(
 @app.command()
 def losses(
     verify: Annotated[bool, typer.Option("--verify", help="Check every row numerically.")] = False,
-):
+) -> None:
     """Show the table of losses and the likelihoods that they are."""
     from bayesnn.losses import LOSSES, loss_table, verify_loss
 

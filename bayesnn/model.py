@@ -1,14 +1,22 @@
 """From a network and its data to a plain PyMC model."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.losses import is_ours as is_known
-from bayesnn.network import CUTPOINT_SD, hidden_layers
+from bayesnn.network import CUTPOINT_SD, MLP, hidden_layers
 from bayesnn.priors import is_ours
-from bayesnn.tree import prepare
+from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 
-def build_model(net, X, y=None, *, scaling=None, fused=True):
+def build_model(
+    net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: ScalingChoice = None, fused: bool = True
+) -> "pm.Model":
     """Write the network as a PyMC model: priors, the network's output ``f``, and the observed node ``y``.
 
     The model is a plain `pymc.Model` with named dimensions and ``pm.Data`` nodes ``X`` and ``y``: whoever knows
@@ -49,7 +57,7 @@ def build_model(net, X, y=None, *, scaling=None, fused=True):
     return model_of(prepare(net, X, y, scaling=scaling), fused=fused)
 
 
-def model_of(problem, *, fused=True, collapse=False):
+def model_of(problem: Problem, *, fused: bool = True, collapse: bool = False) -> "pm.Model":
     """Write a checked problem as a PyMC model.
 
     Parameters
@@ -92,8 +100,11 @@ def model_of(problem, *, fused=True, collapse=False):
         args = {}
         if net.loss.has_noise:
             # As data and not as a constant: compiled code then serves every other noise too.
-            known = net.noise_prior is None
-            args["noise"] = pytensor.shared(net.noise, name="known_noise") if known else net.noise_prior.rv("noise")
+            args["noise"] = (
+                pytensor.shared(net.noise, name="known_noise")
+                if net.noise_prior is None
+                else net.noise_prior.rv("noise")
+            )
         if collapse:
             h = hidden_layers(X, zip(weights, biases, strict=True), net.phi.formula.symbolic)
             if net.has_bias(net.n_layers):
@@ -113,7 +124,7 @@ def model_of(problem, *, fused=True, collapse=False):
     return model
 
 
-def collapsible(net):
+def collapsible(net: MLP) -> bool:
     """Say whether the output layer can be integrated out exactly.
 
     Parameters
@@ -131,7 +142,7 @@ def collapsible(net):
     return net.loss.name == "squared_error" and is_known(net.loss) and normal
 
 
-def output_scales(problem):
+def output_scales(problem: Problem) -> np.ndarray:
     """Prior standard deviations of the output weights of one target, and of its bias.
 
     Parameters
@@ -146,8 +157,8 @@ def output_scales(problem):
     """
     net, last = problem.net, problem.net.n_layers
     fan_in = problem.shapes[f"W{last}"][0]
-    sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)
-    bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []
+    sd = net.prior.sd / (np.sqrt(fan_in) if net.prior.fan_in else 1.0)  # type: ignore[attr-defined]  # both priors are Normal
+    bias = [(net.prior.bias or net.prior).sd] if net.has_bias(last) else []  # type: ignore[attr-defined]
     return np.concatenate([np.full(fan_in, sd), bias])
 
 

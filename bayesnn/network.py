@@ -2,10 +2,13 @@
 
 import html
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.activations import Activation, as_activation
 from bayesnn.arguments import SCALE, is_scale
@@ -13,17 +16,20 @@ from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
 from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
 
+type Params = dict[str, np.ndarray]
+"""Weights, biases and the other parameters by name, with any leading batch dimensions."""
+
 CUTPOINT_SD = 3.0
 """Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
 
 
-def affine(h, W, b=None):
+def affine(h: Any, W: Any, b: Any = None) -> Any:
     """Multiply by a layer's weights and add its biases; for arrays and tensors, with leading batch dimensions."""
     z = h @ W
     return z if b is None else z + b[..., None, :]
 
 
-def hidden_layers(h, layers, phi):
+def hidden_layers(h: Any, layers: Iterable[tuple[Any, Any]], phi: Callable[[Any], Any]) -> Any:
     """Evaluate hidden layers, pairs of weights and biases or None, for arrays and tensors.
 
     Parameters
@@ -91,10 +97,22 @@ class MLP:
 
     hidden: tuple[int, ...] = (3,)
     activation: str | Activation = "tanh"
-    loss: Loss | str = "squared_error"
+    loss: Loss = "squared_error"  # type: ignore[assignment]  # a name becomes the loss it stands for
     noise: float | NoisePrior | None = None
     prior: Prior = field(default_factory=Normal)
     bias: bool = True
+
+    if TYPE_CHECKING:
+        # More is taken than the fields hold afterwards.
+        def __init__(
+            self,
+            hidden: int | Sequence[int] = (3,),
+            activation: str | Activation = "tanh",
+            loss: str | Loss = "squared_error",
+            noise: float | NoisePrior | None = None,
+            prior: Prior = ...,
+            bias: bool = True,
+        ) -> None: ...
 
     def __post_init__(self):
         hidden = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
@@ -139,35 +157,35 @@ class MLP:
         object.__setattr__(self, "noise", float(noise))
 
     @property
-    def noise_prior(self):
+    def noise_prior(self) -> NoisePrior | None:
         """Prior of the noise scale when it is a parameter, otherwise None."""
         if not self.loss.has_noise or isinstance(self.noise, float):
             return None
         return self.noise or HalfNormal(1.0)
 
     @property
-    def phi(self):
+    def phi(self) -> Activation:
         """The activation."""
         return as_activation(self.activation)
 
     @property
-    def proper(self):
+    def proper(self) -> bool:
         """Whether every prior integrates to one, so that there is a posterior whatever the data."""
         return self.prior.proper and (self.noise_prior is None or self.noise_prior.proper)
 
     @property
-    def flat(self):
+    def flat(self) -> "MLP":
         """The same network under flat priors: its MAP is this network's MLE."""
         from bayesnn.priors import Flat
 
         return replace(self, prior=Flat(), noise=HalfFlat() if self.noise_prior else self.noise)
 
     @property
-    def n_layers(self):
+    def n_layers(self) -> int:
         """Number of weight matrices: hidden layers plus the output layer."""
         return len(self.hidden) + 1
 
-    def sizes(self, n_features, n_outputs):
+    def sizes(self, n_features: int, n_outputs: int) -> tuple[int, ...]:
         """Width of each layer from the inputs to the outputs.
 
         Parameters
@@ -182,7 +200,7 @@ class MLP:
         """
         return (int(n_features), *self.hidden, int(n_outputs))
 
-    def has_bias(self, layer):
+    def has_bias(self, layer: int) -> bool:
         """Whether layer `layer` (1 is the first) has biases; cutpoints take the place of the last ones.
 
         Parameters
@@ -197,7 +215,7 @@ class MLP:
         """
         return bool(self.bias) and (layer < self.n_layers or self.loss.output_bias)
 
-    def shapes(self, n_features, n_outputs):
+    def shapes(self, n_features: int, n_outputs: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights and biases, in the order of the layers.
 
         Parameters
@@ -211,14 +229,14 @@ class MLP:
             ``{"W1": (n_features, h1), "b1": (h1,), ...}``.
         """
         sizes = self.sizes(n_features, n_outputs)
-        out = {}
+        out: dict[str, tuple[int, ...]] = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             out[f"W{layer}"] = (fan_in, fan_out)
             if self.has_bias(layer):
                 out[f"b{layer}"] = (fan_out,)
         return out
 
-    def dims(self):
+    def dims(self) -> dict[str, tuple[str, ...]]:
         """Names of the dimensions of every parameter.
 
         Returns
@@ -233,7 +251,7 @@ class MLP:
             for layer in [int(name[1:])]
         }
 
-    def forward(self, params, X):
+    def forward(self, params: Params, X: ArrayLike) -> np.ndarray:
         """Evaluate the network, for one weight vector or a whole batch of them.
 
         Parameters
@@ -262,7 +280,7 @@ class MLP:
         """Weights of a layer, and its biases or None."""
         return np.asarray(params[f"W{layer}"]), np.asarray(params[f"b{layer}"]) if self.has_bias(layer) else None
 
-    def features(self, params, X):
+    def features(self, params: Params, X: ArrayLike) -> np.ndarray:
         """Activations of the last hidden layer: what the linear output layer sees.
 
         Parameters
@@ -280,7 +298,7 @@ class MLP:
         layers = (self._layer(params, layer) for layer in range(1, self.n_layers))
         return hidden_layers(np.asarray(X, dtype=float), layers, self.phi)
 
-    def likelihood_args(self, params):
+    def likelihood_args(self, params: Params) -> dict[str, Any]:
         """Parameters of the likelihood beside the network's output.
 
         Parameters
@@ -300,7 +318,7 @@ class MLP:
             args["cutpoints"] = params["cutpoints"]
         return args
 
-    def log_likelihood(self, params, X, y):
+    def log_likelihood(self, params: Params, X: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Log-likelihood of each observation.
 
         Parameters
@@ -319,7 +337,7 @@ class MLP:
         """
         return self.loss.logp(y, self.forward(params, X), **self.likelihood_args(params))
 
-    def log_prior(self, params, *, noise=True):
+    def log_prior(self, params: Params, *, noise: bool = True) -> np.ndarray:
         """Log density of all priors: weights, biases, their scales, cutpoints and noise.
 
         Parameters
@@ -342,7 +360,7 @@ class MLP:
             out = out - np.sum(0.5 * z**2 + np.log(CUTPOINT_SD * np.sqrt(2 * np.pi)), axis=-1)
         return out
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Write the specification as JSON text.
 
         Returns
@@ -365,7 +383,7 @@ class MLP:
         )
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """Read a specification that `to_json` wrote.
 
         Parameters
@@ -399,12 +417,20 @@ class MLP:
             hidden=spec["hidden"],
             activation=spec["activation"],
             loss=loss_from_json(spec["loss"]),
-            noise=prior_from_json(noise) if isinstance(noise, dict) else noise,
-            prior=prior_from_json(spec["prior"]),
+            noise=prior_from_json(noise) if isinstance(noise, dict) else noise,  # type: ignore[arg-type]
+            prior=prior_from_json(spec["prior"]),  # type: ignore[arg-type]
             bias=spec["bias"],
         )
 
-    def to_mermaid(self, n_features=1, n_outputs=1, *, feature_names=None, output_names=None, max_units=8):
+    def to_mermaid(
+        self,
+        n_features: int = 1,
+        n_outputs: int = 1,
+        *,
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        max_units: int = 8,
+    ) -> str:
         """Draw the network layer by layer as a Mermaid graph.
 
         Parameters

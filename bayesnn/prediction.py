@@ -1,16 +1,25 @@
 """From a fit and new inputs to means, intervals, the parts of the variance, and scores."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
-from bayesnn.tree import dataset_rows, is_unbounded, new_inputs, new_targets, params_of, problem_of
+from bayesnn.tree import Inputs, Rows, dataset_rows, is_unbounded, new_inputs, new_targets, params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _CHUNK = 4_000_000
 """Most numbers that one block of rows may take, draws included: 32 MB."""
 
 
-def predict(fit, X_new=None, *, rows=None, prob=0.9):
+def predict(
+    fit: "xr.DataTree", X_new: Inputs | None = None, *, rows: Rows = None, prob: float | None = 0.9
+) -> "xr.Dataset":
     r"""Predict at new inputs, with what is uncertain and why.
 
     A point estimate predicts with one weight vector, a posterior with the mixture over its draws,
@@ -70,7 +79,7 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
     one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
     blocks = [one(problem, params, X[rows], prob) for rows in _rows(params, X)]
     merged = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    coords = {"obs": np.arange(len(X))}
+    coords: dict[str, Any] = {"obs": np.arange(len(X))}
     if one is _numbers:
         coords["output"] = list(problem.target_names)
         attrs = {} if prob is None else {"prob": prob}
@@ -80,7 +89,9 @@ def predict(fit, X_new=None, *, rows=None, prob=0.9):
     return xr.Dataset({k: (dims.get(k, ("obs",)), v) for k, v in merged.items()}, coords=coords)
 
 
-def score(fit, X=None, y=None, *, rows=None):
+def score(
+    fit: "xr.DataTree", X: Inputs | None = None, y: ArrayLike | None = None, *, rows: Rows = None
+) -> dict[str, float]:
     r"""Score a fit on observations.
 
     The log pointwise predictive density of observation :math:`i` is
@@ -161,7 +172,7 @@ def score(fit, X=None, y=None, *, rows=None):
             certainty.append(_pit(loss, y[rows], f, args))
     log_density = np.concatenate(log_density) - problem.log_y_sd
     mean = np.concatenate(outcome)
-    out = {"n": len(X)}
+    out: dict[str, float] = {"n": len(X)}
     if loss.task in ("regression", "count"):
         target = y if y.ndim == 2 else y[:, None]
         out["rmse"] = float(np.sqrt(np.mean(((mean - target) * problem.y_sd) ** 2)))
@@ -184,7 +195,7 @@ def score(fit, X=None, y=None, *, rows=None):
     return out
 
 
-def centre_of(predictions):
+def centre_of(predictions: "xr.Dataset") -> str:
     """Name the variable of `predict` that says where a number is expected.
 
     Parameters
@@ -200,7 +211,7 @@ def centre_of(predictions):
     return "mean" if "mean" in predictions else "median"
 
 
-def log_mean_exp(log_density):
+def log_mean_exp(log_density: np.ndarray) -> np.ndarray:
     """Logarithm of the mean over the first axis of exponentials, without underflow.
 
     Parameters

@@ -2,17 +2,33 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP
+from bayesnn.network import MLP, Params
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+type Inputs = ArrayLike | pd.DataFrame | Dataset
+"""What a function takes as X."""
+type ScalingChoice = Scaling | Literal["standard", False] | None
+"""What a function takes as scaling."""
+type Rows = Literal["test", "train"] | None
+"""What a function takes as rows."""
+type Fits = xr.DataTree | Mapping[str, xr.DataTree] | Sequence[xr.DataTree]
+"""What a function of several fits takes, each time: one fit, or some of them."""
 
 KINDS = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
 """The three answers, and how they are written."""
@@ -47,37 +63,37 @@ class Problem:
     class_names: tuple[str, ...] = ()
 
     @property
-    def target_names(self):
+    def target_names(self) -> tuple[str, ...]:
         """Names of the numbers that are predicted: an output may be the logarithm of one, or a scale beside it."""
         if self.y.ndim == 1 and self.output_names == tuple(self.net.loss.output_names(self.y)):
             return ("target",)
         return self.output_names[: 1 if self.y.ndim == 1 else self.y.shape[1]]
 
     @property
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights and biases."""
         return self.net.shapes(self.X.shape[1], len(self.output_names))
 
     @property
-    def coords(self):
+    def coords(self) -> dict[str, Any]:
         """Coordinates of every dimension but ``obs``."""
         hidden = {f"hidden_{i}": np.arange(1, h + 1) for i, h in enumerate(self.net.hidden, start=1)}
         return {"feature": list(self.feature_names), **hidden, "output": list(self.output_names)}
 
     @property
-    def log_y_sd(self):
+    def log_y_sd(self) -> float:
         """Sum over the targets of log standard deviations, by which log densities are larger in scaled units."""
         return self.scaling.log_y_sd if self.scaling is not None else 0.0
 
     @property
-    def y_sd(self):
+    def y_sd(self) -> np.ndarray:
         """Standard deviations (K,) by which scaled targets are multiplied; ones where they are not scaled."""
         if self.scaling is not None and self.scaling.y_sd is not None:
             return np.array(self.scaling.y_sd)
         return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
 
 
-def dataset_rows(data, rows=None):
+def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
     """Choose the rows that a Dataset stands for where a fit is applied.
 
     Parameters
@@ -110,7 +126,7 @@ def dataset_rows(data, rows=None):
             f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
             "a function has it, otherwise data.X and data.y."
         )
-    return data.X_test, data.y_test
+    return data.X_test, data.y_test  # type: ignore[return-value]
 
 
 def _names(X):
@@ -129,7 +145,7 @@ def _target_words(data):
     return f"label ({', '.join(map(str, data.class_names[:3]))}{more})"
 
 
-def prepare(net, X, y=None, *, scaling=None):
+def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: ScalingChoice = None) -> Problem:
     """Check and scale the data of a fit; nothing is compiled before this has passed.
 
     Parameters
@@ -205,7 +221,7 @@ def _dims(net):
     return {**net.dims(), **extra, **{f"scale{layer}": () for layer in range(1, net.n_layers + 1)}}
 
 
-def to_dataset(params, problem, batch):
+def to_dataset(params: Mapping[str, ArrayLike], problem: Problem, batch: Mapping[str, ArrayLike]) -> "xr.Dataset":
     """Give the arrays of a parameter dictionary their names of dimensions and coordinates.
 
     Parameters
@@ -232,7 +248,14 @@ def to_dataset(params, problem, batch):
     return xr.Dataset({k: ((*batch, *dims[k]), np.asarray(v)) for k, v in params.items()}, coords=coords)
 
 
-def make_tree(kind, problem, posterior, *, groups=None, attrs=None):
+def make_tree(
+    kind: str,
+    problem: Problem,
+    posterior: "xr.Dataset",
+    *,
+    groups: "dict[str, xr.Dataset] | None" = None,
+    attrs: dict[str, Any] | None = None,
+) -> "xr.DataTree":
     """Assemble the tree of a fit.
 
     Parameters
@@ -279,7 +302,7 @@ def make_tree(kind, problem, posterior, *, groups=None, attrs=None):
     return tree
 
 
-def kind_of(tree):
+def kind_of(tree: "xr.DataTree") -> str:
     """Which of the three answers a tree holds.
 
     Parameters
@@ -306,7 +329,7 @@ def kind_of(tree):
     return attrs["bayesnn_kind"]
 
 
-def heading(tree):
+def heading(tree: "xr.DataTree") -> str:
     """Write which answer a tree holds, and what became of its maximum.
 
     Parameters
@@ -332,7 +355,7 @@ def heading(tree):
     return name if exists == 1 else f"{name}: undecided"
 
 
-def is_unbounded(tree):
+def is_unbounded(tree: "xr.DataTree") -> bool:
     """Whether the density that a fit maximised grows without bound, so that there is no function to give numbers of.
 
     Parameters
@@ -348,7 +371,7 @@ def is_unbounded(tree):
     return tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
 
 
-def named_fits(fits, named):
+def named_fits(fits: Iterable[Any], named: "dict[str, xr.DataTree]") -> "dict[str, xr.DataTree]":
     """Give every fit of a table or picture a name.
 
     Parameters
@@ -370,7 +393,8 @@ def named_fits(fits, named):
     FitError
         Something else than a fit.
     """
-    out, unnamed = {}, []
+    out: dict[str, Any] = {}
+    unnamed: list[tuple[Any, Any]] = []
     for fit in fits:
         if isinstance(fit, Mapping):
             unnamed += [(None, fit)] if hasattr(fit, "attrs") else fit.items()
@@ -380,7 +404,8 @@ def named_fits(fits, named):
     if not pairs:
         raise SpecError("Got no fits; at least one is needed. Write (mle, map_, post), or narrow=fit, wide=other.")
     headings = [heading(fit) for _, fit in pairs]
-    total, seen = Counter(h for h, (name, _) in zip(headings, pairs, strict=True) if name is None), Counter()
+    total = Counter(h for h, (name, _) in zip(headings, pairs, strict=True) if name is None)
+    seen: Counter[str] = Counter()
     for title, (name, fit) in zip(headings, pairs, strict=True):
         if name is None:
             seen[title] += 1
@@ -391,7 +416,7 @@ def named_fits(fits, named):
     return out
 
 
-def save_fit(fit, path):
+def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     """Write a fit to a netCDF file, from which `load_fit` reads it back.
 
     Parameters
@@ -429,7 +454,7 @@ def save_fit(fit, path):
     return path
 
 
-def load_fit(path):
+def load_fit(path: str | Path) -> "xr.DataTree":
     """Read a fit that `save_fit` or the command line wrote.
 
     Parameters
@@ -460,7 +485,7 @@ def load_fit(path):
     return tree
 
 
-def problem_of(tree):
+def problem_of(tree: "xr.DataTree") -> Problem:
     """Network, data, scaling and names of a fit, read from the tree alone.
 
     Parameters
@@ -492,7 +517,7 @@ def problem_of(tree):
     )
 
 
-def params_of(tree, *, group="posterior", batch=("chain", "draw")):
+def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str, ...] = ("chain", "draw")) -> Params:
     """Parameters of a fit as NumPy arrays with leading batch dimensions.
 
     Parameters
@@ -523,7 +548,7 @@ def params_of(tree, *, group="posterior", batch=("chain", "draw")):
     }
 
 
-def new_inputs(problem, X, *, rows=None):
+def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     """Check inputs for a prediction and bring them into the units the model works in.
 
     Parameters
@@ -565,7 +590,7 @@ def new_inputs(problem, X, *, rows=None):
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 
 
-def new_targets(problem, y):
+def new_targets(problem: Problem, y: Any) -> np.ndarray:
     """Check targets to score against and bring them into the units the model works in.
 
     Parameters

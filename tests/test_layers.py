@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import bayesnn
 
 PACKAGE = Path(bayesnn.__file__).parent
@@ -56,6 +58,24 @@ def violations(room, tree):
             yield name
 
 
+def is_compiled(function):
+    return any(ast.unparse(d).startswith(("numba_njit", "kernel", "intrinsic")) for d in function.decorator_list)
+
+
+def unannotated(tree, owner=""):
+    """Public functions and methods that leave an argument or what they return without a type."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from unannotated(node, f"{node.name}.")
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not is_compiled(node):
+            given = node.args
+            arguments = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg]
+            static = "staticmethod" in map(ast.unparse, node.decorator_list)
+            arguments = arguments[1:] if owner and not static else arguments
+            if node.returns is None or any(a is not None and a.annotation is None for a in arguments):
+                yield owner + node.name
+
+
 def sources():
     return [p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py"]
 
@@ -97,3 +117,29 @@ def test_importing_the_package_loads_no_heavy_library():
     code = "import sys, bayesnn; bayesnn.MLP(hidden=(2,)); print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not set(loaded) & {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib"}
+
+
+def test_public_signatures_are_annotated():
+    found = {str(p): list(unannotated(ast.parse(p.read_text()))) for p in PACKAGE.rglob("*.py")}
+    assert not {p: names for p, names in found.items() if names}
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["x: int)", "x: int, /, y) -> int", "x) -> int", "*x) -> int", "**x) -> int", "*, x) -> int"],
+)
+@pytest.mark.parametrize("owner", ["", "A."])
+def test_the_check_fires_on_a_missing_annotation(owner, signature):
+    function = f"def f({'self, ' if owner else ''}{signature}: ..."
+    assert list(unannotated(ast.parse(f"class A:\n    {function}" if owner else function))) == [f"{owner}f"]
+
+
+def test_the_check_leaves_out_what_is_private_or_compiled():
+    assert not list(unannotated(ast.parse("def _f(x): ...\n@kernel\ndef f(x): ...\nclass _A:\n    def f(x): ...")))
+
+
+def test_the_types_are_told_to_type_checkers():
+    assert (PACKAGE / "py.typed").is_file()
+    stub = set(imports(ast.parse((PACKAGE / "__init__.pyi").read_text())))
+    homes = {f"bayesnn.{home}.{name}" for home, names in bayesnn._HOMES.items() for name in names}
+    assert stub == homes | {f"bayesnn.{module}" for module in bayesnn._MODULES}

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,7 +127,7 @@ class Dataset:
             if X is None:
                 continue
             frame = pd.DataFrame(X, columns=list(self.feature_names))
-            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):
+            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):  # type: ignore[union-attr, arg-type]
                 if self.class_names is not None:
                     column = pd.Categorical.from_codes(column, self.class_names, ordered=self.task == "ordinal")
                 frame[name] = column
@@ -144,7 +144,7 @@ def make_dataset(
     task: str,
     target_names: tuple[str, ...] = ("y",),
     class_names: tuple[str, ...] | None = None,
-    **fields,
+    **fields: Any,
 ) -> Dataset:
     """Complete a data set: the points for drawing and the names of plain labels."""
     if class_names is None and task in LABELLED:

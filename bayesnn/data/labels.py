@@ -1,6 +1,6 @@
 """What a target is, and the numbers that its labels are coded by."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def code_target(column: "pd.Series", task: str | None) -> tuple[np.ndarray, str,
             "at least. Add rows of another one, or choose another target."
         )
     number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    values = as_array(column, f"target {name!r}") if number else None
+    values: Any = as_array(column, f"target {name!r}") if number else None
     whole = number and bool(np.all(values == np.floor(values)))
     ordered = isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered
     if task is None:

@@ -205,7 +205,7 @@ class Scaling:
         """
         try:
             fields = json.loads(text)
-            return cls(**{name: None if v is None else tuple(map(float, v)) for name, v in fields.items()})
+            return cls(**{name: None if v is None else tuple(map(float, v)) for name, v in fields.items()})  # type: ignore[arg-type]
         except (TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"Got {reprlib.repr(text)}, which is not the JSON text of a scaling. Write it with to_json()."

@@ -1,14 +1,20 @@
 """One table of the answers, in-sample and held-out."""
 
 import shutil
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.prediction import score
-from bayesnn.tree import dataset_rows, is_unbounded, named_fits, params_of, problem_of
+from bayesnn.tree import Fits, Inputs, Rows, dataset_rows, is_unbounded, named_fits, params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _UNITS = {
     "rmse": "RMSE",
@@ -61,7 +67,14 @@ def _usual(v):
     return v == 0 or _SMALL <= abs(v) < _LARGE
 
 
-def compare(*fits, data=None, X=None, y=None, rows=None, **named):
+def compare(
+    *fits: Fits,
+    data: Dataset | None = None,
+    X: Inputs | None = None,
+    y: ArrayLike | None = None,
+    rows: Rows = None,
+    **named: "xr.DataTree",
+) -> "pd.DataFrame":
     """Compare fits of the same data in one table, in-sample and held-out.
 
     Parameters

@@ -4,6 +4,7 @@ import html
 import math
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +12,12 @@ from bayesnn.errors import SpecError
 from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
 from bayesnn.symmetry import align, element_of, symmetry_group
 from bayesnn.symmetry.optima import function_at
-from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
+from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
 
 RHAT_MAX = 1.01
 """Largest rank-normalised split R-hat of chains that agree (Vehtari et al. 2021)."""
@@ -104,49 +110,49 @@ class Diagnosis:
     notes: tuple[str, ...]
     chains: int
     draws: int
-    quantities: object
+    quantities: "pd.DataFrame"
     divergences: tuple[int, ...]
     e_bfmi: tuple[float, ...]
     max_tree_depth: float
     max_tree_depth_share: float
     images: int
     group_order: int
-    occupancy: object
+    occupancy: "pd.DataFrame"
     switch_rate: tuple[float, ...]
     chain_modes: tuple[int, ...]
     chain_log_likelihood: tuple[float, ...]
 
     @property
-    def trustworthy(self):
+    def trustworthy(self) -> bool:
         """Whether the predictions may be trusted, as far as chains can tell."""
         return self.verdict in TRUSTED
 
     @property
-    def table(self):
+    def table(self) -> "pd.DataFrame":
         """Worst R-hat, smallest ESS and largest Monte Carlo error (in standard deviations), raw, aligned, function."""
         return _table(self.quantities)
 
     @property
-    def rhat_raw(self):
+    def rhat_raw(self) -> float:
         """Largest R-hat of the weights as sampled."""
         return float(self.table.loc["raw", "rhat"])
 
     @property
-    def rhat_aligned(self):
+    def rhat_aligned(self) -> float:
         """Largest R-hat of the aligned weights."""
         return float(self.table.loc["aligned", "rhat"])
 
     @property
-    def rhat_function(self):
+    def rhat_function(self) -> float:
         """Largest R-hat of the function."""
         return float(self.table.loc["function", "rhat"])
 
     @property
-    def ess_function(self):
+    def ess_function(self) -> float:
         """Smallest effective sample size of the function, bulk or tail."""
         return float(self.table.loc["function", ["ess_bulk", "ess_tail"]].min())
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """Copy the numbers of every quantity.
 
         Returns
@@ -156,7 +162,7 @@ class Diagnosis:
         """
         return self.quantities.copy()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Collect verdict, words and numbers for a machine.
 
         Returns
@@ -171,7 +177,7 @@ class Diagnosis:
         return _plain(out)
 
     @property
-    def brief(self):
+    def brief(self) -> tuple[str, str, str]:
         """Head, reason and remedy, a short line each."""
         trust = "Predictions may be trusted" if self.trustworthy else "Do not trust the predictions"
         rhat = " / ".join(_number(r, ".3f") for r in (self.rhat_raw, self.rhat_aligned, self.rhat_function))
@@ -262,7 +268,7 @@ class Diagnosis:
         )
 
 
-def diagnose(post, *, grid=None):
+def diagnose(post: "xr.DataTree", *, grid: Inputs | None = None) -> Diagnosis:
     r"""Say whether the chains of a posterior agree: about the weights, the aligned weights, and the function.
 
     Chains in different mirror images of one network disagree about every weight and agree about the function; that is

@@ -1,17 +1,24 @@
 """Which units of a network may be on their way to which limit: the pieces that `limits.follow` tries."""
 
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linprog
 
-from bayesnn.fitting.closure import Piece
+from bayesnn.fitting.closure import Closure, Piece
+from bayesnn.network import Params
+
+type Option = tuple[Piece, Callable[[Params], None]]
+"""A piece, and what it changes in the parameters."""
+type Start = tuple[tuple[Piece, ...], np.ndarray]
+"""All pieces of a closure, and where to begin."""
 
 CLOSE = 0.5
 """Difference of two units' activations, relative to their spread, below which they may be on their way to a jet."""
 
 
-def proposals(closure, x):
+def proposals(closure: Closure, x: np.ndarray) -> list[Start]:
     """List what units may be on their way to.
 
     Parameters
@@ -41,7 +48,7 @@ def proposals(closure, x):
     return free
 
 
-def join(closure, x, options):
+def join(closure: Closure, x: np.ndarray, options: Sequence[Option]) -> Start:
     """Add pieces to those of a closure.
 
     Parameters
@@ -83,7 +90,7 @@ def _steps(closure, layer, unit, H, z):
     return out
 
 
-def step(closure, layer, unit, H, side, z):
+def step(closure: Closure, layer: int, unit: int, H: np.ndarray, side: np.ndarray, z: np.ndarray) -> Option | None:
     """Make a step with given sides.
 
     Parameters

@@ -1,6 +1,11 @@
 """The climb from one start to an end point, and the audit of where it ended."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from bayesnn.fitting.closure import Closure
+from bayesnn.fitting.objective import Objective
 
 ROUNDING = 3e-11
 """Eigenvalues of the Hessian, in units of the weights' own size and of the largest, that rounding may make."""
@@ -8,7 +13,9 @@ NEAR = 1e-3
 """Longest Newton step, in units of the weights' own size, from a point that has converged."""
 
 
-def climb(objective, start, *, kinks, smooth, maxiter):
+def climb(
+    objective: Objective | Closure, start: np.ndarray, *, kinks: np.ndarray, smooth: bool, maxiter: int
+) -> tuple[np.ndarray, int, bool]:
     """Minimise from one start by L-BFGS, then by Newton steps while they help.
 
     Under an L1 penalty each weight is written as the difference of two bounded ones, which makes the function
@@ -106,13 +113,13 @@ def _restart(objective, x, options):
     return x, iterations, False
 
 
-def settle(objective, x, kinks):
+def settle(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
     """Put weights that an L1 penalty holds near zero at zero, where that is no worse."""
     rounded = np.where((kinks > 0) & (np.abs(x) < 1e-6), 0.0, x)
     return rounded if objective(rounded)[0] <= objective(x)[0] else x
 
 
-def unheld(x, kinks):
+def unheld(x: np.ndarray, kinks: np.ndarray) -> np.ndarray:
     """Elements that are not held at the kink of their penalty."""
     return ~((kinks > 0) & (x == 0))
 
@@ -123,7 +130,7 @@ def _slope(gradient, x, kinks):
     return np.where(unheld(x, kinks), gradient, held)
 
 
-def newton(objective, x, kinks, *, steps=8):
+def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, steps: int = 8) -> np.ndarray:
     """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
     value, gradient = objective(x)
     for _ in range(steps):
@@ -149,7 +156,9 @@ def newton(objective, x, kinks, *, steps=8):
     return x
 
 
-def audit_ends(objective, ends, *, kinks):
+def audit_ends(
+    objective: Objective | Closure, ends: Sequence[np.ndarray] | np.ndarray, *, kinks: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Value, gradient norm, Hessian signature and convergence flag of each end point.
 
     Parameters
@@ -196,7 +205,7 @@ def audit_ends(objective, ends, *, kinks):
             zero = ROUNDING * np.abs(eigenvalues).max()
             if free.any():
                 curved = np.abs(eigenvalues) > zero
-                slope = vectors[:, curved].T @ (_slope(gradient, x, kinks)[free] * size)
+                slope = vectors[:, curved].T @ (_slope(gradient, x, kinks)[free] * size)  # type: ignore[index]
                 step = float(np.linalg.norm(slope / eigenvalues[curved]))
             audit["n_negative"][i] = int((eigenvalues < -zero).sum())
             audit["n_zero"][i] = int((np.abs(eigenvalues) <= zero).sum())

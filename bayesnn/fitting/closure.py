@@ -31,6 +31,7 @@ P. Petersen, M. Raslan and F. Voigtlaender, "Topological properties of the set o
 of fixed size", Foundations of Computational Mathematics 21 (2021).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,8 @@ import numpy as np
 from bayesnn.fitting.density import Layout
 from bayesnn.fitting.objective import central_hessian
 from bayesnn.losses import SquaredError
+from bayesnn.network import Params
+from bayesnn.tree import Problem
 
 LOG_2PI = float(np.log(2 * np.pi))
 BENT = 0.7
@@ -86,15 +89,15 @@ class Piece:
     centre: np.ndarray | None = None
     ends: np.ndarray | None = None
 
-    def describe(self, problem):
+    def describe(self, problem: Problem) -> str:
         """Say what it is, and for one input where it is."""
         if self.kind != "step" or self.layer > 1 or problem.X.shape[1] != 1:
             return WORDS[self.kind][0]
         X, on = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X), self.side == 0
         name = problem.feature_names[0]
-        if on.any():
+        if on.any():  # type: ignore[union-attr]  # a step has sides
             return f"a step at {name} = {X[on][0, 0]:.4g}"
-        if np.ptp(self.side) == 0:
+        if np.ptp(self.side) == 0:  # type: ignore[arg-type]
             return "a constant"
         low, high = sorted((X[self.side == s, 0] for s in (-1, 1)), key=np.mean)
         return f"a step between {name} = {low.max():.4g} and {high.min():.4g}"
@@ -151,21 +154,23 @@ class Closure(Layout):
                               for k in range(self.offsets[i], self.offsets[i + 1])], dtype=int)  # fmt: skip
         self.derivatives = net.phi.derivatives
 
-    def unpack(self, x):
+    def unpack(self, x: np.ndarray) -> Params:
         """Parameters of a flat vector, or a batch of them; see `Layout.unpack`."""
         params = super().unpack(x)
         return params | {name: params[name] + by for name, by in self.offset.items()}
 
-    def having(self, pieces, *, layers=None, offset=None):
+    def having(
+        self, pieces: Sequence[Piece], *, layers: Sequence[int] | None = None, offset: Params | None = None
+    ) -> "Closure":
         """Make the same network with other pieces at a limit."""
         shapes = dict(zip(self.names, self.shapes, strict=True))
         return Closure(self.problem, pieces, shapes, layers=layers, offset=offset)
 
-    def outputs(self, x):
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the network's outputs (n, m) and last features (n, h) at the training rows."""
         return self._output(self.unpack(x))[:2]
 
-    def arguments(self, x, layer):
+    def arguments(self, x: np.ndarray, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the inputs (n, q) and arguments (n, h) of a hidden layer: those of its units or of its pieces."""
         params = self.unpack(x)
         H = self._forward(params)[1][layer - 1][0]
@@ -235,7 +240,7 @@ class Closure(Layout):
             out.append(G[:, 2] * d[1])
         return np.column_stack(out)
 
-    def pulls(self, x, piece):
+    def pulls(self, x: np.ndarray, piece: Piece) -> np.ndarray:
         """Differentiate the log-likelihood by the features of a piece of the last hidden layer, (n, k)."""
         params = self.unpack(x)
         f, _, _ = self._output(params)
@@ -257,13 +262,13 @@ class Closure(Layout):
             out[:, k] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * step[k])
         return out
 
-    def density_at(self, params):
+    def density_at(self, params: Params) -> float:
         """Log density of the network itself at finite weights; the priors are those of its flat vector."""
         f = self.problem.net.forward(params, self.problem.X)
         x = self.pack(params) if not self.unpenalised else None
         return self._total(f, params) + self._log_prior(x, 1.0)[0]
 
-    def log_likelihood(self, x):
+    def log_likelihood(self, x: np.ndarray) -> float:
         """Log-likelihood of the limit, in the units the model works in."""
         params, net = self.unpack(x), self.problem.net
         return float(net.loss.logp(self.problem.y, self._output(params)[0], **net.likelihood_args(params)).sum())
@@ -349,11 +354,11 @@ class Closure(Layout):
         value = self.constant - np.sum(copies * (l1 * np.abs(x) + l2 * x**2 + a * np.log1p(s * x**2)))
         return value, -copies * (l1 * np.sign(x) + 2 * l2 * x + 2 * a * s * x / (1 + s * x**2))
 
-    def hessian(self, x):
+    def hessian(self, x: np.ndarray) -> np.ndarray:
         """Matrix of second derivatives at `x` by central differences of the gradient."""
         return central_hessian(lambda points: np.array([self(p)[1] for p in points]), x, free=~self.fixed)
 
-    def weights(self, x, scale):
+    def weights(self, x: np.ndarray, scale: float) -> Params:
         r"""Finite weights on the path to the limit.
 
         Parameters

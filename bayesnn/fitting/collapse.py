@@ -4,9 +4,11 @@ import numpy as np
 
 from bayesnn.fitting.density import FusedDensity
 from bayesnn.model import output_scales
+from bayesnn.network import Params
+from bayesnn.tree import Problem
 
 
-def draw_output_layer(problem, params, batch, rng):
+def draw_output_layer(problem: Problem, params: Params, batch: tuple[int, ...], rng: np.random.Generator) -> Params:
     """Complete draws of the hidden layers by exact draws of the output layer.
 
     Given the hidden layers and the noise, each target's output weights are normal, with the mean and covariance of

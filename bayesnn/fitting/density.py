@@ -1,16 +1,21 @@
 """The log density of a network's parameters and its gradient, as a function of one flat vector."""
 
+from collections.abc import Iterable, Mapping
 from threading import Lock
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn import losses
+from bayesnn.formulas import Formula
 from bayesnn.model import model_of, output_scales
-from bayesnn.network import CUTPOINT_SD
-from bayesnn.priors import is_ours
+from bayesnn.network import CUTPOINT_SD, MLP, Params
+from bayesnn.priors import Prior, is_ours
+from bayesnn.tree import Problem
 
 
-def log_density(problem, *, jacobian, collapse=False):
+def log_density(problem: Problem, *, jacobian: bool, collapse: bool = False) -> "FusedDensity | ModelDensity":
     """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
 
     Parameters
@@ -33,7 +38,7 @@ def log_density(problem, *, jacobian, collapse=False):
     return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian)
 
 
-def has_kernels(net):
+def has_kernels(net: MLP) -> bool:
     """Say whether our own kernels know the density of a network's parameters; otherwise it comes from the PyMC model.
 
     Parameters
@@ -56,7 +61,7 @@ def has_kernels(net):
     return plain and units and all(map(covered, penalties)) and knows(net.loss)
 
 
-def slowness(net):
+def slowness(net: MLP) -> str:
     """Say why a density is not one of our own kernels, in a line for whoever waits.
 
     Parameters
@@ -71,7 +76,7 @@ def slowness(net):
     """
     if has_kernels(net):
         return ""
-    parts = (net.loss, net.prior, net.prior.bias)
+    parts: tuple[Any, ...] = (net.loss, net.prior, net.prior.bias)
     outside = [
         part for part, ours in zip(parts, (losses.is_ours, is_ours, is_ours), strict=True) if part and not ours(part)
     ]
@@ -93,7 +98,7 @@ class Layout:
         self.offsets = np.concatenate([[0], np.cumsum([int(np.prod(s)) for s in self.shapes])]).astype("int64")
         self.size = int(self.offsets[-1])
 
-    def unpack(self, x):
+    def unpack(self, x: np.ndarray) -> Params:
         """Parameters, in their own units, of one flat vector or a batch of them.
 
         Parameters
@@ -113,7 +118,7 @@ class Layout:
             out[name] = _CONSTRAIN[kind_of_parameter(name)](value)
         return out
 
-    def pack(self, params):
+    def pack(self, params: Mapping[str, ArrayLike]) -> np.ndarray:
         """Flat vector of a dictionary of parameters: the inverse of `unpack`.
 
         Parameters
@@ -132,7 +137,7 @@ class Layout:
             pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
         return np.concatenate(pieces, axis=-1)
 
-    def rates(self, prior):
+    def rates(self, prior: Prior) -> np.ndarray:
         """Rates of a prior for each element of the flat vector; zero for what is no weight and no bias.
 
         Parameters
@@ -151,7 +156,7 @@ class Layout:
                 rates[:, columns] = prior.rates(kind, fan_in)[:, None]
         return rates
 
-    def unscaled(self, prior):
+    def unscaled(self, prior: Prior) -> np.ndarray:
         """Rates of a prior with learned scales at scales of one, for each element of the flat vector.
 
         Parameters
@@ -169,7 +174,7 @@ class Layout:
             rates[columns] = prior.unscaled(kind, fan_in) or 0.0
         return rates
 
-    def kinks(self, prior):
+    def kinks(self, prior: Prior) -> np.ndarray:
         """Slopes of a prior's penalty at zero for each element of the flat vector.
 
         Parameters
@@ -187,7 +192,7 @@ class Layout:
             kinks[columns] = prior.kink(kind, fan_in)
         return kinks
 
-    def penalties(self, prior):
+    def penalties(self, prior: Prior) -> list[tuple[Formula, tuple[float, ...], np.ndarray]]:
         """Formulas in a prior, for weights and for biases.
 
         Parameters
@@ -201,7 +206,7 @@ class Layout:
             Each with its parameters and what every element of the flat vector is multiplied by, zero for those that
             have another prior.
         """
-        found = {}
+        found: dict[Any, np.ndarray] = {}
         for kind, fan_in, columns in self._elements():
             known = prior.penalty(kind, fan_in)
             if known is not None:
@@ -258,12 +263,12 @@ class ModelDensity(Layout):
         value, gradient = self.function(x)
         return float(value), np.asarray(gradient)
 
-    def many(self, x):
+    def many(self, x: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
         values, gradients = zip(*map(self, x), strict=True)
         return np.array(values), np.array(gradients)
 
-    def prior_draw(self, seed):
+    def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
         from pymc.initial_point import make_initial_point_fn
 
@@ -342,11 +347,11 @@ class FusedDensity(Layout):
         """Log density and gradient at a flat vector."""
         return self.density(x)
 
-    def many(self, x):
+    def many(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
         return self.density.many(x)
 
-    def prior_draw(self, seed):
+    def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
         rng = np.random.default_rng(seed)
         scales = {k: np.abs(self.net.prior.sd * rng.normal()) for k in self.names if k.startswith("scale")}
@@ -363,7 +368,7 @@ class FusedDensity(Layout):
         return self.pack(params)
 
 
-def kind_of_parameter(name):
+def kind_of_parameter(name: str) -> str:
     """Say how a parameter is transformed: "real" (not at all), "positive" (its logarithm) or "ordered"."""
     if name == "cutpoints":
         return "ordered"
@@ -379,5 +384,5 @@ def _differences(value):
 
 
 _KINDS = {"W": "weight", "b": "bias"}
-_CONSTRAIN = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
-_UNCONSTRAIN = {"real": lambda v: v, "positive": np.log, "ordered": _differences}
+_CONSTRAIN: dict[str, Any] = {"real": lambda v: v, "positive": np.exp, "ordered": _cumulate}
+_UNCONSTRAIN: dict[str, Any] = {"real": lambda v: v, "positive": np.log, "ordered": _differences}

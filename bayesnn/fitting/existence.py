@@ -1,14 +1,18 @@
 """Does the maximum of the likelihood exist? Exact answers where there are any, and evidence otherwise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn import losses, priors
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession
+from bayesnn.network import MLP, Params
 from bayesnn.priors import Flat
-from bayesnn.tree import prepare
+from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Existence:
         return self.exists
 
 
-def mle_exists(net, X, y=None, *, scaling=None):
+def mle_exists(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: ScalingChoice = None) -> Existence:
     r"""Decide before any fit whether the likelihood of these data has a maximum.
 
     Without hidden layers the answer is exact. For labels and counts the maximum is missing if and only if there
@@ -88,7 +92,7 @@ def mle_exists(net, X, y=None, *, scaling=None):
     return existence_of(replace(problem, net=problem.net.flat))
 
 
-def existence_of(problem):
+def existence_of(problem: Problem) -> Existence:
     """Decide for a checked problem; only parameters with flat priors can grow without bound.
 
     Parameters
@@ -120,7 +124,7 @@ def existence_of(problem):
     return Existence(False, found["reason"], evidence | {"supremum": limit.log_likelihood}, limit)
 
 
-def from_outside(net):
+def from_outside(net: MLP) -> str:
     """Say what of a network is of a class from outside, about which nothing is known but its numbers.
 
     Parameters
@@ -193,7 +197,7 @@ def _may_shrink(net):
     return ""
 
 
-def evidence_of(problem, params):
+def evidence_of(problem: Problem, params: Params) -> Existence:
     """Judge from the end of a fit whether the likelihood has a maximum.
 
     Strict margins are a proof: multiplying the output layer by a growing factor then sends the likelihood to 1,
@@ -261,7 +265,7 @@ def _held(net):
     return all(squares) and (not net.hidden or net.phi.bounded)
 
 
-def judge(problem, audit, limits):
+def judge(problem: Problem, audit: dict[str, np.ndarray], limits: Sequence[Limit]) -> Existence:
     """Decide from the end points of a fit and the limits that some of them tend to.
 
     Parameters
@@ -311,14 +315,15 @@ def judge(problem, audit, limits):
     return Existence(None, f"the best end point is no strict local maximum, and {why}", {})
 
 
-def lowest(problem):
+def lowest(problem: Problem) -> float:
     """Negative log-likelihood that no function can undercut; minus infinity for a learned noise."""
     net, y = problem.net, problem.y
     if net.loss.task != "regression":
         return 0.0 if net.loss.task != "count" else -float(_saturated_counts(y))
     if net.noise_prior is not None or net.loss.scale_is_output:
         return -np.inf
-    return -float(net.loss.logp(y, y.reshape(len(y), -1) - net.noise * net.loss.mode, noise=net.noise).sum())
+    loss: Any = net.loss  # of numbers, with a mode
+    return -float(loss.logp(y, y.reshape(len(y), -1) - net.noise * loss.mode, noise=net.noise).sum())
 
 
 def _saturated_counts(y):
@@ -327,7 +332,7 @@ def _saturated_counts(y):
     return np.sum(xlogy(y, y) - y - gammaln(y + 1))
 
 
-def attained(problem, audit, size):
+def attained(problem: Problem, audit: dict[str, np.ndarray], size: int) -> Existence:
     """Decide for proper priors of the weights: only a noise that shrinks to zero can send the density to infinity.
 
     Parameters

@@ -1,6 +1,7 @@
 """Where an optimisation that runs off to infinity is going: end points followed to the limits they tend to."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -9,8 +10,11 @@ from threadpoolctl import threadpool_limits
 from bayesnn.fitting.candidates import join, proposals, step
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import WORDS, Closure
+from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.recession import recession
+from bayesnn.network import MLP, Params
 from bayesnn.symmetry.optima import mean_at, same_function, same_optimum
+from bayesnn.tree import Problem
 
 ROUNDS = 6
 """Most times that a limit is itself followed on."""
@@ -67,7 +71,7 @@ class Limit:
         return f"Limit({self.describe()}; log-likelihood {self.log_likelihood:.10g})"
 
     @property
-    def log_likelihood(self):
+    def log_likelihood(self) -> float:
         """Log-likelihood of the limit, for densities in the user's units."""
         offset = {name: GONE * by for name, by in (self.direction or {}).items()}
         at_limit = self.closure.having(self.closure.pieces, offset=offset).log_likelihood(self.x)
@@ -78,7 +82,7 @@ class Limit:
         """By how much log densities are larger in the units the model works in."""
         return len(self.closure.problem.X) * self.closure.problem.log_y_sd
 
-    def weights(self, scale):
+    def weights(self, scale: float) -> Params:
         """Finite weights on the path to the limit: the larger the scale, the nearer.
 
         Parameters
@@ -97,7 +101,7 @@ class Limit:
         offset = {name: min(scale, 1e3) * by for name, by in self.direction.items()}
         return self.closure.having(self.closure.pieces, offset=offset).weights(self.x, scale)
 
-    def path(self):
+    def path(self) -> tuple[np.ndarray, np.ndarray]:
         """Log density along the path.
 
         Returns
@@ -112,13 +116,13 @@ class Limit:
         values = np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
         return scales, values - self._jacobian
 
-    def nearest(self):
+    def nearest(self) -> float:
         """Scale at which finite weights come closest to the limit; beyond it rounding grows."""
         scales, values = self.path()
         gap = np.abs(values + self._jacobian + self.value)
         return scales[np.flatnonzero(gap <= max(2 * np.nanmin(gap), slack(self.value)))[0]]
 
-    def describe(self):
+    def describe(self) -> str:
         """Say what the function is made of."""
         pieces, net = self.closure.pieces, self.closure.problem.net
         words = [piece.describe(self.closure.problem) for piece in pieces]
@@ -135,7 +139,7 @@ class Limit:
         return text
 
 
-def follow(problem, objective, end, *, smooth):
+def follow(problem: Problem, objective: Objective, end: np.ndarray, *, smooth: bool) -> Limit | None:
     """Follow an end point outward to the limit that it tends to.
 
     Parameters
@@ -175,7 +179,15 @@ def follow(problem, objective, end, *, smooth):
     return recede(states[0])
 
 
-def outward(problem, objective, ends, audit, *, kinks, smooth):
+def outward(
+    problem: Problem,
+    objective: Objective,
+    ends: np.ndarray,
+    audit: dict[str, np.ndarray],
+    *,
+    kinks: np.ndarray,
+    smooth: bool,
+) -> list[Limit]:
     """Follow end points that are flat, large or not converged, and say which of them are on their way to a limit.
 
     Parameters
@@ -244,7 +256,7 @@ def outward(problem, objective, ends, audit, *, kinks, smooth):
     return limits
 
 
-def is_strict(problem, audit):
+def is_strict(problem: Problem, audit: dict[str, np.ndarray]) -> np.ndarray:
     """Which end points are strict local maxima, but for the directions that change no function."""
     return audit["converged"] & (audit["n_negative"] == 0) & (audit["n_zero"] <= _idle(problem))
 
@@ -324,13 +336,13 @@ def _hold(limit, objective, scale):
     return np.where(fixed, x, found.x), float(found.fun)
 
 
-def start_of(problem, objective, end):
+def start_of(problem: Problem, objective: Objective, end: np.ndarray) -> Limit:
     """Begin with a network none of whose units is at a limit."""
     closure = Closure(problem, (), dict(zip(objective.names, objective.shapes, strict=True)))
     return Limit(closure, np.array(end, dtype=float), float(closure(end)[0]))
 
 
-def without_hidden(problem, found):
+def without_hidden(problem: Problem, found: dict[str, Any]) -> Limit:
     """Limit of a network without hidden layers along a direction of recession.
 
     Parameters
@@ -350,15 +362,15 @@ def without_hidden(problem, found):
         params["cutpoints"] = np.arange(float(problem.y.max()))
     closure = Closure(problem, (), {name: np.shape(value) for name, value in params.items()})
     x = closure.pack(params)
-    return recede(Limit(closure, x, float(closure(x)[0])), found)
+    return recede(Limit(closure, x, float(closure(x)[0])), found)  # type: ignore[return-value]  # there is a direction
 
 
-def recede_from(problem, objective, end):
+def recede_from(problem: Problem, objective: Objective, end: np.ndarray) -> Limit | None:
     """Let the output layer of an end point grow, as `recede` does; None for regression."""
     return None if problem.net.loss.task == "regression" else recede(start_of(problem, objective, end))
 
 
-def recede(state, found=None):
+def recede(state: Limit, found: dict[str, Any] | None = None) -> Limit | None:
     """Let the output layer grow along a direction in which no row's log-likelihood falls and some rise for ever.
 
     The features of the last hidden layer are a design matrix, and whether there is such a direction is a linear
@@ -412,12 +424,12 @@ def recede(state, found=None):
     return Limit(closure, x, float(far(x)[0]), direction)
 
 
-def flat_parts(net):
+def flat_parts(net: MLP) -> dict[str, bool]:
     """Whether the weights and the biases have flat priors, and may grow without bound."""
     return {"W": net.prior.flat, "b": (net.prior.bias or net.prior).flat}
 
 
-def slack(value):
+def slack(value: float) -> float:
     """Difference of two log densities that rounding may make."""
     return 1e-12 * (10 + abs(value))
 

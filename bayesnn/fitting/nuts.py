@@ -14,7 +14,7 @@ from nutpie import _lib
 from nutpie.sample import CompiledModel
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 
-from bayesnn.fitting.density import FusedDensity, Layout
+from bayesnn.fitting.density import FusedDensity, Layout, ModelDensity
 from bayesnn.ops.callback import DENSITY, DOUBLES, c_function
 
 _LOGP = """
@@ -53,17 +53,17 @@ class FlatModel(CompiledModel):
     initial_point: Any
 
     @property
-    def n_dim(self):
+    def n_dim(self) -> int:
         """Length of the flat vector."""
         return self.density.size
 
     @property
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of the only variable."""
         return {"theta": (self.n_dim,)}
 
     @property
-    def coords(self):
+    def coords(self) -> dict[str, np.ndarray]:
         """Numbers of the elements."""
         return {"element": np.arange(self.n_dim)}
 
@@ -86,7 +86,7 @@ class FlatModel(CompiledModel):
         return _lib.PySampler.from_pymc(settings, cores, model, progress_type, callback, callback_rate, store)
 
 
-def compile_flat(density):
+def compile_flat(density: FusedDensity | ModelDensity) -> FlatModel:
     """Make a log density one that nutpie samples.
 
     Parameters

@@ -1,5 +1,7 @@
 """What MLE and MAP minimise: the negative log density, with its Hessian."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bayesnn.fitting.density import Layout, kind_of_parameter
@@ -25,7 +27,7 @@ class Objective(Layout):
             return np.inf, np.zeros(self.size)
         return -value, -gradient
 
-    def hessian(self, x):
+    def hessian(self, x: np.ndarray) -> np.ndarray:
         """Matrix of second derivatives at `x` by fourth-order central differences of the exact gradient."""
 
         def gradients(points):
@@ -36,7 +38,7 @@ class Objective(Layout):
 
         return central_hessian(gradients, x)
 
-    def slopes(self, x):
+    def slopes(self, x: np.ndarray) -> np.ndarray:
         """Diagonal of the derivative of `unpack` for parameters that are transformed one by one.
 
         Parameters
@@ -61,7 +63,9 @@ class Objective(Layout):
         return jacobian
 
 
-def central_hessian(gradients, x, *, free=None):
+def central_hessian(
+    gradients: Callable[[np.ndarray], np.ndarray], x: np.ndarray, *, free: np.ndarray | None = None
+) -> np.ndarray:
     """Matrix of second derivatives by fourth-order central differences.
 
     Parameters

@@ -3,10 +3,12 @@
 import time
 import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesnn.arguments import check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
@@ -16,25 +18,30 @@ from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar, compiling, tell_once
 from bayesnn.fitting.remedies import remedy_of
 from bayesnn.model import model_of
+from bayesnn.network import MLP
 from bayesnn.symmetry.optima import mean_at, same_optimum
-from bayesnn.tree import make_tree, prepare, to_dataset
+from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, prepare, to_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 SIGNATURES = {name: name for name in ("minimum", "flat", "saddle", "kink")} | {"infinity": "on their way to infinity"}
 """How the signatures of end points are written."""
 
 
 def fit_mle(
-    net,
-    X,
-    y=None,
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
     *,
-    restarts=20,
-    random_seed=None,
-    scaling=None,
-    nonexistent="raise",
-    maxiter=2000,
-    progressbar=True,
-):
+    restarts: int = 20,
+    random_seed: Seed = None,
+    scaling: ScalingChoice = None,
+    nonexistent: Literal["raise", "flag"] = "raise",
+    maxiter: int = 2000,
+    progressbar: bool = True,
+) -> "xr.DataTree":
     r"""Maximise the likelihood, ignoring the network's priors.
 
     The estimate is :math:`\arg\max_\theta \sum_i \log p(y_i \mid x_i, \theta)`, found as `pm.find_MAP` finds it
@@ -105,17 +112,17 @@ def fit_mle(
 
 
 def fit_map(
-    net,
-    X,
-    y=None,
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
     *,
-    restarts=20,
-    random_seed=None,
-    scaling=None,
-    nonexistent="raise",
-    maxiter=2000,
-    progressbar=True,
-):
+    restarts: int = 20,
+    random_seed: Seed = None,
+    scaling: ScalingChoice = None,
+    nonexistent: Literal["raise", "flag"] = "raise",
+    maxiter: int = 2000,
+    progressbar: bool = True,
+) -> "xr.DataTree":
     r"""Maximise likelihood times prior: the peak of the posterior density.
 
     The estimate is :math:`\arg\max_\theta \sum_i \log p(y_i \mid x_i, \theta) + \log p(\theta)`, the minimum of
@@ -366,7 +373,7 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
     return full, brief or full
 
 
-def starts(problem, objective, n, rng):
+def starts(problem: Problem, objective: Objective, n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw starting points that spread over the data: each unit's kink at a training row.
 
     Parameters

@@ -2,17 +2,24 @@
 
 import time
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesnn.arguments import check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.model import collapsible, model_of
-from bayesnn.tree import make_tree, params_of, prepare, to_dataset
+from bayesnn.network import MLP
+from bayesnn.tree import Inputs, ScalingChoice, make_tree, params_of, prepare, to_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
 ADAPTATIONS = ("diag", "low_rank")
@@ -23,24 +30,24 @@ DIVERGENT_MAX = 1e-3
 
 
 def fit_posterior(
-    net,
-    X,
-    y=None,
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
     *,
-    draws=1000,
-    tune=1000,
-    chains=4,
-    cores=None,
-    sampler="nutpie",
-    random_seed=None,
-    target_accept=None,
-    adaptation="diag",
-    scaling=None,
-    collapse=None,
-    log_likelihood=False,
-    log_prior=False,
-    progressbar=True,
-):
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    sampler: Literal["nutpie", "pymc", "numpyro"] = "nutpie",
+    random_seed: Seed = None,
+    target_accept: float | None = None,
+    adaptation: Literal["diag", "low_rank"] = "diag",
+    scaling: ScalingChoice = None,
+    collapse: bool | None = None,
+    log_likelihood: bool = False,
+    log_prior: bool = False,
+    progressbar: bool = True,
+) -> "xr.DataTree":
     r"""Draw from the posterior, :math:`p(\theta \mid y) \propto p(y \mid \theta)\, p(\theta)`, by NUTS.
 
     A network's posterior has at least as many modes as its symmetry group has elements. Chains that settle in
@@ -144,7 +151,7 @@ def fit_posterior(
         raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
-        flat = {"prior": net.prior} if not net.prior.proper else {}
+        flat: dict[str, Any] = {"prior": net.prior} if not net.prior.proper else {}
         if net.noise_prior is not None and not net.noise_prior.proper:
             flat["noise"] = net.noise_prior
         proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
@@ -163,7 +170,12 @@ def fit_posterior(
     began = time.perf_counter()
     seed = int(rng.integers(2**31))
     draws, tune, chains = int(draws), int(tune), int(chains)
-    options = {"draws": draws, "tune": tune, "chains": chains, "cores": None if cores is None else int(cores)}
+    options: dict[str, Any] = {
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "cores": None if cores is None else int(cores),
+    }
     if net.hidden or net.noise_prior is not None or not collapse:
         if sampler == "nutpie":
             options["adaptation"] = adaptation

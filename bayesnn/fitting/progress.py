@@ -1,5 +1,6 @@
 """Progress on standard error: what a wait is for, and a bar while something is counted."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -7,7 +8,7 @@ _watched = False
 """Whether somebody listens for compilations already."""
 
 
-def announce(text, *, show=True):
+def announce(text: str, *, show: bool = True) -> None:
     """Say at once what the wait is for.
 
     Parameters
@@ -28,7 +29,7 @@ def _once(text):
     announce(text)
 
 
-def tell_once(text, *, show=True):
+def tell_once(text: str, *, show: bool = True) -> None:
     """Say something the first time that it is to be said in a process.
 
     Parameters
@@ -43,7 +44,7 @@ def tell_once(text, *, show=True):
 
 
 @contextmanager
-def compiling(*, show=True):
+def compiling(*, show: bool = True) -> Iterator[None]:
     """Say that something is being compiled as soon as it is: once, and not where it is read from disk.
 
     Within another such block there is nothing to say: that one speaks for all.
@@ -80,7 +81,7 @@ def compiling(*, show=True):
 
 
 @contextmanager
-def bar(description, total, *, show=True):
+def bar(description: str, total: int, *, show: bool = True) -> Iterator[Callable[[], None]]:
     """Show a progress bar; the value is a function to call after each step.
 
     Parameters

@@ -1,12 +1,16 @@
 """Directions of weights along which no observation's log-likelihood falls and some rise for ever."""
 
+from typing import Any
+
 import numpy as np
+
+from bayesnn.tree import Problem
 
 REACH = 1e5
 """Largest weight of a direction, in units in which the largest feature is one and a rising row rises by one."""
 
 
-def recession(problem, design):
+def recession(problem: Problem, design: np.ndarray) -> dict[str, Any] | None:
     """Search a direction of recession of a linear predictor, by a linear programme that finds every row that can rise.
 
     Parameters

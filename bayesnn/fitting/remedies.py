@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from bayesnn.fitting.existence import Existence
+from bayesnn.tree import Problem
 
-def remedy_of(kind, problem, existence):
+
+def remedy_of(kind: str, problem: Problem, existence: Existence) -> str:
     """Name what gives the density a maximum.
 
     Parameters
@@ -38,7 +41,7 @@ def remedy_of(kind, problem, existence):
     )
 
 
-def noises(problem):
+def noises(problem: Problem) -> tuple[str, str]:
     """Write two noises that can't shrink to zero: a known one, and the prior of a learned one.
 
     Parameters

@@ -224,7 +224,7 @@ def numpy_of(operation: str) -> Callable:
     op = getattr(ps, operation, None) if isinstance(operation, str) else None
     if not isinstance(op, ps.ScalarOp):
         raise SpecError(f"Got the operation {operation!r}, which PyTensor's scalar operations lack. Use one of theirs.")
-    if getattr(op, "nfunc_spec", None):
-        name = op.nfunc_spec[0]
+    if spec := getattr(op, "nfunc_spec", None):
+        name = spec[0]
         return getattr(special if name.startswith("scipy.special.") else np, name.rpartition(".")[2])
     return np.vectorize(op.impl, otypes=[float])

@@ -2,10 +2,15 @@ r"""A density from a penalty: :math:`p(u) = \exp(-\rho(u)) / Z` with its moments
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _FARTHEST = 1e150
@@ -185,7 +190,7 @@ class UnitDensity:
         """Draw, by the interpolated table of quantiles."""
         return self._interpolated(rng.logistic(size=size))
 
-    def symbolic_sample(self, size):
+    def symbolic_sample(self, size: Any) -> "TensorVariable":
         """Draw in PyTensor, by the same table."""
         import pymc as pm
         import pytensor.tensor as pt
@@ -198,7 +203,7 @@ class UnitDensity:
         return hermite(place - at, u[at], u[at + 1], step * slope[at], step * slope[at + 1])
 
 
-def hermite(t, left, right, slope_left, slope_right):
+def hermite(t: Any, left: Any, right: Any, slope_left: Any, slope_right: Any) -> Any:
     """Cubic from 0 to 1 with given values and slopes at both ends, for arrays and tensors."""
     s = 1 - t
     return s**2 * ((1 + 2 * t) * left + t * slope_left) + t**2 * ((1 + 2 * s) * right - s * slope_right)

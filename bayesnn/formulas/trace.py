@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -280,7 +281,7 @@ def with_derivatives(program: Program, by: int, order: int) -> Program:
     for _ in range(order):
         values.append(pytensor.grad(values[-1], inputs[by], disconnected_inputs="ignore", return_disconnected="zero"))
     # Rewriting clones nothing unless asked to, and each derivative is wanted as it was differentiated.
-    rewritten = rewrite_graph(values, include=("canonicalize", "stabilize"))
+    rewritten: Any = rewrite_graph(values, include=("canonicalize", "stabilize"))
     builder = _Builder(program.arguments, simplifies=True)
     places = {variable: i for i, variable in enumerate(inputs)}
     return builder.program([_read(builder, value, places) for value in rewritten])

@@ -2,13 +2,17 @@
 
 import numbers
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.data import as_array
 from bayesnn.errors import DataError, SpecError
 from bayesnn.formulas import Formula
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
 
 def _set_parameter(loss, name, upper, remedy):
@@ -42,7 +46,7 @@ def _thresholds(cutpoints):
     return c
 
 
-def _pair(y, f, width):
+def _pair(y: ArrayLike, f: ArrayLike, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return y and f as arrays after checking that f is (..., n, width) for the n rows of y."""
     y, f = np.asarray(y), np.asarray(f, dtype=float)
     if y.ndim not in (1, 2) or f.ndim < 2 or f.shape[-2:] != (y.shape[0], width):
@@ -133,7 +137,7 @@ class Loss:
         """The loss's own parameters, such as Huber's delta, in the order in which its formula takes them."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
-    def n_outputs(self, y) -> int:
+    def n_outputs(self, y: ArrayLike) -> int:
         """Return how many outputs m the network needs for this target.
 
         Parameters
@@ -148,7 +152,7 @@ class Loss:
         """
         return 1
 
-    def output_names(self, y) -> list[str]:
+    def output_names(self, y: ArrayLike) -> list[str]:
         """Return a name for each of the `n_outputs(y)` outputs.
 
         Parameters
@@ -162,7 +166,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def check_target(self, y, *, classes=None):
+    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         """Return the target validated and converted.
 
         Parameters
@@ -185,7 +189,9 @@ class Loss:
         """
         raise NotImplementedError
 
-    def loss(self, y, f, *, noise=None, cutpoints=None):
+    def loss(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the loss that a practitioner minimises, for each observation, summed over targets.
 
         Parameters
@@ -205,7 +211,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         """Return a and b of -log p = a * loss + b, for one observation and one target.
 
         Parameters
@@ -220,7 +226,7 @@ class Loss:
         """
         return 1.0, 0.0
 
-    def b_of_y(self, y, *, noise=None):
+    def b_of_y(self, y: ArrayLike, *, noise: ArrayLike | None = None) -> np.ndarray:
         """Return the constant b of each observation, summed over targets.
 
         Parameters
@@ -238,7 +244,9 @@ class Loss:
         _, b = self.coefficients(noise=noise)
         return np.asarray(b)[..., None] * (1 if y.ndim == 1 else y.shape[1]) + np.zeros(y.shape[0])
 
-    def logp(self, y, f, *, noise=None, cutpoints=None):
+    def logp(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the log density or log mass of each observation, -(a * loss + b).
 
         Parameters
@@ -260,7 +268,7 @@ class Loss:
         loss = self.loss(y, f, noise=noise, cutpoints=cutpoints)
         return -(np.asarray(a)[..., None] * loss + self.b_of_y(y, noise=noise))
 
-    def noise_mle(self, y, f) -> float | None:
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         """Return the noise scale that maximises the likelihood while f stays fixed.
 
         Parameters
@@ -278,7 +286,7 @@ class Loss:
         """
         return None
 
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         """Return the mean of y given the network output.
 
         Parameters
@@ -298,7 +306,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def variance(self, f, *, noise=None):
+    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
         """Return the aleatoric variance: that of y given the network output.
 
         Parameters
@@ -320,7 +328,14 @@ class Loss:
         """
         raise SpecError(f"Got the loss {self.name!r}; labels have no variance. Use the probabilities from mean().")
 
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Return predictive draws of y given the network output, one for each batch element and row.
 
         Parameters
@@ -341,7 +356,9 @@ class Loss:
         """
         raise NotImplementedError
 
-    def cdf(self, y, f, *, noise=None, cutpoints=None):
+    def cdf(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         """Probability that a new number is at most `y`, target by target.
 
         Parameters
@@ -367,7 +384,15 @@ class Loss:
         """
         raise SpecError(f"Got loss {self.name!r}; labels have no distribution function. Use mean() for probabilities.")
 
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         """Add the observed node "y" to the open `pm.Model`: the likelihood that matches the loss.
 
         Parameters

@@ -1,13 +1,17 @@
 """Losses of labels and counts, and the likelihoods that they are."""
 
-from typing import override
+from typing import TYPE_CHECKING, Any, override
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
 
 from bayesnn.errors import DataError
 from bayesnn.formulas import Formula, fn
 from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
 
 class _Labels(Loss):
@@ -76,7 +80,7 @@ class BinaryCrossEntropy(_Labels):
     _table = ("log(1 + exp(f)) - y f", "1", "0", "no scale")
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         return ["logit"]
 
     @override
@@ -84,17 +88,32 @@ class BinaryCrossEntropy(_Labels):
         return log_expit(np.concatenate([-f, f], axis=-1))
 
     @override
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         f = np.asarray(f, dtype=float)
         return expit(np.concatenate([-f, f], axis=-1))
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)[..., 0]
         return (rng.logistic(size=f.shape) < f).astype(np.int64)
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         import pymc as pm
 
         return pm.Bernoulli("y", logit_p=f[:, 0], observed=y, dims=dims)
@@ -130,11 +149,11 @@ class CrossEntropy(_Labels):
     _table = ("log Σ exp(f_k) - f_y", "1", "0", "no scale")
 
     @override
-    def n_outputs(self, y):
+    def n_outputs(self, y: ArrayLike) -> int:
         return int(self.check_target(y).max()) + 1
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         return [f"class_{k}" for k in range(self.n_outputs(y))]
 
     @override
@@ -142,16 +161,31 @@ class CrossEntropy(_Labels):
         return log_softmax(f, axis=-1)
 
     @override
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         return softmax(np.asarray(f, dtype=float), axis=-1)
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         # The largest of logits plus Gumbel noise has exactly the softmax probabilities.
         return np.argmax(f + rng.gumbel(size=np.shape(f)), axis=-1)
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         import pymc as pm
 
         return pm.Categorical("y", logit_p=f, observed=y, dims=dims)
@@ -187,7 +221,7 @@ class Ordinal(_Labels):
     _table = ("-log(σ(c_y - f) - σ(c_(y-1) - f))", "1", "0", "no scale")
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         return ["score"]
 
     @override
@@ -199,14 +233,29 @@ class Ordinal(_Labels):
         return np.concatenate([log_expit(upper[..., :1]), middle, log_expit(-upper[..., -1:])], axis=-1)
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         # A logistic variable around f falls between two cutpoints with exactly the class's probability.
         f, c = np.asarray(f, dtype=float), _thresholds(cutpoints)
         shape = np.broadcast_shapes(f.shape[:-1], c.shape[:-1])
         return np.sum(c < f + rng.logistic(size=shape)[..., None], axis=-1)
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         import pymc as pm
         import pytensor.tensor as pt
 
@@ -247,11 +296,11 @@ class Poisson(Loss):
     _table = ("exp(f) - y f", "1", "log(y!)", "no scale")
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         return ["log_rate"]
 
     @override
-    def check_target(self, y, *, classes=None):
+    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         y = _column(self, y, "counts")
         wrong = y[(y < 0) | (y % 1 != 0)]
         if wrong.size:
@@ -262,28 +311,37 @@ class Poisson(Loss):
         return y.astype(np.int64)
 
     @override
-    def loss(self, y, f, *, noise=None, cutpoints=None):
+    def loss(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         y, f = _pair(y, f, 1)
         return self.formula(y, f[..., 0])
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         return 1.0, self.b_of_y
 
     @override
-    def b_of_y(self, y, *, noise=None):
+    def b_of_y(self, y: ArrayLike, *, noise: ArrayLike | None = None) -> np.ndarray:
         return gammaln(np.asarray(y, dtype=float) + 1)
 
     @override
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         return np.exp(np.asarray(f, dtype=float))
 
     @override
-    def variance(self, f, *, noise=None):
+    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
         return self.mean(f)
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)[..., 0]
         if np.any(f > 43):
             raise DataError(
@@ -293,12 +351,22 @@ class Poisson(Loss):
         return rng.poisson(np.exp(f))
 
     @override
-    def cdf(self, y, f, *, noise=None, cutpoints=None):
+    def cdf(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         k = np.floor(np.reshape(y, (-1, 1)))
         return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.exp(np.asarray(f, dtype=float))))
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         import pymc as pm
 
         return pm.Poisson("y", mu=pm.math.exp(f[:, 0]), observed=y, dims=dims)

@@ -2,14 +2,19 @@
 
 import numbers
 from dataclasses import dataclass
-from typing import ClassVar, override
+from typing import TYPE_CHECKING, Any, ClassVar, override
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
 
 from bayesnn.data import as_array
 from bayesnn.formulas import Formula, fn
 from bayesnn.losses.base import Loss, _column, _pair, _scale, _set_parameter
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -29,7 +34,7 @@ class Location(Loss):
     """What rho is multiplied by to be the loss that a practitioner minimises."""
     _unit_mean: ClassVar[float] = 0.0
 
-    def rho(self, u):
+    def rho(self, u: np.ndarray) -> np.ndarray:
         """Evaluate rho with NumPy."""
         return self.formula(u, *self.parameters)
 
@@ -56,49 +61,68 @@ class Location(Loss):
         return y.reshape(-1, width) - f
 
     @override
-    def n_outputs(self, y):
+    def n_outputs(self, y: ArrayLike) -> int:
         y = self.check_target(y)
         return 1 if y.ndim == 1 else y.shape[1]
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         m = self.n_outputs(y)
         return ["target"] if m == 1 else [f"target_{k}" for k in range(m)]
 
     @override
-    def check_target(self, y, *, classes=None):
+    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         y = as_array(y, "y", ndim=(1, 2))
         return y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
 
     @override
-    def loss(self, y, f, *, noise=None, cutpoints=None):
+    def loss(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         r = self._residual(y, f)
         if self.in_noise and noise is not None:
             r = r / _scale(self, noise)[..., None, None]
         return (self._loss_of_rho * self.rho(r)).sum(axis=-1)
 
     @override
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         f = np.asarray(f, dtype=float)
         return f + self._unit_mean * _scale(self, noise)[..., None, None] if self._unit_mean else f
 
     @override
-    def variance(self, f, *, noise=None):
+    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
         return np.zeros(np.shape(f)) + self._unit_variance() * _scale(self, noise)[..., None, None] ** 2
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
         scale = _scale(self, noise)[..., None, None]
         draws = f + scale * self._unit_sample(rng, np.broadcast_shapes(f.shape, scale.shape))
         return draws[..., 0] if f.shape[-1] == 1 else draws
 
     @override
-    def cdf(self, y, f, *, noise=None, cutpoints=None):
+    def cdf(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         return self._unit_cdf(self._residual(y, f) / _scale(self, noise)[..., None, None])
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         if noise is None or isinstance(noise, numbers.Real):
             # PyTensor keeps a Python 0.5 or 3.0 as float32 and takes its logarithm in single precision.
             noise = np.float64(_scale(self, noise))
@@ -136,12 +160,12 @@ class SquaredError(Location):
     _table = ("(y - f)²", "1/(2s²)", "log(s) + log(2π)/2", "sqrt(mean (y - f)²)")
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         return 0.5 / s**2, np.log(s) + 0.5 * _LOG_2PI
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         return float(np.sqrt(np.mean(self._residual(y, f) ** 2)))
 
     @override
@@ -185,12 +209,12 @@ class AbsoluteError(Location):
     _table = ("|y - f|", "1/s", "log(2s)", "mean |y - f|")
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         return 1 / s, np.log(2 * s)
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         return float(np.mean(np.abs(self._residual(y, f))))
 
     @override
@@ -273,12 +297,12 @@ class Huber(Location):
         return float(np.log(centre + 2 / self.delta * np.exp(-(self.delta**2) / 2)))
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         return np.ones_like(s)[()], np.log(s) + self._log_z
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         r = np.abs(self._residual(y, f))
         if not r.any():
             return 0.0
@@ -378,12 +402,12 @@ class Quantile(Location):
         return 1 / self.q - 1 / (1 - self.q)
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         return 1 / s, np.log(s) - np.log(self.q * (1 - self.q))
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         return float(np.mean(self.rho(self._residual(y, f))))
 
     @override
@@ -464,7 +488,7 @@ class StudentT(Location):
 
     @property
     @override
-    def tail_index(self):
+    def tail_index(self) -> float:
         return self.nu + 1.0
 
     @property
@@ -474,17 +498,17 @@ class StudentT(Location):
 
     @property
     @override
-    def has_mean(self):
+    def has_mean(self) -> bool:
         return self.nu > 1.0
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         b = np.log(s) + 0.5 * np.log(self.nu * np.pi) + gammaln(self.nu / 2) - gammaln((self.nu + 1) / 2)
         return np.full_like(s, (self.nu + 1) / 2)[()], b
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         r2 = self._residual(y, f) ** 2
         excess = (self.nu + 1) * np.mean(r2 > 0) - 1
         if excess <= 0:
@@ -549,48 +573,67 @@ class GaussianNLL(Loss):
     _table = ("(log(s²) + (y - μ)²/s²)/2, (μ, log s) = f", "1", "log(2π)/2", "s is an output")
 
     @override
-    def n_outputs(self, y):
+    def n_outputs(self, y: ArrayLike) -> int:
         return 2
 
     @override
-    def output_names(self, y):
+    def output_names(self, y: ArrayLike) -> list[str]:
         return ["mean", "log_scale"]
 
     @override
-    def check_target(self, y, *, classes=None):
+    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         return _column(self, y, "values")
 
     @override
-    def loss(self, y, f, *, noise=None, cutpoints=None):
+    def loss(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         y, f = _pair(y, f, 2)
         mean, log_scale = f[..., 0], f[..., 1]
         with np.errstate(over="ignore"):
             return log_scale + ((y - mean) / np.exp(log_scale)) ** 2 / 2
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         return 1.0, 0.5 * _LOG_2PI
 
     @override
-    def mean(self, f, *, noise=None, cutpoints=None):
+    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
         return np.asarray(f, dtype=float)[..., :1]
 
     @override
-    def variance(self, f, *, noise=None):
+    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
         return np.exp(2 * np.asarray(f, dtype=float)[..., 1:])
 
     @override
-    def sample(self, f, rng, *, noise=None, cutpoints=None):
+    def sample(
+        self,
+        f: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
         return f[..., 0] + np.exp(f[..., 1]) * rng.standard_normal(f.shape[:-1])
 
     @override
-    def cdf(self, y, f, *, noise=None, cutpoints=None):
+    def cdf(
+        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
         return ndtr((np.reshape(y, (-1, 1)) - f[..., :1]) * np.exp(-f[..., 1:]))
 
     @override
-    def observe(self, f, y, *, noise=None, cutpoints=None, dims):
+    def observe(
+        self,
+        f: "TensorVariable",
+        y: Any,
+        *,
+        noise: Any = None,
+        cutpoints: Any = None,
+        dims: tuple[str, ...],
+    ) -> "TensorVariable":
         import pymc as pm
 
         return pm.Normal("y", mu=f[:, 0], sigma=pm.math.exp(f[:, 1]), observed=y, dims=dims)

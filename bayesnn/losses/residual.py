@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, override
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity
@@ -60,6 +61,7 @@ class ResidualLoss(Location):
 
     likelihood = "its own density"
     in_noise = True
+    _values: dict[str, float]
 
     def __init__(self, name: str, rho: Callable | Formula, **parameters: float):
         # A file may be read where PyTensor is not, and holds what was checked when it was written.
@@ -95,12 +97,12 @@ class ResidualLoss(Location):
 
     @property
     @override
-    def parameters(self):
+    def parameters(self) -> tuple[float, ...]:
         return tuple(self._values.values())
 
     @property
     @override
-    def smooth(self):
+    def smooth(self) -> bool:
         return not len(self._kinks)
 
     @cached_property
@@ -112,7 +114,7 @@ class ResidualLoss(Location):
 
     @property
     @override
-    def mode(self):
+    def mode(self) -> float:
         return self.density.mode
 
     @cached_property
@@ -128,7 +130,7 @@ class ResidualLoss(Location):
 
     @property
     @override
-    def has_mean(self):
+    def has_mean(self) -> bool:
         return not np.isnan(self.density.mean)
 
     @property
@@ -136,12 +138,12 @@ class ResidualLoss(Location):
         return self.density.mean if self.has_mean else float(self.density.quantile(np.array(0.5)))
 
     @override
-    def coefficients(self, *, noise=None):
+    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
         s = _scale(self, noise)
         return np.ones_like(s)[()], np.log(s) + self.density.log_z
 
     @override
-    def noise_mle(self, y, f):
+    def noise_mle(self, y: ArrayLike, f: np.ndarray) -> float | None:
         from scipy.optimize import minimize_scalar
 
         r = self._residual(y, f).ravel()

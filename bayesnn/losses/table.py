@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bayesnn import foreign
 from bayesnn.errors import SpecError, UnknownNameError
@@ -11,6 +11,10 @@ from bayesnn.losses.base import Loss
 from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
 from bayesnn.losses.residual import ResidualLoss
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -55,7 +59,7 @@ def is_ours(loss: Loss) -> bool:
     return type(loss) in {ResidualLoss, *map(type, LOSSES.values())}
 
 
-def check_task(loss, task, target):
+def check_task(loss: Loss, task: str, target: str) -> None:
     """Refuse a loss that was asked for by its name, or left out, for a target of another kind.
 
     Labels take the losses for labels and counts the one for counts. An instance of a loss is taken at its word; so
@@ -194,7 +198,7 @@ class LossTable:
     rows: tuple[tuple[str, ...], ...]
     columns: ClassVar[tuple[str, ...]] = ("loss", "formula", "likelihood", "a", "b", "noise MLE")
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """Return the table as a pandas DataFrame.
 
         Returns

@@ -1,7 +1,7 @@
 """Is a loss a likelihood? Checked numerically, for ours and for a user's."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,8 @@ def verify_loss(
     loss: str | Loss | Callable,
     *,
     support: str | int = "real",
-    f=None,
-    noise=(0.3, 1.0, 2.5),
+    f: Sequence[float] | None = None,
+    noise: Sequence[float] = (0.3, 1.0, 2.5),
     b: Callable | None = None,
 ) -> LossCheck:
     r"""Check by integration whether a loss is a negative log-likelihood.
@@ -101,7 +101,7 @@ def verify_loss(
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
         raise SpecError(f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f).")
-    labels = {"binary": [0, 1], "signs": [-1, 1]}.get(support)
+    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
     if isinstance(support, int) and support > 1:
         labels = range(support)
     elif labels is None and support not in ("real", "counts"):

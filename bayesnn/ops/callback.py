@@ -1,7 +1,9 @@
 """C functions that are kept on disk: what is called with addresses in place of arrays."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -10,7 +12,7 @@ from numba.extending import intrinsic
 from pytensor.link.numba.cache import compile_numba_function_src
 
 
-def version_of(files):
+def version_of(files: Iterable[Path]) -> str:
     """Hash source files."""
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
@@ -33,7 +35,7 @@ def pointer(typingctx, address):
     return types.voidptr(address), generate
 
 
-def c_function(source, name, arguments, names, key):
+def c_function(source: str, name: str, arguments: tuple, names: dict[str, Any], key: str | None) -> Any:
     """Compile source to a C function that returns an integer.
 
     Parameters

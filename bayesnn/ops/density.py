@@ -23,6 +23,7 @@ The quadratic form is written as a sum of squares, which does not cancel when th
 import ctypes
 from functools import cache
 from inspect import Parameter, Signature
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -403,7 +404,7 @@ def callback(dim, theta_, gradient_, value_, table_):
 
 
 @cache
-def callback():
+def callback() -> Any:
     """Compile `density` to a C function, or read it from disk."""
     names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "FORMS": FORMS, "density": density}
     return c_function(_CALLBACK, "callback", DENSITY, names, f"density-{LANES}-{VERSION}")
@@ -516,12 +517,12 @@ class Density:
         value, gradient = self._run(np.ascontiguousarray(theta, dtype=float), self.table)
         return value[0], gradient[0]
 
-    def many(self, thetas):
+    def many(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log densities (s,) and gradients (s, size) at flat vectors (s, size), in one call."""
         thetas = np.ascontiguousarray(thetas, dtype=float)
         return self._run(thetas, self._table(self.sizes, self.size, len(thetas)))
 
-    def output_layer(self, thetas):
+    def output_layer(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distribution of an output layer that is integrated out, given the rest.
 
         Parameters

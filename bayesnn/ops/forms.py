@@ -4,12 +4,15 @@ The walk over blocks of observations is compiled once for all networks, and call
 that was never seen on a machine therefore costs a second, and is read from disk from then on.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from numba import types
 
+from bayesnn.activations import Activation
 from bayesnn.formulas import Formula
-from bayesnn.losses import is_ours
+from bayesnn.losses import Loss, is_ours
 from bayesnn.ops import registers
 from bayesnn.ops.callback import DOUBLES, VERSION, c_function
 from bayesnn.ops.kernels import activation, product
@@ -35,12 +38,12 @@ def _compiled(name, kernel, arguments, key, lead=()):
 
 
 @cache
-def covered(formula):
+def covered(formula: Formula | None) -> bool:
     """Whether a formula and its derivative have a form on vector registers."""
     return formula is not None and registers.covers(formula.with_slope)
 
 
-def form_of(phi):
+def form_of(phi: Activation) -> tuple[Callable, str, str]:
     """Vector form of an activation: by hand where there is one, otherwise of its formula.
 
     Parameters
@@ -64,7 +67,7 @@ def form_of(phi):
 
 
 @cache
-def activation_of(phi):
+def activation_of(phi: Activation) -> tuple[Any, Any, bool]:
     """C functions of an activation: forward, and the backward product; and whether derivatives are kept."""
     form, slope, key = form_of(phi)
     act = _compiled("activate", activation(form), ACTIVATE, f"activation-{key}")
@@ -76,12 +79,12 @@ def _pull(slope):
     return _compiled("pull", product, PULL, f"pull-{slope}", lead=(slope,))
 
 
-def knows(loss):
+def knows(loss: Loss) -> bool:
     """Whether a likelihood has a kernel: one by hand, or of its formula; a class from outside may mean anything."""
     return is_ours(loss) and (loss.name in ROWS or covered(loss.formula))
 
 
-def likelihood_of(loss):
+def likelihood_of(loss: Loss) -> Any:
     """C function of a likelihood."""
     if loss.name in ROWS:
         return _by_hand(loss.name)
@@ -101,7 +104,7 @@ def _elementwise(formula, scaled):
 
 
 @cache
-def penalty_of(formula: Formula):
+def penalty_of(formula: Formula) -> Any:
     """C function of a penalty."""
     program = formula.with_slope
     kernel = penalised(partial(registers.emit, program), len(program.arguments) - 1)

@@ -8,8 +8,10 @@ weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_ou
 padded to a multiple of 8, with zero gradient, so that no loop has a tail.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -97,7 +99,7 @@ class _Code:
             start = stop
 
 
-def kernel(emit):
+def kernel(emit: Callable) -> Callable:
     """Turn a function that emits code, emit(code, *arguments), into a function for numba; arrays become pointers."""
 
     def typed(typingctx, *arguments):
@@ -118,7 +120,8 @@ def kernel(emit):
         return types.void(*arguments), generate
 
     names = ["typingctx", *list(signature(emit).parameters)[1:]]
-    typed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    signed: Any = typed
+    signed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
     typed.__name__ = typed.__qualname__ = emit.__name__
     return intrinsic(prefer_literal=True)(typed)
 
@@ -175,7 +178,7 @@ def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     code.tiles(n_in, TILE[1:] if LANES == 4 else TILE, rows)
 
 
-def activation(form):
+def activation(form: Callable) -> Callable:
     """Kernel that replaces z by its activation in a[a_at:], and writes the derivative to a[slope_at:] if it is kept.
 
     Parameters
@@ -312,7 +315,7 @@ def start_of(widths, i, planes, first, nb):
     return first
 
 
-def blocks(act, pull):
+def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     """Forward and backward pass of one block of observations.
 
     Parameters
@@ -369,7 +372,7 @@ def blocks(act, pull):
     return forward, backward
 
 
-def passes(form, slope):
+def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
     """Compile-ready functions for networks with one activation, of any widths: start, forward, backward.
 
     ``start(X, widths)`` allocates the buffer, into whose beginning the caller packs the parameters;

@@ -5,6 +5,8 @@ to the caller. Most losses are formulas, target by target: of u = (y - f) / nois
 log(noise), or of y and f. Losses that take several outputs for one target are written here by hand.
 """
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from bayesnn.ops.kernels import kernel
@@ -34,7 +36,7 @@ def _spread(code, address, count):
     return [Vec(code.builder, code.broadcast(number, VECTOR)) for number in numbers]
 
 
-def elementwise(form, n_parameters, scaled):
+def elementwise(form: Callable, n_parameters: int, scaled: bool) -> Callable:
     """Kernel of a likelihood that is a formula, target by target.
 
     It writes the log-likelihood's derivatives by f to rows work[g_at:], and adds to work[sums_at] and the place after
@@ -157,7 +159,7 @@ ROWS = {
 """Built-in loss -> its kernel by hand: where a target has several outputs, or where it keeps digits or saves time."""
 
 
-def penalised(form, n_parameters):
+def penalised(form: Callable, n_parameters: int) -> Callable:
     """Kernel of a penalty: add the log density of the weights, without its constant, and its gradient.
 
     Weight theta[i] has the density of `form` with the scale 1 / inverse[i]; where that is zero it has another prior.

@@ -1,6 +1,8 @@
 """The operations on PyTensor's numba backend: parameters are packed, kernels called, gradients cut out."""
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
@@ -50,7 +52,7 @@ def _passes(phi):
 
 
 @register_funcify_default_op_cache_key(MLPForward)
-def numba_forward(op, node=None, **kwargs):
+def numba_forward(op: MLPForward, node: Any = None, **kwargs: Any) -> Callable:
     """Numba function of (X, *parameters)."""
     start, forward, _ = _passes(op.activation)
     body = ["saved, at = start(X, widths), 0"]
@@ -64,7 +66,7 @@ def numba_forward(op, node=None, **kwargs):
 
 
 @register_funcify_default_op_cache_key(MLPBackward)
-def numba_backward(op, node=None, **kwargs):
+def numba_backward(op: MLPBackward, node: Any = None, **kwargs: Any) -> Callable:
     """Numba function of (g, saved, X, *parameters)."""
     _, _, backward = _passes(op.activation)
     body = ["grad, at = backward(g, saved, widths), 0"]

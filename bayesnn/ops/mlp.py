@@ -1,5 +1,8 @@
 """The operations: a network's forward pass that keeps its activations, and the backward pass that reuses them."""
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile import optdb
@@ -10,13 +13,18 @@ from pytensor.graph.replace import _vectorize_node, clone_replace, vectorize_gra
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.scalar import upcast
 
-from bayesnn.activations import as_activation
+from bayesnn.activations import Activation, as_activation
 from bayesnn.errors import SpecError
 from bayesnn.network import affine, hidden_layers
 from bayesnn.ops.callback import VERSION
 
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
-def mlp_forward(X, weights, biases, activation):
+
+def mlp_forward(
+    X: Any, weights: Sequence[Any], biases: Sequence[Any], activation: str | Activation
+) -> "TensorVariable":
     """Output of a multilayer perceptron, compiled as one operation whose gradient is one more.
 
     Parameters
@@ -64,11 +72,11 @@ def mlp_forward(X, weights, biases, activation):
         )
     bias = tuple(b is not None for b in biases)
     inputs = [pt.as_tensor_variable(v) for v in (X, *weights, *(b for b in biases if b is not None))]
-    f = MLPForward(phi, bias)(*inputs)
+    f: Any = MLPForward(phi, bias)(*inputs)
     return f.astype(upcast(*(v.dtype for v in inputs)))
 
 
-def spell_out(X, layers, activation):
+def spell_out(X: Any, layers: Iterable[tuple[Any, Any]], activation: str | Activation) -> "TensorVariable":
     """Write the network in plain PyTensor operations; leading batch dimensions of any argument are allowed."""
     *hidden, last = layers
     return affine(hidden_layers(X, hidden, as_activation(activation).formula.symbolic), *last)
@@ -127,21 +135,21 @@ class MLPForward(_MLPOp):
 
     default_output = 0
 
-    def make_node(self, X, *parameters):
+    def make_node(self, X: Any, *parameters: Any) -> Apply:
         """Take X, weights and biases; give f and the buffer."""
         X, *parameters = self.tensors(X, *parameters)
         shape = (X.type.shape[0], parameters[len(self.bias) - 1].type.shape[1])
         return Apply(self, [X, *parameters], [pt.tensor(dtype="float64", shape=shape), pt.dvector()])
 
-    def infer_shape(self, node, shapes):
+    def infer_shape(self, node: Any, shapes: list) -> list:
         """Shape of f from the inputs'; that of the buffer is known to the compiled code only."""
         return [(shapes[0][0], shapes[len(self.bias)][1]), tuple(node.outputs[1].shape)]
 
-    def connection_pattern(self, node):
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Nothing is differentiated through the buffer."""
         return [[True, False] for _ in node.inputs]
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: Sequence[Any], outputs: list[list[Any]]) -> None:
         """Compute in NumPy: the reference."""
         h, *parameters = inputs
         layers, kept = self.layers(parameters), []
@@ -153,12 +161,12 @@ class MLPForward(_MLPOp):
             kept += [h.ravel(), slopes.ravel()]
         outputs[0][0], outputs[1][0] = z, np.concatenate([np.empty(0), *kept])
 
-    def pullback(self, inputs, outputs, cotangents):
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list:
         """One `MLPBackward` for the parameters; plain operations for X, which vanish unless asked for."""
         g = cotangents[0]
         if _disconnected(g):
             return [disconnected_type() for _ in inputs]
-        backward = MLPBackward(*self._props())
+        backward: Any = MLPBackward(*self._props())  # type: ignore[attr-defined]  # from PyTensor, for __props__
         gX = _pulled_back(lambda *copies: [self.plain(*copies)], inputs, [g])[0]
         return [gX, *backward(g, outputs[1], *inputs, return_list=True)]
 
@@ -166,20 +174,20 @@ class MLPForward(_MLPOp):
 class MLPBackward(_MLPOp):
     """Gradient of sum(g * f) with respect to each weight matrix and bias."""
 
-    def make_node(self, g, saved, X, *parameters):
+    def make_node(self, g: Any, saved: Any, X: Any, *parameters: Any) -> Apply:
         """Take the cotangent of f, the buffer and the inputs of `MLPForward`; give a gradient for each parameter."""
         g, (X, *parameters) = pt.as_tensor_variable(g).astype("float64"), self.tensors(X, *parameters)
         return Apply(self, [g, saved, X, *parameters], [v.type() for v in parameters])
 
-    def infer_shape(self, node, shapes):
+    def infer_shape(self, node: Apply, shapes: list) -> list:
         """Shapes of the parameters."""
         return shapes[3:]
 
-    def connection_pattern(self, node):
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Leave the buffer out: it is a function of the other inputs, and derivatives run through those alone."""
         return [[i != 1] * len(node.outputs) for i in range(len(node.inputs))]
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: Sequence[Any], outputs: list[list[Any]]) -> None:
         """Compute in NumPy: the reference."""
         delta, saved, X, *parameters = inputs
         layers = self.layers(parameters)
@@ -189,7 +197,8 @@ class MLPBackward(_MLPOp):
             a.append(saved[at : at + size].reshape(len(X), -1))
             slopes.append(saved[at + size : at + 2 * size].reshape(len(X), -1))
             at += 2 * size
-        of_weights, of_biases = [], []
+        of_weights: list[Any] = []
+        of_biases: list[Any] = []
         for i in reversed(range(len(layers))):
             W, b = layers[i]
             of_weights.insert(0, a[i].T @ delta)
@@ -200,7 +209,7 @@ class MLPBackward(_MLPOp):
         for storage, grad in zip(outputs, of_weights + of_biases, strict=True):
             storage[0] = grad
 
-    def pullback(self, inputs, outputs, cotangents):
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list:
         """Second derivatives, in plain operations."""
         grads = _pulled_back(lambda *copies: _spell_out_gradient(self, *copies), [inputs[0], *inputs[2:]], cotangents)
         return [grads[0], disconnected_type(), *grads[1:]]

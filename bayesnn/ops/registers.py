@@ -3,6 +3,7 @@
 import operator
 from functools import reduce
 
+from bayesnn.formulas.program import Program
 from bayesnn.ops import simd
 from bayesnn.ops.simd import VECTOR, Vec, ir
 
@@ -58,13 +59,10 @@ FORMS = {
     "add": lambda *terms: reduce(operator.add, terms),
     "mul": lambda *factors: reduce(operator.mul, factors),
     "sub": operator.sub,
-    "true_div": operator.truediv,
     "neg": operator.neg,
     "abs": abs,
     "sign": _sign,
-    "sqr": lambda x: x * x,
     "sqrt": lambda x: x.intrinsic("sqrt"),
-    "reciprocal": lambda x: 1.0 / x,
     "exp": simd.exp,
     "expm1": simd.expm1,
     "log": simd.log,
@@ -75,8 +73,6 @@ FORMS = {
     "sinh": _sinh,
     "cosh": _cosh,
     "tanh": lambda x: simd.tanh(x)[0],
-    "sigmoid": lambda x: simd.sigmoid(x)[0],
-    "softplus": lambda x: simd.softplus(x)[0],
     "erf": lambda x: simd.erf(x)[0],
     "erfc": simd.erfc,
     "maximum": _maximum,
@@ -92,6 +88,9 @@ FORMS = {
 
 SIGNS = {"lt": "<", "gt": ">", "le": "<=", "ge": ">=", "eq": "==", "neq": "!="}
 LOGICAL = {"and_": "and_", "or_": "or_", "xor": "xor"}
+
+SPECIAL = {"pow", "switch", "invert", "isnan", "isinf", "softplus", "sigmoid", "true_div", "reciprocal", "sqr"}
+"""Operations that `emit` writes itself."""
 
 LIBRARY = {
     "tan": "tan",
@@ -109,12 +108,12 @@ LIBRARY = {
 """Operation without a form on vectors -> the C library's function, which is called for one element at a time."""
 
 
-def covers(program):
+def covers(program: Program) -> bool:
     """Whether every operation of a program has a form here."""
-    return program.operations <= {*FORMS, *SIGNS, *LOGICAL, *LIBRARY, "pow", "switch", "invert", "isnan", "isinf"}
+    return program.operations <= {*FORMS, *SIGNS, *LOGICAL, *LIBRARY, *SPECIAL}
 
 
-def emit(program, arguments):
+def emit(program: Program, arguments: list[Vec]) -> list[Vec]:
     """Emit a program that is covered.
 
     Parameters
@@ -130,7 +129,21 @@ def emit(program, arguments):
         Its outputs.
     """
     like = arguments[0]
-    builder, logs = like.builder, {}
+    # What a value and its derivative share though no node of the program says so; the keys are kept from being reused.
+    builder, shared, kept = like.builder, {}, []
+
+    def once(what, x, make):
+        key = what, id(x)
+        if key not in shared:
+            kept.append(x)
+            shared[key] = make(x)
+        return shared[key]
+
+    def inverse(x):
+        if ("root", id(x)) not in shared:
+            return once("inverse", x, lambda x: 1.0 / x)
+        root = inverse(shared["root", id(x)])
+        return once("inverse", x, lambda x: root * root)
 
     def apply(operation, *inputs):
         if operation == "switch":
@@ -147,11 +160,18 @@ def emit(program, arguments):
         if operation == "isinf":
             return abs(inputs[0]).compare("==", float("inf"))
         if operation == "pow":
-            # A power and its derivative share the logarithm.
-            base = inputs[0]
-            if id(base) not in logs:
-                logs[id(base)] = base, simd.log(abs(base))
-            return _power(*inputs, logs[id(base)][1])
+            return _power(*inputs, once("log", inputs[0], lambda x: simd.log(abs(x))))
+        if operation in ("softplus", "sigmoid"):
+            return once("softplus", inputs[0], simd.softplus)[operation == "sigmoid"]
+        if operation == "true_div":
+            return inputs[0] * inverse(inputs[1])
+        if operation == "reciprocal":
+            return inverse(inputs[0])
+        if operation == "sqr":
+            square = inputs[0] * inputs[0]
+            kept.append(square)
+            shared["root", id(square)] = inputs[0]
+            return square
         return inputs[0].each(LIBRARY[operation]) if operation in LIBRARY else FORMS[operation](*inputs)
 
     def constant(number):

@@ -7,7 +7,9 @@ emits any formula in these terms.
 """
 
 import os
+from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import cgutils
@@ -66,7 +68,7 @@ class Vec:
     def __neg__(self):
         return self._new(self.builder.fneg(self.value))
 
-    def compare(self, sign, other):
+    def compare(self, sign: Any, other: Any) -> ir.Value:
         """Compare lane by lane; with NaN only "!=" holds."""
         fcmp = self.builder.fcmp_unordered if sign == "!=" else self.builder.fcmp_ordered
         return fcmp(sign, self.value, self._of(other))
@@ -77,33 +79,33 @@ class Vec:
     def __gt__(self, other):
         return self.compare(">", other)
 
-    def full(self, number):
+    def full(self, number: float) -> "Vec":
         """Broadcast a number to a vector like this one."""
         return self._new(self._of(number))
 
-    def where(self, condition, other):
+    def where(self, condition: ir.Value, other: Any) -> "Vec":
         """Take self where the condition holds, otherwise `other`."""
         return self._new(self.builder.select(condition, self.value, self._of(other)))
 
-    def at_least(self, low):
+    def at_least(self, low: float) -> "Vec":
         """Raise to `low`; NaN stays NaN."""
         return self.full(low).where(self < low, self)
 
-    def at_most(self, high):
+    def at_most(self, high: float) -> "Vec":
         """Lower to `high`; NaN stays NaN."""
         return self.full(high).where(self > high, self)
 
-    def fma(self, times, plus):
+    def fma(self, times: Any, plus: Any) -> "Vec":
         """Self * times + plus, in one rounding where the machine can."""
         fn = declare(self.builder.module, f"llvm.fmuladd.v{LANES}f64", VECTOR, [VECTOR] * 3)
         return self._new(self.builder.call(fn, [self.value, self._of(times), self._of(plus)]))
 
-    def intrinsic(self, name):
+    def intrinsic(self, name: str) -> "Vec":
         """Apply an intrinsic function of LLVM to the vector."""
         fn = declare(self.builder.module, f"llvm.{name}.v{LANES}f64", VECTOR, [VECTOR])
         return self._new(self.builder.call(fn, [self.value]))
 
-    def each(self, name):
+    def each(self, name: str) -> "Vec":
         """Apply a function of the C library, one element at a time."""
         builder, out = self.builder, self.value
         fn = declare(builder.module, name, DOUBLE, [DOUBLE])
@@ -112,7 +114,7 @@ class Vec:
             out = builder.insert_element(out, builder.call(fn, [builder.extract_element(self.value, at)]), at)
         return self._new(out)
 
-    def poly(self, coefficients):
+    def poly(self, coefficients: Sequence[float]) -> "Vec":
         """Sum of coefficients[i] * self**i; even and odd powers apart, each by Horner's rule, to halve the wait."""
         square = self * self
         even, odd = (
@@ -121,26 +123,26 @@ class Vec:
         )
         return odd.fma(self, even)
 
-    def bits(self):
+    def bits(self) -> ir.Value:
         """Read the bit patterns as integers."""
         return self.builder.bitcast(self.value, INTS)
 
-    def masked(self, mask):
+    def masked(self, mask: int) -> "Vec":
         """Keep the bits of `mask`."""
         return self._new(self.builder.bitcast(self.builder.and_(self.bits(), ints(mask)), VECTOR))
 
     def __abs__(self):
         return self.masked(2**63 - 1)
 
-    def copysign(self, sign):
+    def copysign(self, sign: Any) -> "Vec":
         """Self, which is not negative, with the sign of another vector."""
         return self.flip(sign.masked(2**63).bits())
 
-    def flip(self, signs):
+    def flip(self, signs: ir.Value) -> "Vec":
         """Flip the sign where the top bit of `signs` is set; the other bits of `signs` are zero."""
         return self._new(self.builder.bitcast(self.builder.xor(self.bits(), signs), VECTOR))
 
-    def lanewise(self, condition, name, x):
+    def lanewise(self, condition: ir.Value, name: str, x: "Vec") -> "Vec":
         """Where the condition holds replace self by libm's `name` of x, one element at a time; a rare path."""
         builder = self.builder
         slot = cgutils.alloca_once(builder, VECTOR)
@@ -156,12 +158,12 @@ class Vec:
         return self._new(builder.load(slot, typ=VECTOR))
 
 
-def declare(module, name, result, arguments):
+def declare(module: ir.Module, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
     """Declare an LLVM intrinsic once in a module."""
     return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
-def ints(value):
+def ints(value: int) -> ir.Constant:
     """Broadcast a Python integer."""
     return ir.Constant(INTS, [value - 2**64 if value >= 2**63 else value] * LANES)
 
@@ -232,7 +234,7 @@ def _exp(y):
     return scale.fma(p, scale) * _power2(y, y.builder.sub(bits, half))
 
 
-def exp(x):
+def exp(x: Vec) -> Vec:
     """exp(x) over the whole range."""
     return _exp(x.at_most(710.0))
 
@@ -259,7 +261,7 @@ def _beyond(y, out):
     return out.where(y > 0.0, at_zero).where(y < float("inf"), y.where(y > 0.0, y - y))
 
 
-def log(y):
+def log(y: Vec) -> Vec:
     """Natural logarithm; denormal numbers are scaled up first."""
     small = y < 2.2250738585072014e-308
     k, f = _split((y * 2.0**54).where(small, y))
@@ -267,7 +269,7 @@ def log(y):
     return _beyond(y, k.fma(_LN2_HI, k.fma(_LN2_LO, _near_one(f))))
 
 
-def log1p(x):
+def log1p(x: Vec) -> Vec:
     """log(1 + x): the exponent apart, and what rounding took from 1 + x given back."""
     y = x + 1.0
     k, f = _split(y)
@@ -284,14 +286,14 @@ def _log1p(e):
     return (out + _LN2).where(big, out)
 
 
-def expm1(x):
+def expm1(x: Vec) -> Vec:
     """exp(x) - 1, exact to rounding near 0 too."""
     bits, _, p = _reduce(x.at_least(-746.0).at_most(708.0))
     scale = _power2(x, bits)
     return exp(x).where(abs(x) > 700.0, scale.fma(p, scale - 1.0))
 
 
-def erfc(x):
+def erfc(x: Vec) -> Vec:
     """Complementary error function, also in its tail."""
     a = abs(x).at_most(28.0)
     tail = _gauss(a, 1.0) * _erfcx(a)
@@ -311,7 +313,7 @@ def _erfcx(x):
     return ((x - 3.5) / (x + 3.5)).poly(_ERFCX) / x.fma(2.0, 1.0)
 
 
-def tanh(x):
+def tanh(x: Vec) -> tuple[Vec, Any]:
     """expm1(2|x|) / (expm1(2|x|) + 2), exact to rounding near 0 too."""
     a = abs(x)
     bits, _, p = _reduce((a + a).at_most(44.0))
@@ -320,23 +322,23 @@ def tanh(x):
     return (e / (e + 2.0)).copysign(x), None
 
 
-def sigmoid(x):
+def sigmoid(x: Vec) -> tuple[Vec, Any]:
     """1 / (1 + exp(-x)), in the form that does not overflow."""
     e = _exp(abs(x) * -1.0)
     return e.where(x < 0.0, 1.0) / (e + 1.0), None
 
 
-def relu(x):
+def relu(x: Vec) -> tuple[Vec, Any]:
     """max(x, 0)."""
     return x.at_least(0.0), None
 
 
-def identity(x):
+def identity(x: Vec) -> tuple[Vec, Any]:
     """Leave x as it is."""
     return x, None
 
 
-def silu(x):
+def silu(x: Vec) -> tuple[Vec, Any]:
     """Multiply x by sigmoid(x); derivative s + x s (1 - s)."""
     e = _exp(abs(x) * -1.0)
     inverse = 1.0 / (e + 1.0)
@@ -346,13 +348,13 @@ def silu(x):
     return x * s, s.fma(x.at_most(750.0) * inverse.where(x < 0.0, other), s)
 
 
-def softplus(x):
+def softplus(x: Vec) -> tuple[Vec, Any]:
     """log(1 + exp(x)); derivative sigmoid(x)."""
     e = _exp(abs(x) * -1.0)
     return x.at_least(0.0) + _log1p(e), e.where(x < 0.0, 1.0) / (e + 1.0)
 
 
-def gelu(x):
+def gelu(x: Vec) -> tuple[Vec, Any]:
     """Multiply x by Phi(x), the exact normal distribution function; derivative Phi + x phi."""
     a = abs(x).at_most(39.0)
     g = _gauss(a, 0.5)
@@ -362,7 +364,7 @@ def gelu(x):
     return x * cdf, (g * 0.3989422804014327).fma(x.at_most(39.0), cdf)
 
 
-def erf(x):
+def erf(x: Vec) -> tuple[Vec, Any]:
     """Error function; derivative 2/sqrt(pi) exp(-x**2)."""
     a = abs(x).at_most(28.0)
     g = _gauss(a, 1.0)
@@ -371,7 +373,7 @@ def erf(x):
     return small.where(a < 0.5, large), g * 1.1283791670955126
 
 
-def sin(x):
+def sin(x: Vec) -> tuple[Vec, Any]:
     """Sine, reduced by multiples of pi; derivative cosine. Beyond 1e8 libm takes over."""
     b = x.builder
     t = x.fma(0.3183098861837907, _ROUND)

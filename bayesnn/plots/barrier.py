@@ -1,5 +1,7 @@
 """What lies between mirror modes: the log density along straight paths, and over a plane through three of them."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bayesnn.errors import SpecError
@@ -10,6 +12,10 @@ from bayesnn.symmetry.group import flips, log_prior
 from bayesnn.symmetry.orbit import point_of
 from bayesnn.tree import heading, kind_of, problem_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+
 LEVELS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000)
 """How far below the modes the contours lie; what is lower has the colour of the last."""
 GRID = 101
@@ -17,7 +23,7 @@ GRID = 101
 DASHES = ("-", "--", "-.")
 
 
-def plot_barrier(fit, *, layer=1, units=(1, 2)):
+def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] = (1, 2)) -> np.ndarray:
     r"""Draw the log density along straight paths between mirror modes, and over the plane through three of them.
 
     Parameters
@@ -110,7 +116,7 @@ def plot_barrier(fit, *, layer=1, units=(1, 2)):
     return np.array([left, *rest])
 
 
-def check_optimum(fit):
+def check_optimum(fit: "xr.DataTree") -> None:
     """Refuse an end point that is no optimum: what lies between its images is no barrier between modes."""
     remedy = "Use a MAP fit: bnn.fit_map(net, X, y)."
     if fit.attrs.get("bayesnn_exists", 1) == 0:

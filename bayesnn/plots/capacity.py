@@ -2,7 +2,9 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from bayesnn.plots.style import COLOURS, INK, new_axes
 from bayesnn.prediction import score
 from bayesnn.tree import KINDS, heading
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 _AXES = {"hidden": "hidden units", "prior_sd": "standard deviation of the prior"}
 _LOOK = {"mle": ("o", 6.5, "-"), "map": ("s", 7, "-"), "posterior": ("^", 5, (0, (4, 2)))}
 """Marker, its size, and dashes: smaller and dashed on top, since MAP and posterior often coincide."""
@@ -26,21 +32,21 @@ _WHERE = ("training", "held-out")
 
 
 def capacity_table(
-    net,
-    data,
+    net: MLP,
+    data: Dataset,
     *,
-    hidden=None,
-    prior_sd=None,
-    answers=("mle", "map", "posterior"),
-    restarts=20,
-    draws=500,
-    tune=500,
-    chains=4,
-    cores=None,
-    random_seed=0,
-    table=None,
-    progressbar=True,
-):
+    hidden: Sequence[int | tuple[int, ...]] | None = None,
+    prior_sd: Sequence[float] | None = None,
+    answers: Sequence[str] = ("mle", "map", "posterior"),
+    restarts: int = 20,
+    draws: int = 500,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int = 0,
+    table: "pd.DataFrame | None" = None,
+    progressbar: bool = True,
+) -> "pd.DataFrame":
     """Fit one network at several capacities, and score every fit on the rows it has seen and on others.
 
     Parameters
@@ -116,7 +122,8 @@ def capacity_table(
             "Use a proper prior such as bnn.Normal(1.0), or answers=('mle',)."
         )
     known = {} if table is None else {(r["answer"], str(r[name])): r for r in table.to_dict("records")}
-    rows, wanted = [], [(key, answer) for key in nets for answer in answers]
+    rows: list[dict[str, Any]] = []
+    wanted = [(key, answer) for key in nets for answer in answers]
     options = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     try:
         with bar("fits", len(wanted), show=progressbar) as step:
@@ -197,7 +204,13 @@ def _sound(fit):
     return fit.attrs.get("bayesnn_function_rhat", 1.0) <= RHAT_MAX and not fit.attrs.get("bayesnn_divergences", 0)
 
 
-def plot_capacity(net, data=None, *, measure="error", **options):
+def plot_capacity(
+    net: "MLP | pd.DataFrame",
+    data: Dataset | None = None,
+    *,
+    measure: Literal["error", "lppd"] = "error",
+    **options: Any,
+) -> np.ndarray:
     """Draw training and held-out error against hidden units, or against the width of the prior.
 
     More units can only raise the likelihood of the MLE, for a small network is a larger one with units at zero; the
@@ -246,7 +259,7 @@ def plot_capacity(net, data=None, *, measure="error", **options):
             raise SpecError("Got a table together with data or options; it has its numbers. Pass the table alone.")
         table = net
     else:
-        table = capacity_table(net, data, **options)
+        table = capacity_table(net, data, **options)  # type: ignore[arg-type]  # which needs data, and says so
     name, label = _columns(table, measure)
     keys = list(dict.fromkeys(table[name]))
     place = keys if name == "prior_sd" else range(len(keys))

@@ -1,36 +1,42 @@
 """What pictures of draws share: the look of a chain, its traces, R-hat in a title, and one legend."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.style import CHAINS
 from bayesnn.tree import kind_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
 
-def check_draws(post):
+
+def check_draws(post: "xr.DataTree") -> None:
     """Refuse a point."""
     if kind_of(post) != "posterior":
         raise SpecError(f"Got a {kind_of(post)} fit; this picture needs draws. Pass the tree of fit_posterior.")
 
 
-def comparable(chains, draws):
+def comparable(chains: int, draws: int) -> bool:
     """Whether there are enough chains and draws for R-hat, which compares the halves of several chains."""
     return chains >= 2 and draws >= 4
 
 
-def chain_look(chain):
+def chain_look(chain: int) -> dict[str, Any]:
     """Colour and label of a chain, the same in every picture."""
     return {"color": CHAINS[chain % len(CHAINS)], "label": f"chain {chain}"}
 
 
-def draw_traces(ax, name, draws):
+def draw_traces(ax: "Axes", name: str, draws: np.ndarray) -> None:
     """Draw the trace of each chain of a quantity (chain, draw), under its name with its R-hat."""
     for chain, values in enumerate(draws):
         ax.plot(values, lw=0.5, alpha=0.85, **chain_look(chain))
     ax.set_title(titled(name, draws), loc="left", fontsize=10)
 
 
-def titled(name, draws):
+def titled(name: str, draws: np.ndarray) -> str:
     """Write a quantity's name with the R-hat of its draws (chain, draw), or that it is constant."""
     import arviz as az
 
@@ -42,7 +48,7 @@ def titled(name, draws):
         return f"{name}: R-hat {float(az.rhat(draws)):.2f}"
 
 
-def chain_legend(axes):
+def chain_legend(axes: np.ndarray) -> None:
     """Put one legend of the chains below a whole figure."""
     handles, labels = axes.flat[0].get_legend_handles_labels()
     legend = axes.flat[0].figure.legend(

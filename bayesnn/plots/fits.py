@@ -1,18 +1,25 @@
 """Fits side by side: curves with bands, decision surfaces, or predictions against what was observed."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from bayesnn.data import Dataset
 from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
 from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
 from bayesnn.prediction import centre_of, predict
-from bayesnn.tree import heading, kind_of, named_fits, problem_of
+from bayesnn.tree import Fits, heading, kind_of, named_fits, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _LINES = ("-", "--", ":", "-.")
 RHAT_MAX = 1.05
 """Largest R-hat of the function that a posterior's panel doesn't mention; above it `fit_posterior` warns."""
 
 
-def plot_fits(*fits, data=None, prob=0.9, **named):
+def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **named: "xr.DataTree") -> np.ndarray:
     """Draw fits of the same data side by side, one panel each on common axes.
 
     One input: the fitted mean with the interval of its expectation (dark) and of a new observation (light), or
@@ -80,7 +87,7 @@ def plot_fits(*fits, data=None, prob=0.9, **named):
         )
     for ax in axes[1:]:
         ax.set_ylabel("")
-    entries = {}
+    entries: dict[str, Any] = {}
     for ax in axes[::-1]:
         entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
     look = {"ncols": min(6, 2 * len(fits)), "fontsize": 8, "frameon": False}

@@ -1,10 +1,16 @@
 """How functions of one network are shown, in the user's units: as curves, against the observed, or row by row."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.network import Params
 from bayesnn.plots.style import GREY, INK
+from bayesnn.tree import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +30,12 @@ class Canvas:
         The same places on the axis: inputs in the user's units, observed values, or row numbers.
     """
 
-    problem: object
+    problem: Problem
     form: str
     X: np.ndarray
     x: np.ndarray
 
-    def values(self, params):
+    def values(self, params: Params) -> np.ndarray:
         """Evaluate functions in the user's units.
 
         Parameters
@@ -50,7 +56,19 @@ class Canvas:
             return original_y(problem, mean)[..., 0]
         return mean[..., 1] if self.form == "curve" else mean[..., np.arange(len(self.X)), problem.y]
 
-    def draw(self, ax, values, *, spread=None, spread_look=None, order=None, marker="o", lw=1.8, ls="-", **look):
+    def draw(
+        self,
+        ax: "Axes",
+        values: np.ndarray,
+        *,
+        spread: np.ndarray | None = None,
+        spread_look: dict[str, Any] | None = None,
+        order: np.ndarray | None = None,
+        marker: str = "o",
+        lw: float = 1.8,
+        ls: str = "-",
+        **look: Any,
+    ) -> None:
         """Draw one function, and the range of others about it.
 
         Parameters
@@ -85,7 +103,7 @@ class Canvas:
             bars(self.x, low, high, alpha=0.4, lw=1.2, zorder=1.5, **{"color": GREY} | (spread_look or {}))
         ax.plot(across, up, marker, ms=3.2, mec="white", mew=0.3, ls="", **look)
 
-    def finish(self, ax, curves=None):
+    def finish(self, ax: "Axes", curves: np.ndarray | None = None) -> None:
         """Add the data, the frame and the labels.
 
         Parameters
@@ -119,7 +137,7 @@ class Canvas:
             ax.set(ylim=(-0.03, 1.03), xlabel="training rows, worst first", ylabel="probability of the true class")
 
 
-def canvas_of(problem):
+def canvas_of(problem: Problem) -> Canvas:
     """Choose how the functions of a network are shown.
 
     Parameters
@@ -142,31 +160,31 @@ def canvas_of(problem):
     return Canvas(problem, "rows", problem.X, np.arange(1, len(problem.X) + 1))
 
 
-def original(problem):
+def original(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Training rows in the user's units."""
     X = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X)
     return X, original_y(problem, problem.y)
 
 
-def original_y(problem, y):
+def original_y(problem: Problem, y: np.ndarray) -> np.ndarray:
     """Targets, or their means, in the user's units."""
     return y if problem.scaling is None else problem.scaling.inverse_y(y)
 
 
-def grid_of(x):
+def grid_of(x: np.ndarray) -> np.ndarray:
     """Places between the data, and a little beyond."""
     margin = 0.15 * (np.ptp(x) or 1.0)
     return np.linspace(x.min() - margin, x.max() + margin, 201)
 
 
-def frame_of(y, task):
+def frame_of(y: np.ndarray, task: str) -> tuple[float, float]:
     """Limits of an axis of targets, with room for bands."""
     low, high = float(np.min(y)), float(np.max(y))
     size = (high - low) or 1.0
     return low - (0.05 if task == "count" else 0.35) * size, high + 0.35 * size
 
 
-def clip_to_observed(ax, observed):
+def clip_to_observed(ax: "Axes", observed: np.ndarray) -> None:
     """Keep a wild prediction from squeezing all the others on the horizontal axis, and say so."""
     (low, high), size = ax.get_xlim(), 0.6 * (np.ptp(observed) or 1.0)
     frame = observed.min() - size, observed.max() + size
@@ -177,7 +195,7 @@ def clip_to_observed(ax, observed):
         ax.annotate(words, (0.98, 0.1), xycoords="axes fraction", ha="right", fontsize=8, zorder=6, bbox=box)
 
 
-def mark_leaving(ax, x, curves):
+def mark_leaving(ax: "Axes", x: np.ndarray, curves: np.ndarray) -> None:
     """Say, where curves leave the frame, that they do and how far.
 
     Parameters
@@ -215,22 +233,22 @@ def mark_leaving(ax, x, curves):
         )
 
 
-def range_of(functions):
+def range_of(functions: np.ndarray) -> np.ndarray | None:
     """Lowest and highest of several functions; None for one."""
     return np.stack([functions.min(axis=0), functions.max(axis=0)]) if len(functions) > 1 else None
 
 
-def short(value):
+def short(value: float) -> str:
     """Write a number in three digits, large ones without an exponent."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
-def counted(n, one, many):
+def counted(n: int, one: str, many: str) -> str:
     """Write a number with its noun."""
     return f"{n} {one if n == 1 else many}"
 
 
-def legend_below(ax, *, columns=2):
+def legend_below(ax: "Axes", *, columns: int = 2) -> None:
     """Put the legend of one panel under it, where it covers nothing."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:

@@ -1,5 +1,7 @@
 """Betancourt's picture of label switching: one unit's weight against another's, with the lines that mirror them."""
 
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 
 from bayesnn.plots.chains import chain_legend, chain_look
@@ -8,11 +10,23 @@ from bayesnn.plots.weights import check_pair, raw_and_aligned
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+
 MOST = 500
 """Most draws of a chain that are shown."""
 
 
-def plot_mirrors(post, *, layer=1, weight="in", number=1, units=(1, 2)):
+def plot_mirrors(
+    post: "xr.DataTree",
+    *,
+    layer: int = 1,
+    weight: Literal["in", "bias", "out"] = "in",
+    number: int = 1,
+    units: tuple[int, int] = (1, 2),
+) -> np.ndarray:
     r"""Draw a weight of one hidden unit against the same weight of another, raw and aligned, with the mirror lines.
 
     Parameters
@@ -102,10 +116,10 @@ def _crossed(pair, signed):
     return max((min(side.mean(), 1 - side.mean()), line) for line, side in sides.items())
 
 
-def mirror_lines(ax, half, signed):
+def mirror_lines(ax: "Axes", half: float, signed: bool) -> None:
     """Draw the lines at which exchanging two units, and flipping them, mirrors the plane of their weights."""
     ends = np.array([-half, half])
-    look = {"color": GREY, "lw": 0.9, "zorder": 1}
+    look: dict[str, Any] = {"color": GREY, "lw": 0.9, "zorder": 1}
     lines = [(ends, ends, "$w_1 = w_2$", "-")]
     if signed:
         zero = np.zeros(2)
@@ -115,7 +129,7 @@ def mirror_lines(ax, half, signed):
         ax.plot(x, y, ls=style, label=f"_{name}", **look)
     at = 0.97 * half
     box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
-    text = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
+    text: dict[str, Any] = {"fontsize": 8, "color": GREY, "ha": "right", "bbox": box, "zorder": 2.5}
     ax.text(at - 0.07 * half, at, "$w_1 = w_2$", va="top", **text)
     if signed:
         ax.text(at - 0.07 * half, -at, "$w_1 = -w_2$", va="bottom", **text)

@@ -1,11 +1,17 @@
 """Functions by mode: what is left to tell apart when symmetry is taken away, and how often each was found."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
 from bayesnn.plots.style import CHAINS, COLOURS, GREY, MARKERS, new_axes
 from bayesnn.symmetry import count_modes
 from bayesnn.tree import heading, kind_of, params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 MOST = 7
 """Most modes with a colour of their own; the others share grey."""
@@ -15,7 +21,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 
 
-def plot_modes(fit):
+def plot_modes(fit: "xr.DataTree") -> np.ndarray:
     """Draw the functions of the modes modulo symmetry, each with its colour, as wide as it is common.
 
     Parameters

@@ -1,6 +1,7 @@
 """Where the starts of an optimisation ended: how high, and with which function."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,10 @@ from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
 from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
 from bayesnn.symmetry import count_modes
 from bayesnn.tree import heading, kind_of, params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _LOOK = {
     "minimum": ("o", "local maximum"),
@@ -19,7 +24,7 @@ _LOOK = {
 }
 
 
-def plot_optima(fit):
+def plot_optima(fit: "xr.DataTree") -> np.ndarray:
     """Draw every end point of a multi-start fit: its log density as a dot, and its function as a curve.
 
     Starts that end at one optimum usually ended in mirror images of it, with identical curves. Two end points are the
@@ -71,7 +76,7 @@ def plot_optima(fit):
     return np.array([left, right])
 
 
-def heights(fit):
+def heights(fit: "xr.DataTree") -> tuple[np.ndarray, str]:
     """Log density of every end point in the user's units, and what it is called."""
     height = fit["optima"]["log_likelihood"].to_numpy()
     if kind_of(fit) == "mle":
@@ -79,7 +84,7 @@ def heights(fit):
     return height + fit["optima"]["log_prior"].to_numpy(), "log-likelihood + log-prior"
 
 
-def limit_height(fit):
+def limit_height(fit: "xr.DataTree") -> float | None:
     """Log density of the limit, for a maximum that lies at infinity; None for every other fit."""
     if "limit" not in fit:
         return None

@@ -1,6 +1,7 @@
 """The orbit of an optimum: all weight vectors that are equivalent to it, and their one function."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -9,14 +10,26 @@ from bayesnn.plots.mirrors import mirror_lines
 from bayesnn.plots.style import CHAINS, COLOURS, INK, new_axes
 from bayesnn.plots.weights import check_pair, unit_weights
 from bayesnn.symmetry import Orbit, orbit
-from bayesnn.symmetry.group import flips
+from bayesnn.symmetry.group import Keep, flips
 from bayesnn.tree import problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 CURVES = 1000
 """Most members whose functions are compared."""
 
 
-def plot_orbit(fit, *, keep="posterior", layer=1, weight="in", number=1, units=(1, 2)):
+def plot_orbit(
+    fit: "xr.DataTree | Orbit",
+    *,
+    keep: Keep = "posterior",
+    layer: int = 1,
+    weight: Literal["in", "bias", "out"] = "in",
+    number: int = 1,
+    units: tuple[int, int] = (1, 2),
+) -> np.ndarray:
     """Draw all weight vectors equivalent to an optimum in the plane of two weights, and their functions beside them.
 
     Parameters
@@ -154,7 +167,7 @@ def _functions(ax, params, members, names, scaled, colours):
     ax.set_title(f"one function: {len(f)} curves differ by at most {gap:.0g}", fontsize=10)
 
 
-def along(X, f, name, scaled):
+def along(X: np.ndarray, f: np.ndarray, name: str, scaled: bool) -> tuple[np.ndarray, np.ndarray, str]:
     """Choose where to draw a function, given its values at X: inputs, their places on the axis, and its label."""
     if X.shape[1] == 1:
         grid = np.linspace(X.min(), X.max(), 201)

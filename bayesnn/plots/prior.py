@@ -1,22 +1,35 @@
 """Functions drawn from the prior: what a network says before it has seen data."""
 
 import textwrap
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesnn.arguments import check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
 from bayesnn.errors import ImproperPriorError, SpecError
-from bayesnn.network import CUTPOINT_SD
+from bayesnn.network import CUTPOINT_SD, MLP, Params
 from bayesnn.plots.functions import counted, frame_of, grid_of, mark_leaving, original, original_y
 from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
-from bayesnn.tree import prepare
+from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
 
 MOST = 4
 """Most outputs that are shown, a panel each."""
 
 
-def plot_prior(net, X, y=None, *, feature=1, draws=1000, curves=20, prob=0.9, scaling=None, random_seed=None):
+def plot_prior(
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
+    *,
+    feature: int | str = 1,
+    draws: int = 1000,
+    curves: int = 20,
+    prob: float = 0.9,
+    scaling: ScalingChoice = None,
+    random_seed: Seed = None,
+) -> np.ndarray:
     r"""Draw functions from the prior, with bands that hold a share of them at each input.
 
     A draw takes every weight and bias from its prior, and shows the mean that the network then gives, in the user's
@@ -155,7 +168,7 @@ def _column(problem, feature):
     return int(feature) - 1
 
 
-def prior_draws(problem, draws, rng):
+def prior_draws(problem: Problem, draws: int, rng: np.random.Generator) -> Params:
     """Draw parameters from the prior of a network.
 
     Parameters
@@ -175,7 +188,7 @@ def prior_draws(problem, draws, rng):
     net, params = problem.net, {}
     try:
         for name, shape in problem.shapes.items():
-            kind = "weight" if name[0] == "W" else "bias"
+            kind: Literal["weight", "bias"] = "weight" if name[0] == "W" else "bias"
             params[name] = net.prior.sample(rng, (draws, *shape), kind=kind, fan_in=shape[0])
     except SpecError:
         # A prior that knows only how to be a random variable, such as a learned scale.

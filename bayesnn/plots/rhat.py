@@ -1,14 +1,18 @@
 """The three R-hats: of the weights as sampled, of the aligned weights, and of the function."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.diagnostics import diagnose
-from bayesnn.diagnostics.diagnose import RHAT_MAX
+from bayesnn.diagnostics.diagnose import RHAT_MAX, diagnose
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
 from bayesnn.plots.style import CHAINS, INK, new_axes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
 BESIDE = ("log-prior", "log-likelihood", "noise")
@@ -17,7 +21,7 @@ FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
 
 
-def plot_rhat(post):
+def plot_rhat(post: "xr.DataTree") -> np.ndarray:
     """Draw R-hat of every weight as sampled, of every aligned weight and of the function, each sorted.
 
     Parameters

@@ -1,14 +1,30 @@
 """Trace strips, one hidden unit a row: as sampled on the left, folded onto one mirror image on the right."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
 from bayesnn.plots.chains import chain_legend, draw_traces
 from bayesnn.plots.style import new_axes
 from bayesnn.plots.weights import check_units, raw_and_aligned
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 MOST = 8
 """Most units that are shown unless they are named."""
 
 
-def plot_strips(post, *, layer=1, weight="in", number=1, units=None):
+def plot_strips(
+    post: "xr.DataTree",
+    *,
+    layer: int = 1,
+    weight: Literal["in", "bias", "out"] = "in",
+    number: int = 1,
+    units: Sequence[int] | None = None,
+) -> np.ndarray:
     """Draw the traces of one weight of each hidden unit, raw on the left and aligned on the right.
 
     Parameters

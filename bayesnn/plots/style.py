@@ -1,5 +1,9 @@
 """Colours and frames that every picture shares: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
+from typing import Any
+
+import numpy as np
+
 COLOURS = {"mle": "#D55E00", "map": "#0072B2", "posterior": "#009E73"}
 CHAINS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -8,7 +12,7 @@ CLASSES = (("white", "#000000"), ("#000000", "white"), ("#F0E442", "#000000"))
 INK, GREY, PALE, PRIOR = "#222222", "#8A8A8A", "#D0D0D0", "#CC79A7"
 
 
-def new_axes(rows, columns, *, width=3.4, height=2.8, **kwargs):
+def new_axes(rows: int, columns: int, *, width: float = 3.4, height: float = 2.8, **kwargs: Any) -> np.ndarray:
     """Open a figure with a grid of axes in the common style.
 
     Parameters

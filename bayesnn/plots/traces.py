@@ -1,5 +1,7 @@
 """Traces of some weights above traces of the function: what the chains disagree about, and what not."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces
@@ -7,8 +9,11 @@ from bayesnn.plots.functions import original, original_y
 from bayesnn.plots.style import new_axes
 from bayesnn.tree import params_of, problem_of
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def plot_traces(post, *, weights=3, inputs=2):
+
+def plot_traces(post: "xr.DataTree", *, weights: int = 3, inputs: int = 2) -> np.ndarray:
     """Draw the traces and densities of a few weights, of the noise, and of the function at a few inputs.
 
     Parameters

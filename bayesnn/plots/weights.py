@@ -1,12 +1,23 @@
 """Which weights of hidden units a picture shows: one of each unit, raw and aligned, or those of two units."""
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from bayesnn.errors import SpecError
+from bayesnn.network import MLP, Params
 from bayesnn.plots.chains import check_draws
-from bayesnn.symmetry import align
+from bayesnn.symmetry.align import align
 from bayesnn.tree import params_of, problem_of
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def raw_and_aligned(post, layer, weight, number):
+
+def raw_and_aligned(
+    post: "xr.DataTree", layer: int, weight: str, number: int
+) -> tuple[str, np.ndarray, np.ndarray, list[str]]:
     """Name of the form in which the draws are; one weight of each unit in that form, and aligned; its names."""
     check_draws(post)
     problem = problem_of(post)
@@ -23,7 +34,9 @@ def raw_and_aligned(post, layer, weight, number):
     return how, before, after, labels
 
 
-def unit_weights(params, net, names, layer, weight, number):
+def unit_weights(
+    params: Params, net: MLP, names: tuple[Sequence[str], Sequence[str]], layer: int, weight: str, number: int
+) -> tuple[np.ndarray, list[str]]:
     """One weight of each unit of a layer, with the units last, and its names."""
     if not 1 <= layer <= len(net.hidden):
         raise SpecError(f"Got layer={layer!r}; the network has hidden layers 1 to {len(net.hidden)}. Choose one.")
@@ -46,7 +59,7 @@ def unit_weights(params, net, names, layer, weight, number):
     return params[name][..., number - 1], [f"{name}[{u}, {end}]" for u in units]
 
 
-def check_units(units, n):
+def check_units(units: Iterable[int], n: int) -> list[int]:
     """Units as a list, if there are such units."""
     units = list(units)
     if not units or not set(units) <= set(range(1, n + 1)):
@@ -54,7 +67,7 @@ def check_units(units, n):
     return units
 
 
-def check_pair(units, n):
+def check_pair(units: Iterable[int], n: int) -> list[int]:
     """Two different units of a layer."""
     if n < 2:
         raise SpecError(f"Got a layer of {n} unit; the mirrors lie between two. Use a wider layer, or plot_strips.")

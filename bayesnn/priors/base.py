@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -256,7 +256,7 @@ class Prior(Translated):
         >>> bnn.Normal(1.0).logp(params).round(6)
         array([-3.675754, -3.675754, -3.675754, -3.675754])
         """
-        total = np.float64(0.0)
+        total: Any = np.float64(0.0)
         for name, value in params.items():
             match = re.fullmatch(r"([Wb])(\d+)", name)
             if not match:
@@ -370,7 +370,7 @@ def as_prior(prior: Prior) -> Prior:
     raise SpecError(f"Got {prior!r} as a prior; it must be a Prior. {remedy}")
 
 
-def is_ours(prior: Prior) -> bool:
+def is_ours(prior: object) -> bool:
     """Say whether a prior is of one of this package's families: of others nothing is known but what they do.
 
     Parameters

@@ -76,7 +76,7 @@ def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
     families = PRIORS | NOISE_PRIORS
     if spec["family"] not in families:
         raise UnknownNameError("prior family", spec["family"], families)
-    cls = families[spec["family"]]
+    cls: Any = families[spec["family"]]
     values = {k: v for k, v in spec.items() if k != "family"}
     known = {f.name for f in dataclasses.fields(cls)}
     if set(values) != known:

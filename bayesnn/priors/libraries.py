@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -145,7 +146,7 @@ class Target:
                 )
         return term.value(self.numbers | dict(numbers or {}))
 
-    def terms_of(self, prior) -> tuple[dict[str, Term], dict[str, float]]:
+    def terms_of(self, prior: Any) -> tuple[dict[str, Term], dict[str, float]]:
         """Formulas of the library's parameters as terms, and the numbers of the prior in them."""
         if prior.fan_in:
             raise SpecError(
@@ -169,7 +170,7 @@ class Target:
             terms["l1_ratio"] = l1 * strength**-1 if l1 else Term(0)
         return terms, numbers
 
-    def parameters_of(self, prior) -> tuple[dict[str, str], dict[str, float]]:
+    def parameters_of(self, prior: Any) -> tuple[dict[str, str], dict[str, float]]:
         """Formulas and values of the library's parameters."""
         terms, numbers = self.terms_of(prior)
         values = {name: self.evaluate(term, numbers) for name, term in terms.items()}
@@ -203,7 +204,7 @@ class Target:
         strength = number * self.evaluate(self.spec.unit * self.factor**-1)
         return l1_ratio * strength, 0.5 * (1.0 - l1_ratio) * strength
 
-    def note_on_biases(self, prior) -> str:
+    def note_on_biases(self, prior: Any) -> str:
         """Say what is left to do so that the biases are treated as the prior says."""
         weights = dataclasses.replace(prior, bias=None)
         biases = prior.bias or weights

@@ -5,7 +5,7 @@ import io
 import math
 import shutil
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesnn.errors import SpecError
 from bayesnn.losses import as_loss
@@ -80,7 +80,7 @@ def _by_hand(net, prior, loss, noise, n, n_outputs):
         }
 
 
-def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
+def penalty_table(net: Any, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     """Tabulate the penalties that give the MAP of a network in other libraries.
 
     Parameters
@@ -116,7 +116,7 @@ def penalty_table(net, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     1  sklearn.ElasticNet               alpha  0.025
     """
     prior, loss = as_prior(net.prior), as_loss(net.loss)
-    noise = net.noise if isinstance(net.noise, Real) else None
+    noise: Any = net.noise if isinstance(net.noise, Real) else None
     if prior.formula is not None:
         return _table_class()(_by_hand(net, prior, loss, noise, n, n_outputs))
     # keras knows every penalty and loss of the table: what it refuses has no translation at all.

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity
@@ -62,9 +63,9 @@ class PenaltyPrior(Prior):
     """
 
     name: str
-    formula: Callable | Formula
+    formula: Callable | Formula  # type: ignore[misc, assignment]  # a function becomes a Formula
     scale: float = 1.0
-    parameters: dict[str, float] | None = None
+    parameters: dict[str, float] = None  # type: ignore[assignment]  # None becomes an empty one
 
     def __post_init__(self):
         set_positive(self, "scale")
@@ -129,7 +130,7 @@ class PenaltyPrior(Prior):
     def _log_density(self, z):
         return -self._rho(z / self.scale) - self._log_constant
 
-    def elementwise_logp(self, x, scale_factor=1.0):
+    def elementwise_logp(self, x: ArrayLike, scale_factor: ArrayLike = 1.0) -> np.ndarray:
         """Log density of each element; that of an improper penalty is minus the penalty. See `Prior`."""
         if self.density is not None:
             return super().elementwise_logp(x, scale_factor)
@@ -180,7 +181,7 @@ class PenaltyPrior(Prior):
         return self.name, self.scale, self.parameters, self.fan_in, self.bias
 
     def _to_json(self) -> dict[str, Any]:
-        return {"formula": self.formula.program.to_json()}
+        return {"formula": self.formula.program.to_json()}  # type: ignore[union-attr]
 
     @staticmethod
     def _from_json(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from bayesnn.arguments import LARGEST, SCALE, is_scale
 from bayesnn.errors import SpecError
 
 if TYPE_CHECKING:
-    from pytensor.tensor import TensorSharedVariable
+    from pytensor.tensor.sharedvar import TensorSharedVariable
 
 
 def setting(name: str, value: float) -> "TensorSharedVariable":

@@ -2,13 +2,17 @@
 
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from bayesnn.arguments import Seed
 from bayesnn.errors import FitError, SpecError
+from bayesnn.network import MLP, Params
 from bayesnn.symmetry.group import (
     GroupElement,
+    Keep,
     act,
     apply_symmetry,
     flips,
@@ -19,7 +23,11 @@ from bayesnn.symmetry.group import (
     random_symmetry,
 )
 from bayesnn.symmetry.orbit import units
-from bayesnn.tree import params_of, problem_of
+from bayesnn.tree import Problem, params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 ENUMERATED = 100
 """Most elements of every other layer that are tried one by one; beyond it, several layers are matched in turn."""
@@ -27,7 +35,7 @@ SETTLED = 2e-4
 """Relative decrease of the sum of squares about the reference below which the reference is kept."""
 
 
-def canonical_element(params, net, *, keep="posterior"):
+def canonical_element(params: Params, net: MLP, *, keep: Keep = "posterior") -> GroupElement:
     """Group elements that bring weight vectors into canonical form; see `canonicalize`.
 
     Parameters
@@ -119,7 +127,14 @@ def _arrangements(members, unclear):
                 yield from ([(j, s), *rest] for rest in _arrangements(members[:i] + members[i + 1 :], unclear))
 
 
-def alignment_element(params, net, *, reference=None, iterations=50, log_density=None):
+def alignment_element(
+    params: Params,
+    net: MLP,
+    *,
+    reference: Params | None = None,
+    iterations: int = 50,
+    log_density: np.ndarray | None = None,
+) -> tuple[GroupElement, Params]:
     """Group elements that bring weight vectors as close as possible to a reference; see `align`.
 
     Parameters
@@ -147,10 +162,10 @@ def alignment_element(params, net, *, reference=None, iterations=50, log_density
     if reference is not None:
         reference = {k: np.asarray(v, dtype=float) for k, v in reference.items()}
         for name, value in flat.items():
-            if np.shape(reference.get(name)) != value.shape[1:]:
+            if np.shape(reference.get(name, 0.0)) != value.shape[1:]:
                 raise SpecError(
-                    f"Got a reference whose {name} has shape {np.shape(reference.get(name))}; it must be one weight "
-                    f"vector of the same network, with {name} of shape {value.shape[1:]}."
+                    f"Got a reference whose {name} has shape {np.shape(reference.get(name, 0.0))}; it must be one "
+                    f"weight vector of the same network, with {name} of shape {value.shape[1:]}."
                 )
         return _reshape(_match(flat, reference, net, identity, layers), batch), reference
     some = spread(len(flat["W1"]), 300)
@@ -165,7 +180,7 @@ def alignment_element(params, net, *, reference=None, iterations=50, log_density
     return _reshape(last @ element, batch), apply_symmetry(reference, last, net)
 
 
-def spread(n, most):
+def spread(n: int, most: int) -> np.ndarray:
     """Up to `most` of n draws, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, most).astype(int))
 
@@ -300,7 +315,7 @@ def _greedy(params, reference, net, layers):
     return GroupElement(tuple(permutations), tuple(signs))
 
 
-def assign(scores):
+def assign(scores: np.ndarray) -> np.ndarray:
     """Column for each row, without repeats, with the largest sum, for a stack of square matrices."""
     best = scores.argmax(axis=-1)
     m = scores.shape[-1]
@@ -332,7 +347,9 @@ def _reshape(element, batch):
     return GroupElement(back(element.permutations), back(element.signs))
 
 
-def canonicalize(tree_or_params, net=None, *, group="posterior"):
+def canonicalize(
+    tree_or_params: "xr.DataTree | Params", net: MLP | None = None, *, group: str = "posterior"
+) -> "xr.DataTree | Params":
     """Pick one weight vector out of each orbit: flip units to a fixed sign and sort them.
 
     Parameters
@@ -383,7 +400,13 @@ def canonicalize(tree_or_params, net=None, *, group="posterior"):
     return _transformed(tree_or_params, canonical_element(params, net), group, "canonical")
 
 
-def align(post, *, reference=None, iterations=50, group="posterior"):
+def align(
+    post: "xr.DataTree",
+    *,
+    reference: "xr.DataTree | Params | None" = None,
+    iterations: int = 50,
+    group: str = "posterior",
+) -> "xr.DataTree":
     r"""Fold the mirror images of a posterior onto one: permute and flip units draw by draw to match a reference.
 
     Parameters
@@ -450,7 +473,7 @@ def align(post, *, reference=None, iterations=50, group="posterior"):
     return _transformed(post, element, group, "aligned")
 
 
-def symmetrize(post, *, random_seed=None, group="posterior"):
+def symmetrize(post: "xr.DataTree", *, random_seed: Seed = None, group: str = "posterior") -> "xr.DataTree":
     """Apply to each draw its own random group element: draws from the full, symmetric posterior.
 
     Chains that stay in one mirror image sample the posterior folded; uniform group elements unfold it exactly.
@@ -487,7 +510,7 @@ def symmetrize(post, *, random_seed=None, group="posterior"):
     return _transformed(post, random_symmetry(net, random_seed, batch=batch), group, "symmetrized")
 
 
-def element_of(tree, *, group="posterior"):
+def element_of(tree: "xr.DataTree", *, group: str = "posterior") -> GroupElement:
     """Read the group elements that led from the raw draws to those of a tree.
 
     Parameters
@@ -573,7 +596,7 @@ def _some_draws(params, problem):
     return {k: v.reshape(n, *v.shape[len(batch) :])[rows] for k, v in params.items()}, rows, n
 
 
-def density_of_some(params, problem):
+def density_of_some(params: Params, problem: Problem) -> np.ndarray:
     """Log densities of evenly spaced draws, flattened; minus infinity for the others."""
     few, rows, n = _some_draws(params, problem)
     density = np.full(n, -np.inf)

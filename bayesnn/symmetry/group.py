@@ -2,14 +2,25 @@
 
 import html
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesnn.arguments import rng_of
+from bayesnn.arguments import Seed, rng_of
 from bayesnn.errors import SpecError
-from bayesnn.network import MLP
-from bayesnn.tree import prepare
+from bayesnn.network import MLP, Params
+from bayesnn.tree import Inputs, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pymc as pm
+
+
+type Keep = Literal["posterior", "likelihood"]
+"""What a change of the weights is to keep."""
 
 KEEPS = ("posterior", "likelihood")
 
@@ -51,7 +62,7 @@ class GroupElement:
                 )
 
     @classmethod
-    def identity(cls, net, batch=()):
+    def identity(cls, net: MLP, batch: tuple[int, ...] = ()) -> Self:
         """Build the element that changes nothing, for batch dimensions of shape `batch`."""
         shapes = [(*batch, m) for m in net.hidden]
         return cls(tuple(np.broadcast_to(np.arange(s[-1]), s) for s in shapes), tuple(np.ones(s, int) for s in shapes))
@@ -65,7 +76,7 @@ class GroupElement:
             tuple(s * np.take_along_axis(np.broadcast_to(t, p.shape), p, -1) for s, t, (p, _) in signs),
         )
 
-    def inverse(self):
+    def inverse(self) -> "GroupElement":
         """Build the element that undoes this one."""
         back = tuple(np.argsort(p, axis=-1) for p in self.permutations)
         return GroupElement(back, tuple(np.take_along_axis(s, p, -1) for s, p in zip(self.signs, back, strict=True)))
@@ -89,7 +100,7 @@ class GroupElement:
         return f"GroupElement({' | '.join(' '.join(f'{unit:+d}' for unit in layer) for layer in layers)})"
 
 
-def flips(net, keep="posterior"):
+def flips(net: MLP, keep: Keep = "posterior") -> tuple[bool, ...]:
     """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
 
     Sigmoids with a next bias to shift may for the likelihood alone.
@@ -102,12 +113,12 @@ def flips(net, keep="posterior"):
     return tuple(plain or (net.phi.shifts and _absorbs(net, layer + 1)) for layer in layers)
 
 
-def leaving(net, sign):
+def leaving(net: MLP, sign: np.ndarray) -> np.ndarray:
     """Signs that what leaves units takes when what enters them takes `sign`: the same, or none if phi is even."""
     return np.ones_like(sign) if net.phi.even else sign
 
 
-def flip_level(net):
+def flip_level(net: MLP) -> float:
     """Give the multiple of its outgoing weights that the next layer must take up when a unit is flipped."""
     return net.phi.level if net.phi.shifts and not net.phi.even else 0.0
 
@@ -122,12 +133,12 @@ def _absorbs(net, layer):
     return net.has_bias(layer) or (layer == net.n_layers and net.loss.task == "ordinal")
 
 
-def layer_orders(net, keep="posterior"):
+def layer_orders(net: MLP, keep: Keep = "posterior") -> tuple[int, ...]:
     """Count permutations times sign patterns, for each hidden layer."""
     return tuple(math.factorial(m) * 2 ** (m * flip) for m, flip in zip(net.hidden, flips(net, keep), strict=True))
 
 
-def pick(a, permutation, axis):
+def pick(a: np.ndarray, permutation: np.ndarray, axis: int) -> np.ndarray:
     """Reorder the columns (axis -1) or rows (axis -2) of a batch of matrices by a batch of permutations."""
     batch = np.broadcast_shapes(a.shape[:-2], permutation.shape[:-1])
     index = np.broadcast_to(permutation, (*batch, permutation.shape[-1]))
@@ -136,7 +147,7 @@ def pick(a, permutation, axis):
     )
 
 
-def act(params, layer, permutation, sign, net):
+def act(params: Params, layer: int, permutation: np.ndarray, sign: np.ndarray, net: MLP) -> Params:
     """Apply one layer's permutation and signs; a flipped sigmoid unit moves its outgoing weights into the next bias."""
     out = {name: np.asarray(value) for name, value in params.items()}
     W, b, V = f"W{layer}", f"b{layer}", f"W{layer + 1}"
@@ -157,13 +168,13 @@ def _shift(params, layer, amount):
     params[name] = params[name] + amount
 
 
-def log_prior(params, net):
+def log_prior(params: Params, net: MLP) -> np.ndarray:
     """Log-prior, zero where the scales of a hierarchical prior are missing, as they are from an MLE."""
     missing = net.prior.has_learned_scale and "scale1" not in params
     return (net.flat if missing else net).log_prior(params)
 
 
-def apply_symmetry(params, element, net, *, keep="likelihood"):
+def apply_symmetry(params: Params, element: GroupElement, net: MLP, *, keep: Keep = "likelihood") -> Params:
     """Permute hidden units and flip their signs; the network's function stays the same.
 
     Parameters
@@ -228,7 +239,9 @@ def _spread_over(params, shape):
     return params if batch == old else {k: np.broadcast_to(v, batch + v.shape[len(old) :]) for k, v in params.items()}
 
 
-def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
+def random_symmetry(
+    net: MLP, random_seed: Seed = None, *, batch: tuple[int, ...] = (), keep: Keep = "posterior"
+) -> GroupElement:
     """Draw uniformly from the finite group of permutations and sign flips.
 
     Parameters
@@ -260,7 +273,7 @@ def random_symmetry(net, random_seed=None, *, batch=(), keep="posterior"):
     return GroupElement(permutations, tuple(rng.choice([-1, 1], s.shape) if flip else s for s, flip in signs))
 
 
-def numbered_elements(net, indices, keep="posterior"):
+def numbered_elements(net: MLP, indices: Sequence[int] | np.ndarray, keep: Keep = "posterior") -> GroupElement:
     """Build group elements by number: mixed radix over layers, then signs, then the factorial number system."""
     permutations = [np.empty((len(indices), m), dtype=int) for m in net.hidden]
     signs = [np.ones((len(indices), m), dtype=int) for m in net.hidden]
@@ -322,22 +335,22 @@ class SymmetryGroup:
     symmetries: tuple[Symmetry, ...]
 
     @property
-    def order(self):
+    def order(self) -> int | float:
         """Number of elements that keep likelihood and prior; infinite if there is a continuum of them."""
         return _product(s.order for s in self.symmetries if s.keeps_prior)
 
     @property
-    def likelihood_order(self):
+    def likelihood_order(self) -> int | float:
         """Number of elements that keep the likelihood."""
         return _product(s.order for s in self.symmetries)
 
     @property
-    def finite_order(self):
+    def finite_order(self) -> int:
         """Number of permutations and sign flips: those that `align`, `canonicalize` and `orbit` work with."""
         return math.prod(layer_orders(self.net))
 
     @property
-    def table(self):
+    def table(self) -> "pd.DataFrame":
         """The families as a pandas DataFrame, one row each."""
         import pandas as pd
 
@@ -364,7 +377,7 @@ def _product(orders):
     return math.inf if math.inf in orders else math.prod(orders)
 
 
-def symmetry_group(net, n_features=1, n_outputs=1):
+def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> SymmetryGroup:
     r"""List the changes of the weights that no data can see, and say which of them the prior sees.
 
     Parameters
@@ -411,7 +424,8 @@ def symmetry_group(net, n_features=1, n_outputs=1):
     """
     priors = (net.prior, net.prior.bias or net.prior)
     flat_weights, flat_biases = (prior.flat for prior in priors)
-    rows, activation = [], net.phi
+    rows: list[tuple[str, int, str, int | float, bool]] = []
+    activation = net.phi
     for layer, m in enumerate(net.hidden, start=1):
         biased, absorbs = net.has_bias(layer), _absorbs(net, layer + 1)
         flat_next = flat_biases if net.has_bias(layer + 1) else not net.prior.proper
@@ -495,12 +509,12 @@ class SymmetryCheck:
     rows: tuple[tuple, ...]
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether every claim holds."""
         return all(row[-1] for row in self.rows)
 
     @property
-    def table(self):
+    def table(self) -> "pd.DataFrame":
         """The rows as a pandas DataFrame."""
         import pandas as pd
 
@@ -521,7 +535,16 @@ class SymmetryCheck:
         return self.table.to_html(index=False)
 
 
-def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None, model=None):
+def check_symmetry(
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike | None = None,
+    *,
+    random_seed: Seed = None,
+    n_points: int = 3,
+    claims: dict[str, GroupElement | Callable[[Params], Params]] | None = None,
+    model: "pm.Model | None" = None,
+) -> SymmetryCheck:
     """Measure each family of symmetries on the compiled log-likelihood, log-prior and function of a model.
 
     Parameters
@@ -568,7 +591,7 @@ def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None,
     shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}
     rng = rng_of(random_seed)
     group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
-    families = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
+    families: list[tuple[str, bool, Any]] = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]
     families += [(name, True, claim) for name, claim in (claims or {}).items()]
 
     def move(what, point):
@@ -576,7 +599,7 @@ def check_symmetry(net, X, y=None, *, random_seed=None, n_points=3, claims=None,
             return _generate(what, point, net, rng)
         return _apply(point, what, net) if isinstance(what, GroupElement) else what(point)
 
-    changes = {name: [] for name, *_ in families}
+    changes: dict[str, list] = {name: [] for name, *_ in families}
     for _ in range(n_points):
         point = {name: _random_value(name, shapes.get(name, ()), rng) for name in names}
         before = compiled(*(point[name] for name in names))

@@ -4,6 +4,7 @@ import html
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,11 @@ from bayesnn.symmetry.align import alignment_element, density_of_some, spread
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
 from bayesnn.symmetry.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
-from bayesnn.tree import kind_of, new_inputs, params_of, problem_of
+from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +44,13 @@ class Modes:
     """
 
     kind: str
-    dataset: object
+    dataset: "xr.Dataset"
     n_modes: int
     n_functions: int
     order: int | float
 
     @property
-    def table(self):
+    def table(self) -> "pd.DataFrame":
         """One row for each optimum, or for each cluster of functions with its share of each chain."""
         if self.kind == "posterior":
             return self.dataset["function_occupancy"].to_pandas().T
@@ -92,7 +97,7 @@ def _copies(n):
     return "1 symmetric copy" if n == 1 else f"{int(n)} symmetric copies"
 
 
-def count_modes(fit, *, X=None, tolerance=TOLERANCE):
+def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float = TOLERANCE) -> Modes:
     """Count distinct optima of many starts, or clusters of draws, modulo symmetry.
 
     Parameters

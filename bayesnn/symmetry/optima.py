@@ -1,12 +1,15 @@
 """When two end points of an optimisation are the same optimum: one rule for messages, tables and pictures."""
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from bayesnn.network import MLP, Params
 
 TOLERANCE = 1e-3
 """Most by which the log densities of one optimum differ, in nats, and its functions, relative to their size."""
 
 
-def function_at(net, params, X):
+def function_at(net: MLP, params: Params, X: ArrayLike) -> np.ndarray:
     """Evaluate a network as its likelihood sees it, so that functions can be compared.
 
     Parameters
@@ -30,7 +33,7 @@ def function_at(net, params, X):
     return params["cutpoints"][..., None, :] - f if "cutpoints" in params else f
 
 
-def mean_at(net, params, X):
+def mean_at(net: MLP, params: Params, X: ArrayLike) -> np.ndarray:
     """Evaluate what end points of an optimisation are compared by: outputs, probabilities of labels, means of counts.
 
     Logits that run off to infinity differ for ever, while their probabilities agree.
@@ -50,7 +53,7 @@ def mean_at(net, params, X):
         return f if net.loss.task == "regression" else net.loss.mean(f, **net.likelihood_args(params))
 
 
-def same_function(f, other, *, tolerance=TOLERANCE):
+def same_function(f: np.ndarray, other: np.ndarray, *, tolerance: float = TOLERANCE) -> np.ndarray:
     """Which of several functions equal another, relative to its size.
 
     Parameters
@@ -71,7 +74,9 @@ def same_function(f, other, *, tolerance=TOLERANCE):
     return differences <= tolerance * (1 + np.abs(other).max(initial=0.0))
 
 
-def same_optimum(density, f, k, *, tolerance=TOLERANCE):
+def same_optimum(
+    density: np.ndarray, f: np.ndarray, k: int | np.integer, *, tolerance: float = TOLERANCE
+) -> np.ndarray:
     """Which end points are the same optimum as number `k`: as high, with the same function.
 
     Weights are not compared: symmetry and ridges give one function many of them.

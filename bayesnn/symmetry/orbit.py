@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesnn.errors import FitError, SpecError
-from bayesnn.network import MLP
+from bayesnn.network import MLP, Params
 from bayesnn.symmetry.group import (
     GroupElement,
+    Keep,
     act,
     apply_symmetry,
     flip_level,
@@ -21,6 +24,10 @@ from bayesnn.symmetry.group import (
     pick,
 )
 from bayesnn.tree import params_of, problem_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 LARGEST = 100_000
 """Most elements that are held in memory at once."""
@@ -48,7 +55,7 @@ class OrbitPoint:
 
     index: int
     element: GroupElement = field(repr=False)
-    params: dict = field(repr=False)
+    params: Params = field(repr=False)
     log_prior: float
     log_likelihood: float | None
     f: np.ndarray | None = field(repr=False)
@@ -73,19 +80,19 @@ class Orbit(Sequence):
     """
 
     net: MLP
-    params: dict
+    params: Params
     X: np.ndarray | None
     y: np.ndarray | None
-    keep: str
+    keep: Keep
     indices: range | tuple
 
     @property
-    def order(self):
+    def order(self) -> int:
         """Number of elements of the group, of any size."""
         return math.prod(layer_orders(self.net, self.keep))
 
     @property
-    def n_distinct(self):
+    def n_distinct(self) -> int:
         """Number of distinct weight vectors in the whole orbit: order / stabiliser."""
         return self.order // stabiliser_order(self.params, self.net, keep=self.keep)
 
@@ -113,7 +120,7 @@ class Orbit(Sequence):
                 f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
             )
 
-    def distinct(self):
+    def distinct(self) -> "Orbit":
         """Leave out weight vectors that occurred before.
 
         Returns
@@ -141,7 +148,7 @@ class Orbit(Sequence):
         moved = apply_symmetry(self.params, numbered_elements(self.net, self.indices, self.keep), self.net)
         return {k: np.broadcast_to(v, batch + np.shape(self.params[k])) for k, v in moved.items()}
 
-    def to_dataset(self):
+    def to_dataset(self) -> "xr.Dataset":
         """Gather all weight vectors.
 
         Returns
@@ -158,12 +165,12 @@ class Orbit(Sequence):
 
         self._require_small("to_dataset()")
         params, dims = self._stacked(), self.net.dims()
-        out = {k: (("copy", *dims.get(k, [f"{k}_dim"] * (v.ndim - 1))), v) for k, v in params.items()}
+        out: dict[str, Any] = {k: (("copy", *dims.get(k, [f"{k}_dim"] * (v.ndim - 1))), v) for k, v in params.items()}
         out["log_prior"] = ("copy", np.broadcast_to(log_prior(params, self.net), len(self)))
         if self.X is not None:
             out["f"] = (("copy", "obs", "output"), self.net.forward(params, self.X))
         if self.y is not None:
-            out["log_likelihood"] = ("copy", self.net.log_likelihood(params, self.X, self.y).sum(axis=-1))
+            out["log_likelihood"] = ("copy", self.net.log_likelihood(params, self.X, self.y).sum(axis=-1))  # type: ignore[arg-type]  # y comes with X
         coords = {f"hidden_{i}": np.arange(1, m + 1) for i, m in enumerate(self.net.hidden, start=1)}
         return xr.Dataset(out, coords={"copy": list(self.indices), **coords})
 
@@ -174,7 +181,14 @@ class Orbit(Sequence):
         return f"Orbit: {copies} with the same {self.keep}{shown}"
 
 
-def orbit(point, net=None, X=None, y=None, *, keep="posterior"):
+def orbit(
+    point: "xr.DataTree | Params",
+    net: MLP | None = None,
+    X: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    *,
+    keep: Keep = "posterior",
+) -> Orbit:
     """All weight vectors that are equivalent to one, made when asked for.
 
     Parameters
@@ -216,7 +230,9 @@ def orbit(point, net=None, X=None, y=None, *, keep="posterior"):
     return Orbit(net, params, X, y, keep, range(math.prod(layer_orders(net, keep))))
 
 
-def point_of(point, net, X=None, y=None):
+def point_of(
+    point: "xr.DataTree | Params", net: MLP | None, X: ArrayLike | None = None, y: ArrayLike | None = None
+) -> tuple[Params, MLP, Any, Any]:
     """One weight vector, its network and its data, from a fit or a dictionary."""
     if not isinstance(point, dict):
         problem, params = problem_of(point), params_of(point)
@@ -233,7 +249,13 @@ def point_of(point, net, X=None, y=None):
     return params, net, X, y
 
 
-def units(params, layer, net, permutations=None, signs=None):
+def units(
+    params: Params,
+    layer: int,
+    net: MLP,
+    permutations: Sequence[np.ndarray] | None = None,
+    signs: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Units as columns: incoming weights, bias, outgoing weights; and which of these rows a flip turns.
 
     Permutations and signs put the layers before and after in order.
@@ -248,7 +270,7 @@ def units(params, layer, net, permutations=None, signs=None):
     return columns, np.repeat([True, not net.phi.even], [columns.shape[-2] - n_out, n_out])
 
 
-def stabiliser_order(params, net, *, keep="posterior", tolerance=0.0):
+def stabiliser_order(params: Params, net: MLP, *, keep: Keep = "posterior", tolerance: float = 0.0) -> int:
     """Count the group elements that leave every weight of one weight vector as it is.
 
     Parameters
@@ -350,7 +372,7 @@ def _signs(signed):
     return (1, -1) if signed else (1,)
 
 
-def stabiliser_words(params, net, *, keep="posterior", tolerance=0.0):
+def stabiliser_words(params: Params, net: MLP, *, keep: Keep = "posterior", tolerance: float = 0.0) -> str:
     """Say why a weight vector has fewer copies than the group has elements: which units are twins, which are dead.
 
     Parameters
