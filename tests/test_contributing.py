@@ -102,12 +102,12 @@ def test_what_is_ones_own_runs_and_gives_what_is_shown(monkeypatch):
 
 
 def test_diffs_apply_and_the_tests_in_them_pass(scratch):
-    new = "logistic or isru or names_and_json or names_of_the_activations"
+    new = "logistic or isru or names_and_json or names_of_the_activations or annotated or type_checkers or one_way"
     slow = "loop or draws or pymc or noise_mle"  # what compiles is left to who adds something
     done = in_scratch(
         scratch,
         *("-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "-k", f"({new}) and not ({slow})"),
-        *("tests/losses", "tests/priors", "tests/network", "tests/formulas"),
+        *("tests/losses", "tests/priors", "tests/network", "tests/formulas", "tests/test_layers.py"),
     )
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 15
