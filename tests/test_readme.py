@@ -84,6 +84,16 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
     assert not capsys.readouterr().out
 
 
+def test_what_is_ones_own_gives_what_the_readme_shows():
+    names = {"bnn": bnn}
+    assert hold_to_what_is_shown(blocks("python")[1], names) == 2
+    assert float(re.search(r"\d\.\d+", bnn.loss_table(names["logcosh"]).rows[-1][4])[0]) == pytest.approx(
+        np.log(np.pi), abs=1e-5
+    )
+    with pytest.raises(bnn.SpecError, match="NOT a negative log-likelihood"):
+        bnn.losses.ResidualLoss("hinge", lambda u: names["pt"].maximum(0.0, 1 - u))
+
+
 def test_averaging_does_not_always_win():
     data = bnn.load_data("iris", random_seed=0)
     net = bnn.MLP(hidden=(5,), loss="cross_entropy", prior=bnn.Normal(1.0))
