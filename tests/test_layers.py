@@ -10,6 +10,7 @@ import pytest
 import bayesnn
 
 PACKAGE = Path(bayesnn.__file__).parent
+TESTS = Path(__file__).parent
 ROOMS = (
     "errors",
     "arguments",
@@ -82,6 +83,12 @@ def sources():
 def test_every_module_has_a_room():
     assert {room_of(p) for p in sources()} <= set(ROOMS)
     assert not list(PACKAGE.rglob("utils.py"))
+
+
+def test_tests_lie_with_the_room_that_they_test():
+    folders = {p.parent.relative_to(TESTS).as_posix() for p in TESTS.rglob("test_*.py")}
+    assert folders <= {".", *ROOMS}
+    assert folders > {"losses", "priors", "fitting", "plots"}
 
 
 def test_imports_point_one_way():

@@ -1,6 +1,7 @@
 """The README's commands are the ones that CI types, and its story runs as printed."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,16 @@ README = (ROOT / "README.md").read_text()
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def hold_to_what_is_shown(code, names):
+    """Run code, and hold each expression with a comment beside it to that comment; count them."""
+    code = textwrap.dedent(code)
+    exec(compile(code, "shown", "exec"), names)
+    shown = re.findall(r"^(\S.*?) {2,}# (.+)$", code, flags=re.MULTILINE)
+    for expression, result in shown:
+        assert repr(eval(expression, names)) == result
+    return len(shown)
 
 
 def test_ci_runs_the_command_that_the_readme_gives():
@@ -71,6 +82,16 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
     assert got == pytest.approx(shown, abs=0.2)
     assert isinstance(table, pd.DataFrame)
     assert not capsys.readouterr().out
+
+
+def test_what_is_ones_own_gives_what_the_readme_shows():
+    names = {"bnn": bnn}
+    assert hold_to_what_is_shown(blocks("python")[1], names) == 2
+    assert float(re.search(r"\d\.\d+", bnn.loss_table(names["logcosh"]).rows[-1][4])[0]) == pytest.approx(
+        np.log(np.pi), abs=1e-5
+    )
+    with pytest.raises(bnn.SpecError, match="NOT a negative log-likelihood"):
+        bnn.losses.ResidualLoss("hinge", lambda u: names["pt"].maximum(0.0, 1 - u))
 
 
 def test_averaging_does_not_always_win():

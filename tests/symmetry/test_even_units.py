@@ -33,9 +33,9 @@ from bayesnn.symmetry.align import assign
 from bayesnn.symmetry.group import numbered_elements
 from bayesnn.symmetry.orbit import stabiliser_words
 from bayesnn.tree import params_of
-from tests.test_symmetry import X, Y, elements_by_hand, flat, integer_params, random_params
-from tests.test_symmetry_draws import ends, fit_tree, posterior, scattered
-from tests.test_symmetry_draws import flat as flat_rows
+from tests.symmetry.test_symmetry import X, Y, elements_by_hand, flat, integer_params, random_params
+from tests.symmetry.test_symmetry_draws import ends, fit_tree, posterior, scattered
+from tests.symmetry.test_symmetry_draws import flat as flat_rows
 
 BUMP = bnn.Activation("bump", lambda z: pt.exp(-(z**2)))
 ABS = bnn.Activation("abs", lambda z: abs(z))
