@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.formulas import Formula, Program, fn
-from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, kinks, symmetries
+from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, is_smooth, kinks, symmetries
 
 
 class Activation:
@@ -123,10 +123,10 @@ class Activation:
         """Points at which the slope jumps."""
         return kinks(self.formula, self.formula.slope)
 
-    @property
+    @cached_property
     def smooth(self) -> bool:
-        """Whether there is a slope everywhere."""
-        return not len(self.kinks)
+        """Whether there are two derivatives, as far as is looked."""
+        return is_smooth(self.formula, self.formula.slope)
 
     @cached_property
     def ends(self) -> tuple[float, float] | None:
@@ -199,6 +199,7 @@ class Activation:
 
 def _entry(name, function, *symmetry, **known):
     known = {"tail": None, "ends": None, "ramp": False, "kinks": np.empty(0)} | known
+    known["smooth"] = not len(known["kinks"])
     return Activation(name, Formula(function, ("z",), ours=True), symmetry, builtin=True, **known)
 
 

@@ -163,10 +163,10 @@ def is_smooth(function: Callable, slope: Callable) -> bool:
     function, slope : callable
         Of an array.
     """
-    h = np.array([1e-3, 1e-9])
+    h = np.array([1e-3, 1e-12])
     with np.errstate(all="ignore"):
         bends = [np.abs(slope(side * h) - slope(np.zeros(2))) / h for side in (1, -1)]
-    return not len(kinks(function, slope)) and all(near <= 10 * far + 1e-6 for far, near in bends)
+    return not len(kinks(function, slope)) and all(near <= 2 * far + 1e-6 for far, near in bends)
 
 
 def tail_index(slope: Callable) -> float:

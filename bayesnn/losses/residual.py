@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity
-from bayesnn.formulas.shape import check_finite, kinks, tail_index
+from bayesnn.formulas.shape import check_finite, is_smooth, kinks, tail_index
 from bayesnn.losses.base import _scale
 from bayesnn.losses.regression import Location
 
@@ -104,10 +104,10 @@ class ResidualLoss(Location):
     def parameters(self) -> tuple[float, ...]:
         return tuple(self._values.values())
 
-    @property
-    @override
+    @cached_property
     def smooth(self) -> bool:
-        return not len(self._kinks)
+        """Whether the loss has two derivatives, found numerically."""
+        return is_smooth(self.rho, self._slope)
 
     @cached_property
     def _kinks(self):

@@ -17,7 +17,7 @@ from bayesnn.activations import ACTIVATIONS
 from bayesnn.errors import FormulaWarning, SpecError
 from bayesnn.formulas import Formula, Program, UnitDensity, fn
 from bayesnn.formulas.program import NUMPY
-from bayesnn.formulas.shape import broken, check_finite, kinks, symmetries, tail_index
+from bayesnn.formulas.shape import broken, check_finite, is_smooth, kinks, symmetries, tail_index
 from bayesnn.formulas.trace import _scalar_names
 
 SAMPLES = {
@@ -202,6 +202,14 @@ def test_kinks_and_tails_that_are_found():
     assert of(lambda u: 2.5 * pt.log1p(u**2 / 4)) == ([], pytest.approx(5.0))
     assert of(lambda u: pt.sqrt(pt.sqrt(1 + u**2))) == ([], np.inf)
     assert np.isnan(tail_index(lambda u: np.full_like(u, np.nan)))
+
+
+def test_a_power_below_two_has_no_second_derivative_at_zero():
+    for power, smooth in ((1.0, False), (1.5, False), (1.9, False), (2.0, True), (3.0, True)):
+        formula = Formula(lambda u, power=power: abs(u) ** power)
+        assert is_smooth(formula, formula.slope) == smooth
+    softsign = Formula(lambda z: z / (1 + abs(z)))
+    assert is_smooth(softsign, softsign.slope)
 
 
 def test_a_formula_that_fails_nearby_is_refused_and_one_far_out_is_said():
