@@ -249,7 +249,7 @@ def as_activation(activation: str | dict | Activation) -> Activation:
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, dict) and {"name", "formula", "symmetry"} == set(activation):
-        # What was checked when it was made, and may have to be read without PyTensor.
+        # It was checked when it was made: reading a file need not load PyTensor.
         out = object.__new__(Activation)
         out.name, out.symmetry = str(activation["name"]), tuple(map(str, activation["symmetry"]))
         out.formula = Formula(Program.from_json(activation["formula"]))

@@ -145,12 +145,10 @@ class UnitDensity:
         """Quantiles at the log odds of a fixed grid, and their derivatives there."""
         below = _TABLE <= 0
         wanted = expit(-np.abs(_TABLE))
-        tails = np.where(below, self._left[:, None], self._right[:, None]).T / self._total
-        low = np.empty_like(_TABLE)
-        high = np.empty_like(_TABLE)
-        for i, (target, left) in enumerate(zip(wanted, below, strict=True)):
-            at = np.searchsorted(tails[i], target) if left else len(tails[i]) - np.searchsorted(tails[i][::-1], target)
-            low[i], high[i] = self._edges[np.clip([at - 1, at], 0, len(self._edges) - 1)]
+        left, right = self._left / self._total, self._right / self._total
+        from_right = len(right) - np.searchsorted(right[::-1], wanted)
+        at = np.where(below, np.searchsorted(left, wanted), from_right)
+        low, high = (self._edges[np.clip(place, 0, len(self._edges) - 1)] for place in (at - 1, at))
         u = (low + high) / 2
         for _ in range(200):
             both = self._both(u)

@@ -68,7 +68,6 @@ class ResidualLoss(Location):
     _values: dict[str, float]
 
     def __init__(self, name: str, rho: Callable | Formula, **parameters: float):
-        # A file may be read where PyTensor is not, and holds what was checked when it was written.
         self.__dict__.update(name=name, _values=dict(parameters))
         if not isinstance(name, str) or not name:
             raise SpecError(f"Got name={name!r}; a loss needs a name, for tables and messages. Write a str.")
