@@ -267,8 +267,8 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
     """Write the gradient, and return the log density.
 
     The work space holds the packed parameters, their gradient, two sums, cutpoints and their gradient or the small
-    matrices of an output layer that is integrated out, the slopes of two layers, and the hidden layers of a block (of all blocks, where the output layer
-    is integrated out), the last of which then has a row for each target's residuals.
+    matrices of an output layer that is integrated out, the slopes of two layers, and the hidden layers of a block (of
+    all blocks, where the output layer is integrated out), the last of which then has a row for each target's residuals.
     """
     n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
     collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
