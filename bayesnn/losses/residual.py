@@ -61,7 +61,7 @@ class ResidualLoss(Location):
 
     @property
     @override
-    def likelihood(self):
+    def likelihood(self) -> str:
         return f"exp(-{self.name})"
 
     in_noise = True

@@ -220,8 +220,10 @@ def test_the_flat_vector_is_that_of_pymc(net, X, y):
         assert_allclose(back[name], value, rtol=1e-13, atol=1e-14)
 
     model = model_of(problem)
-    for i, var in enumerate(model.value_vars):
+    assert sorted(model.values_to_rvs[var].name for var in model.value_vars) == sorted(objective.names)
+    for var in model.value_vars:
         rv = model.values_to_rvs[var]
+        i = objective.names.index(rv.name)
         piece = flat[0, objective.offsets[i] : objective.offsets[i + 1]].reshape(objective.shapes[i])
         transform = model.rvs_to_transforms[rv]
         if transform is not None:
