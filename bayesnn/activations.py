@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.formulas import Formula, Program, fn
-from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, is_smooth, kinks, symmetries
+from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, check_named, is_smooth, kinks, symmetries
 
 
 class Activation:
@@ -54,8 +54,7 @@ class Activation:
     def __init__(
         self, name: str, function: Callable | Formula, symmetry: str | tuple[str, ...] | None = None, **known: Any
     ):
-        if not isinstance(name, str) or not name:
-            raise SpecError(f"Got name={name!r}; an activation needs a name, for tables and messages. Write a str.")
+        check_named("an activation", name)
         self.name = name
         self.formula = function if isinstance(function, Formula) else Formula(function, ("z",))
         self.__dict__.update(known)

@@ -56,9 +56,25 @@ def has_kernels(net: MLP) -> bool:
 
     biases = net.prior.bias or net.prior
     penalties = [prior.formula for prior in (net.prior, biases) if prior.formula is not None]
-    plain = is_ours(net.prior) and is_ours(biases)
     units = not net.hidden or net.phi.builtin or covered(net.phi.formula)
-    return plain and units and all(map(covered, penalties)) and knows(net.loss)
+    return not outsiders(net) and units and all(map(covered, penalties)) and knows(net.loss)
+
+
+def outsiders(net: MLP) -> list[Any]:
+    """List what of a network is of a class from outside, about which nothing is known but its numbers.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    list of Loss and Prior
+        Empty where loss and priors are of this package's classes.
+    """
+    loss = [] if losses.is_ours(net.loss) else [net.loss]
+    return loss + [prior for prior in (net.prior, net.prior.bias) if prior is not None and not is_ours(prior)]
 
 
 def slowness(net: MLP) -> str:
@@ -76,11 +92,7 @@ def slowness(net: MLP) -> str:
     """
     if has_kernels(net):
         return ""
-    parts: tuple[Any, ...] = (net.loss, net.prior, net.prior.bias)
-    outside = [
-        part for part, ours in zip(parts, (losses.is_ours, is_ours, is_ours), strict=True) if part and not ours(part)
-    ]
-    what = ", ".join(map(repr, outside)) or "a formula with an operation without vector form"
+    what = ", ".join(map(repr, outsiders(net))) or "a formula with an operation without vector form"
     return f"{what}: the density is the PyMC model's own, several times slower than a formula's would be."
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn import losses, priors
+from bayesnn.fitting.density import outsiders
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession
 from bayesnn.network import MLP, Params
@@ -137,10 +137,11 @@ def from_outside(net: MLP) -> str:
     str
         Empty where loss and priors are of this package's classes.
     """
-    if not losses.is_ours(net.loss):
-        return f"nothing is known of the loss {net.loss.name!r} but its values"
-    unknown = [prior for prior in (net.prior, net.prior.bias) if prior is not None and not priors.is_ours(prior)]
-    return f"nothing is known of the prior {unknown[0]!r} but its values" if unknown else ""
+    unknown = outsiders(net)
+    if not unknown:
+        return ""
+    what = f"loss {net.loss.name!r}" if unknown[0] is net.loss else f"prior {unknown[0]!r}"
+    return f"nothing is known of the {what} but its values"
 
 
 def _closed(problem):

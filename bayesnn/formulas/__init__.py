@@ -8,6 +8,6 @@ by quadrature, and `shape` looks for what a formula does not say of itself: kink
 
 from bayesnn.formulas.formula import Formula
 from bayesnn.formulas.program import Program, fn
-from bayesnn.formulas.quadrature import UnitDensity
+from bayesnn.formulas.quadrature import UnitDensity, density_of
 
-__all__ = ["Formula", "Program", "UnitDensity", "fn"]
+__all__ = ["Formula", "Program", "UnitDensity", "density_of", "fn"]

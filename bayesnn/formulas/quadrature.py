@@ -1,12 +1,15 @@
 r"""A density from a penalty: :math:`p(u) = \exp(-\rho(u)) / Z` with its moments, distribution function and draws."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
+
+from bayesnn.formulas.formula import Formula
+from bayesnn.formulas.shape import kinks, tail_index
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -199,6 +202,33 @@ class UnitDensity:
         place = (odds - _TABLE[0]) / step
         at = pt.clip(pt.cast(pt.floor(place), "int64"), 0, len(_TABLE) - 2)
         return hermite(place - at, u[at], u[at + 1], step * slope[at], step * slope[at + 1])
+
+
+@lru_cache(maxsize=128)
+def density_of(formula: Formula, values: tuple[float, ...]) -> UnitDensity:
+    """Make the density of a formula, once for all losses and priors that a file is read into again.
+
+    Parameters
+    ----------
+    formula : Formula
+        Of one number and its parameters.
+    values : tuple of float
+        Of the parameters.
+
+    Raises
+    ------
+    ArithmeticError
+        The integral does not converge.
+    """
+
+    def rho(u):
+        return formula(u, *values)
+
+    def slope(u):
+        return formula.slope(u, *values)
+
+    tail = tail_index(slope)
+    return UnitDensity(rho, kinks(rho, slope), np.inf if np.isnan(tail) else tail)
 
 
 def hermite(t: Any, left: Any, right: Any, slope_left: Any, slope_right: Any) -> Any:

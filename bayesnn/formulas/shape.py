@@ -4,7 +4,9 @@ Each answer is for a grid of points and holds to rounding there. What is not fou
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,36 @@ REACH, FAR = 30.0, 1e6
 def grid(reach: float = REACH, n: int = 300) -> np.ndarray:
     """Positive points from the smallest numbers to `reach`, dense where formulas bend, and none of them round."""
     return np.unique(np.concatenate([np.geomspace(1e-12, reach, n), np.linspace(0.0137, reach, n)]))
+
+
+def check_named(kind: str, name: object, parameters: Mapping[str, Any] = MappingProxyType({})) -> dict[str, float]:
+    """Refuse a name that is none, and parameters that are no numbers.
+
+    Parameters
+    ----------
+    kind : str
+        What is named, such as "a loss".
+    name : str
+        Its name.
+    parameters : dict of str to float
+        Values of the formula's parameters.
+
+    Returns
+    -------
+    dict of str to float
+        The parameters as floats.
+
+    Raises
+    ------
+    SpecError
+        With what was got.
+    """
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
+    for key, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise SpecError(f"Got {key}={value!r} for {name!r}; a parameter must be a finite number.")
+    return {key: float(value) for key, value in parameters.items()}
 
 
 def check_finite(formula: Formula, what: str, *parameters: float) -> None:

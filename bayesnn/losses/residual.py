@@ -1,6 +1,5 @@
 """A loss of one's own: a formula of the residual in units of the noise."""
 
-import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, override
@@ -9,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
-from bayesnn.formulas import Formula, Program, UnitDensity
-from bayesnn.formulas.shape import check_finite, is_smooth, kinks, tail_index
+from bayesnn.formulas import Formula, Program, UnitDensity, density_of
+from bayesnn.formulas.shape import check_finite, check_named, is_smooth, tail_index
 from bayesnn.losses.base import _scale
 from bayesnn.losses.regression import Location
 
@@ -68,13 +67,7 @@ class ResidualLoss(Location):
     _values: dict[str, float]
 
     def __init__(self, name: str, rho: Callable | Formula, **parameters: float):
-        self.__dict__.update(name=name, _values=dict(parameters))
-        if not isinstance(name, str) or not name:
-            raise SpecError(f"Got name={name!r}; a loss needs a name, for tables and messages. Write a str.")
-        for key, value in parameters.items():
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
-                raise SpecError(f"Got {key}={value!r} for the loss {name!r}; a parameter must be a finite number.")
-            self._values[key] = float(value)
+        self.__dict__.update(name=name, _values=check_named("a loss", name, parameters))
         self.__dict__["formula"] = rho if isinstance(rho, Formula) else Formula(rho, ("u", *parameters))
         self._check()
 
@@ -108,10 +101,6 @@ class ResidualLoss(Location):
         """Whether the loss has two derivatives, found numerically."""
         return is_smooth(self.rho, self._slope)
 
-    @cached_property
-    def _kinks(self):
-        return kinks(self.rho, self._slope)
-
     def _slope(self, u):
         return self.formula.slope(u, *self.parameters)
 
@@ -128,8 +117,7 @@ class ResidualLoss(Location):
     @cached_property
     def density(self) -> UnitDensity:
         """The density of u, by quadrature."""
-        tail = self.tail_index
-        return UnitDensity(self.rho, self._kinks, np.inf if np.isnan(tail) else tail)
+        return density_of(self.formula, self.parameters)
 
     @property
     @override

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.errors import ImproperPriorError, SpecError
-from bayesnn.formulas import Formula, Program, UnitDensity
-from bayesnn.formulas.shape import broken, check_finite, kinks, tail_index
+from bayesnn.errors import ImproperPriorError
+from bayesnn.formulas import Formula, Program, UnitDensity, density_of
+from bayesnn.formulas.shape import broken, check_finite, check_named
 from bayesnn.priors.base import Prior
 from bayesnn.priors.settings import set_positive, setting
 
@@ -69,13 +69,8 @@ class PenaltyPrior(Prior):
 
     def __post_init__(self):
         set_positive(self, "scale")
-        if not isinstance(self.name, str) or not self.name:
-            raise SpecError(f"Got name={self.name!r}; a prior needs a name, for tables and messages. Write a str.")
-        values = dict(self.parameters or {})
-        for key, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
-                raise SpecError(f"Got {key}={value!r} for the penalty {self.name!r}; it must be a finite number.")
-        object.__setattr__(self, "parameters", {key: float(value) for key, value in values.items()})
+        values = check_named("a prior", self.name, self.parameters or {})
+        object.__setattr__(self, "parameters", values)
         if not isinstance(self.formula, Formula):
             object.__setattr__(self, "formula", Formula(self.formula, ("w", *values)))
             check_finite(self.formula, f"the penalty {self.name!r}", *self.values)
@@ -95,9 +90,8 @@ class PenaltyPrior(Prior):
     @cached_property
     def density(self) -> UnitDensity | None:
         """The density of w / scale, by quadrature; None where the integral diverges."""
-        tail = tail_index(self._slope)
         try:
-            return UnitDensity(self._rho, kinks(self._rho, self._slope), np.inf if np.isnan(tail) else tail)
+            return density_of(self.formula, self.values)
         except ArithmeticError:
             return None
 
