@@ -35,6 +35,7 @@ from bayesnn.errors import UnknownNameError as UnknownNameError
 from bayesnn.fitting import fit_map as fit_map
 from bayesnn.fitting import fit_mle as fit_mle
 from bayesnn.fitting import fit_posterior as fit_posterior
+from bayesnn.fitting import log_evidence as log_evidence
 from bayesnn.fitting import mle_exists as mle_exists
 from bayesnn.losses import LOSSES as LOSSES
 from bayesnn.losses import Loss as Loss

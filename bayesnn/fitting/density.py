@@ -15,7 +15,9 @@ from bayesnn.priors import Prior, is_ours
 from bayesnn.tree import Problem
 
 
-def log_density(problem: Problem, *, jacobian: bool, collapse: bool = False) -> "FusedDensity | ModelDensity":
+def log_density(
+    problem: Problem, *, jacobian: bool, collapse: bool = False, split: bool = False
+) -> "FusedDensity | ModelDensity":
     """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
 
     Parameters
@@ -27,15 +29,18 @@ def log_density(problem: Problem, *, jacobian: bool, collapse: bool = False) -> 
         their own units, whose mode is the MAP.
     collapse : bool
         Integrate the output layer out.
+    split : bool
+        Give log-likelihood and log-prior apart, for tempering.
 
     Returns
     -------
     FusedDensity or ModelDensity
-        Called with a flat vector it gives the log density and the gradient.
+        Called with a flat vector it gives the log density and the gradient; a split one gives log-likelihood and
+        log-prior (2,), and their gradients one after the other (2 size,).
     """
     if has_kernels(problem.net):
-        return FusedDensity(problem, jacobian=jacobian, collapse=collapse)
-    return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian)
+        return FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split)
+    return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian, split=split)
 
 
 def has_kernels(net: MLP) -> bool:
@@ -243,11 +248,11 @@ class ModelDensity(Layout):
     ----------
     model : pymc.Model
         A model of `bayesnn.model.model_of`.
-    jacobian : bool
+    jacobian, split : bool
         As for `log_density`.
     """
 
-    def __init__(self, model, *, jacobian):
+    def __init__(self, model, *, jacobian, split=False):
         import pymc as pm
         import pytensor
         import pytensor.tensor as pt
@@ -266,19 +271,25 @@ class ModelDensity(Layout):
                 pieces[var] = piece.reshape([sizes[k] for k in range(len(shape))])
             else:
                 pieces[var] = piece[0]
-        self.lock, self.start = Lock(), None
-        value = graph_replace(model.logp(jacobian=jacobian), pieces)
-        self.function = pm.compile([flat], [value, pytensor.grad(value, flat)], trust_input=True)
+        self.lock, self.start, self.split = Lock(), None, split
+        parts = [[*model.observed_RVs, *model.potentials], model.free_RVs] if split else [None]
+        values = graph_replace([model.logp(vars=part, jacobian=jacobian) for part in parts], pieces)
+        gradients = [pytensor.grad(value, flat, disconnected_inputs="ignore") for value in values]
+        self.function = pm.compile([flat], [pt.stack(values), pt.concatenate(gradients)], trust_input=True)
 
     def __call__(self, x):
         """Log density and gradient at a flat vector."""
-        value, gradient = self.function(x)
-        return float(value), np.asarray(gradient)
+        value, gradient = map(np.asarray, self.function(x))
+        return value if self.split else value.item(), gradient
 
     def many(self, x: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
         values, gradients = zip(*map(self, x), strict=True)
         return np.array(values), np.array(gradients)
+
+    def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw flat vectors (count, size) from the prior."""
+        return np.array([self.prior_draw(int(seed)) for seed in rng.integers(2**31, size=count)]).reshape(-1, self.size)
 
     def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
@@ -301,11 +312,11 @@ class FusedDensity(Layout):
     ----------
     problem : Problem
         What is to be fitted; its network `has_kernels`.
-    jacobian, collapse : bool
+    jacobian, collapse, split : bool
         As for `log_density`.
     """
 
-    def __init__(self, problem, *, jacobian, collapse=False):
+    def __init__(self, problem, *, jacobian, collapse=False, split=False):
         from bayesnn.ops.density import Density
 
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
@@ -315,18 +326,19 @@ class FusedDensity(Layout):
         learned = {f"scale{layer}": () for layer in range(1, net.n_layers + 1)} if prior.has_learned_scale else {}
         beyond = ({"noise": ()} if noise is not None else {}) | ({"cutpoints": (cuts,)} if cuts else {})
         super().__init__(shapes | learned | beyond)
-        self.net = net
+        self.net, self.split = net, split
         penalties = self.penalties(prior)
         zeros = {name: np.zeros(s) for name, s in shapes.items()} | dict.fromkeys(learned, np.ones(()))
         if cuts:
             zeros["cutpoints"] = np.zeros(cuts)
         scale_rate = 0.5 / prior.sd**2 if learned else 0.0
         constant = float(net.log_prior(zeros, noise=False)) + scale_rate * len(learned)
-        constant += sum(float(formula(0.0, *values)) * np.count_nonzero(by) for formula, values, by in penalties)
+        constant += (noise.constant if noise is not None else 0.0) + sum(
+            float(formula(0.0, *values)) * np.count_nonzero(by) for formula, values, by in penalties
+        )
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
-        constant -= float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum())
         scales = None
         if collapse:
             scales = output_scales(problem)
@@ -343,7 +355,8 @@ class FusedDensity(Layout):
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
             rates=self.rates(prior),
             penalties=penalties,
-            constant=constant + (noise.constant if noise is not None else 0.0),
+            constant=-float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum()),
+            prior_constant=constant,
             noise=known,
             noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
@@ -357,27 +370,36 @@ class FusedDensity(Layout):
 
     def __call__(self, x):
         """Log density and gradient at a flat vector."""
+        if self.split:
+            values, gradients = self.many(x[None])
+            return values[0], gradients[0]
         return self.density(x)
 
     def many(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log densities and gradients at flat vectors (s, size)."""
-        return self.density.many(x)
+        return self.density.many(x, split=self.split)
 
-    def prior_draw(self, seed: int) -> np.ndarray:
-        """Draw a flat vector from the prior."""
-        rng = np.random.default_rng(seed)
-        scales = {k: np.abs(self.net.prior.sd * rng.normal()) for k in self.names if k.startswith("scale")}
+    def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw flat vectors (count, size) from the prior."""
+        batch, sd = (count,), getattr(self.net.prior, "sd", None)
+        scales = {k: np.abs(sd * rng.normal(size=batch)) for k in self.names if k.startswith("scale")}
         params = dict(scales)
         for name, shape in zip(self.names, self.shapes, strict=True):
             if name == "noise":
-                params[name] = self.net.noise_prior.sample(rng)
+                params[name] = self.net.noise_prior.sample(rng, batch)
             elif name == "cutpoints":
-                params[name] = np.sort(CUTPOINT_SD * rng.normal(size=shape))
+                params[name] = np.sort(CUTPOINT_SD * rng.normal(size=batch + shape))
             elif name[0] in _KINDS:
                 scale = scales.get(f"scale{name[1:]}")
-                prior = self.net.prior
-                params[name] = prior.sample(rng, shape, kind=_KINDS[name[0]], fan_in=shape[0], scale=scale)
-        return self.pack(params)
+                if scale is not None:
+                    scale = scale.reshape(-1, *[1] * len(shape))
+                kind, fan_in = _KINDS[name[0]], shape[0]
+                params[name] = self.net.prior.sample(rng, batch + shape, kind=kind, fan_in=fan_in, scale=scale)
+        return self.pack(params) if params else np.empty((count, 0))
+
+    def prior_draw(self, seed: int) -> np.ndarray:
+        """Draw a flat vector from the prior."""
+        return self.prior_draws(np.random.default_rng(seed), 1)[0]
 
 
 def kind_of_parameter(name: str) -> str:

@@ -12,26 +12,10 @@ import numpy as np
 from numba import types
 from nutpie import _lib
 from nutpie.sample import CompiledModel
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 
+from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.density import FusedDensity, Layout, ModelDensity
-from bayesnn.ops.callback import DENSITY, DOUBLES, c_function
-
-_LOGP = """
-def density(dim, x_, out_, value_, table_):
-    table = carray(table_, ({size},), np.int64)
-    try:
-        value, gradient = inner(carray(x_, (dim,)){arguments})
-    except Exception:
-        return 1
-    out = carray(out_, (dim,))
-    carray(value_, (1,))[0] = value.item()
-    for i in range(dim):
-        out[i] = gradient[i]
-        if not np.isfinite(out[i]):
-            return 3
-    return 0 if np.isfinite(value.item()) else 4
-"""
+from bayesnn.ops.callback import DOUBLES, c_function
 
 _COPY = """
 def copy(dim, size, x_, out_, table_):
@@ -71,8 +55,8 @@ class FlatModel(CompiledModel):
         logp, expand = self.callbacks
         address, sizes = self.table.ctypes.data, {"element": self.n_dim}
         return _lib.PyMcModel(
-            _lib.LogpFunc(logp.address, address, self),
-            _lib.ExpandFunc(self.n_dim, self.n_dim, expand.address, address, self),
+            _lib.LogpFunc(logp, address, self),
+            _lib.ExpandFunc(self.n_dim, self.n_dim, expand, address, self),
             _lib.PyVariable.new_variables(["theta"], ["float64"], [(self.n_dim,)], sizes, self.dims),
             self.n_dim,
             sizes,
@@ -99,32 +83,13 @@ def compile_flat(density: FusedDensity | ModelDensity) -> FlatModel:
     FlatModel
         For `nutpie.sample`.
     """
-    if isinstance(density, FusedDensity):
-        logp, table, kept = density.density.callback, density.density.table, density
-    else:
-        logp, table, kept = _callback_of(density)
+    logp = callback_of(density)
     copy = c_function(_COPY, "copy", (types.uint64, types.uint64, DOUBLES, DOUBLES, types.voidptr), {}, "")
     return FlatModel(
         dims={"theta": ("element",)},
         density=density,
-        callbacks=(logp, copy),
-        table=table,
-        data=kept,
+        callbacks=(logp.address, copy.address),
+        table=logp.table,
+        data=(logp, copy),
         initial_point=density.prior_draw,
     )
-
-
-def _callback_of(density):
-    """C function of a PyMC model's density, the table of addresses that it reads, and the arrays that these are of."""
-    inner = density.function.vm.jit_fn
-    data = tuple(np.array(s.get_value(), order="C") for s in density.function.get_shared())
-    table, arguments = [], ""
-    for array in data:
-        at = len(table)
-        table += [array.ctypes.data, *array.shape]
-        shape = "".join(f"table[{at + 1 + k}]," for k in range(array.ndim))
-        arguments += f", carray(pointer(table[{at}]), ({shape}), np.{array.dtype})"
-    table = np.array([*table, 0], dtype=np.int64)
-    source = _LOGP.format(size=len(table), arguments=arguments)
-    key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
-    return c_function(source, "density", DENSITY, {"inner": inner}, key), table, data

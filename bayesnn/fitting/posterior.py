@@ -1,4 +1,4 @@
-"""The posterior: NUTS on the model's density, by nutpie, PyMC or NumPyro."""
+"""The posterior: NUTS on the model's density, by nutpie, PyMC or NumPyro; or tempering, which weighs its modes."""
 
 import time
 import warnings
@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError, UnknownNameError
+from bayesnn.fitting.agreement import ROWS, function_rhat
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import has_kernels, log_density, slowness
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
+from bayesnn.fitting.tempered import judge_tempered, temper
 from bayesnn.model import collapsible, model_of
 from bayesnn.network import MLP
 from bayesnn.tree import Inputs, ScalingChoice, make_tree, params_of, prepare, to_dataset
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-SAMPLERS = ("nutpie", "pymc", "numpyro")
+SAMPLERS = ("nutpie", "pymc", "numpyro", "tempering")
 ADAPTATIONS = ("diag", "low_rank")
+TUNE = 1000
+"""Draws of warm-up of NUTS."""
 TARGETS = (0.8, 0.95, 0.99)
 """Acceptance probabilities that are tried one after the other while too many draws diverge."""
 DIVERGENT_MAX = 1e-3
@@ -35,13 +39,16 @@ def fit_posterior(
     y: ArrayLike | None = None,
     *,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
-    sampler: Literal["nutpie", "pymc", "numpyro"] = "nutpie",
+    sampler: Literal["nutpie", "pymc", "numpyro", "tempering"] = "nutpie",
     random_seed: Seed = None,
     target_accept: float | None = None,
-    adaptation: Literal["diag", "low_rank"] = "diag",
+    adaptation: Literal["diag", "low_rank"] | None = None,
+    rounds: int | None = None,
+    max_rounds: int | None = None,
+    max_seconds: float | None = None,
     scaling: ScalingChoice = None,
     collapse: bool | None = None,
     log_likelihood: bool = False,
@@ -139,16 +146,16 @@ def fit_posterior(
         chains=chains,
         cores=cores,
         target_accept=target_accept,
+        rounds=rounds,
+        max_rounds=max_rounds,
+        max_seconds=max_seconds,
         collapse=collapse,
         log_likelihood=log_likelihood,
         log_prior=log_prior,
         progressbar=progressbar,
     )
     rng = rng_of(random_seed)
-    if adaptation not in ADAPTATIONS:
-        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
-    if adaptation == "low_rank" and sampler != "nutpie":
-        raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
+    _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
     problem = prepare(net, X, y, scaling=scaling)
     if not net.proper:
         flat: dict[str, Any] = {"prior": net.prior} if not net.prior.proper else {}
@@ -169,43 +176,85 @@ def fit_posterior(
         )
     began = time.perf_counter()
     seed = int(rng.integers(2**31))
-    draws, tune, chains = int(draws), int(tune), int(chains)
-    options: dict[str, Any] = {
-        "draws": draws,
-        "tune": tune,
-        "chains": chains,
-        "cores": None if cores is None else int(cores),
-    }
-    if net.hidden or net.noise_prior is not None or not collapse:
-        if sampler == "nutpie":
-            options["adaptation"] = adaptation
-        targets = TARGETS if target_accept is None else (float(target_accept),)
-        with compiling(show=progressbar):
-            sample = (_nutpie if sampler == "nutpie" else _pymc)(problem, collapse, sampler, seed, progressbar, options)
-            params, stats, kept_at, tried = _repeat(sample, draws, targets, progressbar)
+    draws, chains, cores = int(draws), int(chains), None if cores is None else int(cores)
+    target = None if target_accept is None else float(target_accept)
+    groups, attrs, tempered = {}, {}, None
+    if sampler == "tempering":
+        tempered = temper(
+            problem,
+            collapse=collapse,
+            draws=draws,
+            tune=None if tune is None else int(tune),
+            chains=chains,
+            cores=cores,
+            seed=seed,
+            target=target,
+            rounds=None if rounds is None else int(rounds),
+            max_rounds=None if max_rounds is None else int(max_rounds),
+            max_seconds=max_seconds,
+            progressbar=progressbar,
+        )
+        params, stats, kept_at, tried = tempered.params, tempered.stats, None, {}
+        groups, attrs = {"tempering": tempered.group}, tempered.attrs
     else:
-        # Nothing is left to sample: the exact draws below are independent.
+        attrs = {"bayesnn_tune": TUNE if tune is None else int(tune), "bayesnn_adaptation": adaptation or "diag"}
         params, stats, kept_at, tried = {}, xr.Dataset(), None, {}
-    kept = next(iter(params.values())).shape[1] if params else draws
-    batch = {"chain": np.arange(chains), "draw": np.arange(kept)}
-    if collapse:
-        params = draw_output_layer(problem, params, (chains, kept), rng)
+        # Otherwise nothing is left to sample: the exact draws below are independent.
+        if net.hidden or net.noise_prior is not None or not collapse:
+            options: dict[str, Any] = {"draws": draws, "tune": attrs["bayesnn_tune"], "chains": chains, "cores": cores}
+            if sampler == "nutpie":
+                options["adaptation"] = attrs["bayesnn_adaptation"]
+            with compiling(show=progressbar):
+                start = _nutpie if sampler == "nutpie" else _pymc
+                sample = start(problem, collapse, sampler, seed, progressbar, options)
+                params, stats, kept_at, tried = _repeat(
+                    sample, draws, TARGETS if target is None else (target,), progressbar
+                )
+        if collapse:
+            kept = next(iter(params.values())).shape[1] if params else draws
+            params = draw_output_layer(problem, params, (chains, kept), rng)
+    batch = {"chain": np.arange(chains), "draw": np.arange(next(iter(params.values())).shape[1])}
     tree = make_tree(
         "posterior",
         problem,
         to_dataset({name: params[name] for name in _order(params)}, problem, batch),
-        groups={"sample_stats": stats.assign_coords(batch)},
+        groups={"sample_stats": stats.assign_coords(batch), **groups},
         attrs={
             "bayesnn_sampler": sampler,
             "bayesnn_collapsed": int(collapse),
-            "bayesnn_adaptation": adaptation,
-            "bayesnn_tune": tune,
             "sampling_time": time.perf_counter() - began,
+            **attrs,
         },
     )
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
-    _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
+    if tempered is not None:
+        judge_tempered(tree, problem, tempered)
+    else:
+        _judge(tree, problem, kept_at, tried, repeats=target_accept is None)
     return tree
+
+
+def _check_meant(sampler, *, adaptation, **of_tempering):
+    """Refuse arguments of another sampler."""
+    if adaptation is not None and adaptation not in ADAPTATIONS:
+        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
+    if sampler == "tempering" and adaptation is not None:
+        raise SpecError(
+            f"Got adaptation={adaptation!r} with sampler='tempering', which has no mass matrix to choose. Leave it out."
+        )
+    if adaptation == "low_rank" and sampler != "nutpie":
+        raise SpecError(f"Got adaptation='low_rank' with sampler={sampler!r}; only nutpie has it. Leave sampler out.")
+    for name, value in of_tempering.items():
+        if sampler != "tempering" and value is not None:
+            raise SpecError(
+                f"Got {name}={value!r} with sampler={sampler!r}, which has no rounds. Leave it out, or take "
+                "sampler='tempering'."
+            )
+    if of_tempering["rounds"] is not None and of_tempering["max_rounds"] is not None:
+        raise SpecError(
+            f"Got rounds={of_tempering['rounds']} and max_rounds={of_tempering['max_rounds']}; rounds is their number, "
+            "max_rounds a bound where the run itself says when it is done. Leave one out."
+        )
 
 
 def _repeat(sample, draws, targets, progressbar):
@@ -367,8 +416,6 @@ def _judge(tree, problem, target, tried, *, repeats):
 
     Disagreement about the weights alone is symmetry.
     """
-    import arviz as az
-
     total = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
     diverging = tried.get(target, 0)
     tree.attrs["bayesnn_divergences"] = diverging
@@ -393,20 +440,13 @@ def _judge(tree, problem, target, tried, *, repeats):
         warnings.warn(f"{said}: the sampler missed a narrow region. {remedy}", ConvergenceWarning, stacklevel=3)
     if tree["posterior"].sizes["chain"] < 2 or tree["posterior"].sizes["draw"] < 4:
         return
-    rows = np.unique(np.linspace(0, len(problem.X) - 1, 20).astype(int))
-    f = problem.net.forward(params_of(tree), problem.X[rows])
-    if problem.net.loss.task == "classes":
-        # A common shift of all logits changes no probability.
-        f = f - f.mean(axis=-1, keepdims=True)
-    f = f.reshape(*f.shape[:2], -1)
-    moving = [k for k in range(f.shape[2]) if np.ptp(f[:, :, k]) > 0]
-    rhat = max((float(az.rhat(f[:, :, k])) for k in moving), default=1.0)
+    rhat = function_rhat(problem, params_of(tree))
     tree.attrs["bayesnn_function_rhat"] = rhat
     longer = max(1000, 4 * tree["posterior"].sizes["draw"])
     if rhat > 1.05:
         warnings.warn(
-            f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {len(rows)} training inputs): "
-            f"predictions are not to be trusted. Take draws={longer} and tune={longer}; chains that still disagree are "
+            f"The chains disagree about the function (R-hat {rhat:.2f} at the worst of {min(ROWS, len(problem.X))} "
+            f"training inputs): predictions are not to be trusted. Take draws={longer} and tune={longer}; chains that still disagree are "
             "in different modes, see bnn.diagnose(post).",
             ConvergenceWarning,
             stacklevel=3,

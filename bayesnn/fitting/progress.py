@@ -111,3 +111,28 @@ def bar(description: str, total: int, *, show: bool = True) -> Iterator[Callable
     with Progress(*columns, console=console, transient=True, disable=not drawn) as progress:
         task = progress.add_task(description, total=total)
         yield lambda: progress.advance(task)
+
+
+@contextmanager
+def status(description: str, *, show: bool = True) -> Iterator[Callable[[str], None]]:
+    """Show one line that says how far something is; the value is a function to call with news.
+
+    Parameters
+    ----------
+    description : str
+        Start of the line.
+    show : bool
+        False shows nothing.
+
+    Yields
+    ------
+    callable
+        Call it with the rest of the line.
+    """
+    if not show:
+        yield lambda text: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{description} ...") as line:
+        yield lambda text: line.update(f"{description}: {text}")

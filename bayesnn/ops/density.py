@@ -22,17 +22,16 @@ The quadratic form is written as a sum of squares, which does not cancel when th
 
 import ctypes
 from functools import cache
-from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import carray
 from pytensor.link.numba.dispatch.basic import numba_njit
 
 from bayesnn.ops.callback import DENSITY, VERSION, c_function, pointer
 from bayesnn.ops.forms import ACTIVATE, LIKELIHOOD, PENALTY, PULL, activation_of, likelihood_of, penalty_of
-from bayesnn.ops.kernels import added, aligned, block_of, blocks, height, kernel, linear, start_of
+from bayesnn.ops.kernels import added, aligned, block_of, blocks, call_by_address, height, kernel, linear, start_of
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
@@ -41,8 +40,9 @@ from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, DEPTH, PLACES = range(10)
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
 # learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
+# CONSTANT belongs to the likelihood, PRIOR_CONSTANT to the priors.
 # CUT_RATE and SCALE_RATE are what the squares of cutpoints and of learned scales are multiplied by.
-NOISE, CONSTANT, CUT_RATE, SCALE_RATE, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(10)
+NOISE, CONSTANT, PRIOR_CONSTANT, CUT_RATE, SCALE_RATE, POWER, SQUARES, LOGS, CENTRE, INVERSE, NUMBERS = range(11)
 # Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant, and what w is
 # multiplied by in a penalty that is a formula, for weights and biases apart, and L2 where the learned scale is one.
 L1, L2, LOG, SQUARE, PENALTIES, UNSCALED, RATES = 0, 1, 2, 3, 4, 6, 7
@@ -168,7 +168,7 @@ def add_scales(gradient, theta, rates, widths, biased, depth, first, rate, jacob
                 count += 1
         at += (widths[layer] + biased[layer]) * widths[layer + 1]
         value += (jacobian - count) * log_scale - squares - rate * variance
-        gradient[first + layer] = jacobian - count + 2.0 * squares - 2.0 * rate * variance
+        gradient[first + layer] += jacobian - count + 2.0 * squares - 2.0 * rate * variance
     return value
 
 
@@ -181,24 +181,26 @@ def place_cutpoints(work, at, theta, first, cuts):
 
 
 @numba_njit(fastmath=False, error_model="numpy")
-def add_cutpoints(gradient, theta, work, at, cuts, counts, rate, jacobian):
-    """Add the prior of the cutpoints, and what the likelihood owes to their distances alone: see `likelihoods`."""
-    value, total, first = 0.0, 0.0, len(theta) - cuts
-    for j in range(cuts):
-        cut = work[at + j]
-        value -= rate * cut * cut
-        work[at + cuts + j] -= 2.0 * rate * cut
-        if j > 0:
-            gap = cut - work[at + j - 1]
-            value += counts[j] * np.log(-np.expm1(-gap))
-            slope = counts[j] / np.expm1(gap)
-            work[at + cuts + j] += slope
-            work[at + cuts + j - 1] -= slope
+def add_cutpoints(gradient, prior, theta, work, at, cuts, counts, rate, jacobian):
+    """Add what the likelihood owes to the distances of cutpoints alone, see `likelihoods`, and their prior."""
+    value, log_prior, total, prior_total, first = 0.0, 0.0, 0.0, 0.0, len(theta) - cuts
+    for j in range(1, cuts):
+        gap = work[at + j] - work[at + j - 1]
+        value += counts[j] * np.log(-np.expm1(-gap))
+        slope = counts[j] / np.expm1(gap)
+        work[at + cuts + j] += slope
+        work[at + cuts + j - 1] -= slope
     for j in range(cuts - 1, -1, -1):
         total += work[at + cuts + j]
-        gradient[first + j] = total if j == 0 else total * np.exp(theta[first + j]) + jacobian
-        value += jacobian * theta[first + j] if j > 0 else 0.0
-    return value
+        prior_total -= 2.0 * rate * work[at + j]
+        log_prior -= rate * work[at + j] ** 2
+        stretch = 1.0 if j == 0 else np.exp(theta[first + j])
+        gradient[first + j] = total * stretch
+        prior[first + j] += prior_total * stretch
+        if j > 0:
+            log_prior += jacobian * theta[first + j]
+            prior[first + j] += jacobian
+    return value, log_prior
 
 
 @numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
@@ -212,24 +214,7 @@ def residual(work, left_at, data, y_at, size):
     return total
 
 
-_LLVM = {types.int64: INT, types.float64: DOUBLE}
-
-
-def _calling(arguments):
-    """Kernel that calls a C function with these arguments by its address; arrays go by their first elements."""
-    kinds = [ir.PointerType() if isinstance(kind, types.CPointer) else _LLVM[kind] for kind in arguments]
-
-    def call(code, address, *values):
-        builder = code.builder
-        target = builder.inttoptr(address, ir.FunctionType(INT, kinds).as_pointer())
-        builder.call(target, [v if v.type == k else builder.bitcast(v, k) for v, k in zip(values, kinds, strict=True)])
-
-    names = ["code", "address", *(f"a{i}" for i in range(len(kinds)))]
-    call.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-    return kernel(call)
-
-
-_activate, _pull, _likelihood, _penalty = map(_calling, (ACTIVATE, PULL, LIKELIHOOD, PENALTY))
+_activate, _pull, _likelihood, _penalty = map(call_by_address, (ACTIVATE, PULL, LIKELIHOOD, PENALTY))
 
 
 @numba_njit(fastmath=False)
@@ -263,8 +248,10 @@ def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
 
 
 @numba_njit(fastmath=False, error_model="numpy", inline="always")
-def density(theta, gradient, data, sizes, numbers, rates, forms):
-    """Write the gradient, and return the log density.
+def density(theta, gradient, prior, data, sizes, numbers, rates, forms):
+    """Write the gradient of the log-likelihood, add that of the log-prior to `prior`, and return both logarithms.
+
+    `prior` may be the same array as `gradient`, which then is that of their sum.
 
     The work space holds the packed parameters, their gradient, two sums, cutpoints and their gradient or the small
     matrices of an output layer that is integrated out, the slopes of two layers, and the hidden layers of a block (of
@@ -333,7 +320,7 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
             for i in range(k):
                 for j in range(k + m):
                     gradient[i * (k + m) + j] = work[a_at + i * width + j]
-            return value
+            return value, 0.0
         # The weights' means take the place of the products.
         means_of(work, a_at, width, gram_at, pull_at, scales, k, m, variance)
         squares = 0.0
@@ -356,36 +343,42 @@ def density(theta, gradient, data, sizes, numbers, rates, forms):
         value -= 0.5 * (m * log_det + squares / variance + length)
         by_scale = squares / variance - m * (n - k + trace)
 
+    size = unpack(gradient, work, grad_at, widths, biased, layers)
+    for i in range(size, len(theta)):
+        gradient[i] = 0.0
+    log_prior, jacobian = numbers[PRIOR_CONSTANT], float(sizes[JACOBIAN])
     if learned:
         log_noise = theta[len(theta) - 1]
-        power = numbers[POWER] - sizes[JACOBIAN]
+        power = numbers[POWER] - jacobian
         squared, inverse = numbers[SQUARES] * variance, numbers[INVERSE] / noise
         away = log_noise - numbers[CENTRE]
-        value -= power * log_noise + squared + numbers[LOGS] * away * away + inverse
-        by_scale -= power + 2.0 * squared + 2.0 * numbers[LOGS] * away - inverse
+        log_prior -= power * log_noise + squared + numbers[LOGS] * away * away + inverse
         gradient[len(theta) - 1] = by_scale
-    size = unpack(gradient, work, grad_at, widths, biased, layers)
-    value += add_prior(gradient, theta, rates, size)
-    jacobian = float(sizes[JACOBIAN])
+        prior[len(theta) - 1] -= power + 2.0 * squared + 2.0 * numbers[LOGS] * away - inverse
+    log_prior += add_prior(prior, theta, rates, size)
     if sizes[SCALES] > 0:
-        value += add_scales(gradient, theta, rates, widths, biased, depth, size, numbers[SCALE_RATE], jacobian)
+        log_prior += add_scales(prior, theta, rates, widths, biased, depth, size, numbers[SCALE_RATE], jacobian)
     if cuts > 0:
         counts = carray(pointer(forms[PARAMETERS]), (cuts + 1,), np.float64)
-        value += add_cutpoints(gradient, theta, work, gram_at, cuts, counts, numbers[CUT_RATE], jacobian)
+        by_distance, of_cuts = add_cutpoints(
+            gradient, prior, theta, work, gram_at, cuts, counts, numbers[CUT_RATE], jacobian
+        )
+        value += by_distance
+        log_prior += of_cuts
     work[sums_at] = 0.0
     for i in range(PARAMETERS - PENALTY_AT):
         if forms[PENALTY_AT + i] != 0:
             own = pointer(forms[PARAMETERS + 1 + i])
-            _penalty(forms[PENALTY_AT + i], theta, gradient, rates[PENALTIES + i], size, own, work[sums_at:])
-    return value + work[sums_at]
+            _penalty(forms[PENALTY_AT + i], theta, prior, rates[PENALTIES + i], size, own, work[sums_at:])
+    return value, log_prior + work[sums_at]
 
 
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
-    table = carray(table_, (8 + FORMS,), np.int64)
-    n_out, count = table[6], table[7]
+    table = carray(table_, (PLACES_IN_TABLE,), np.int64)
+    n_out, count, values = table[6], table[7], table[8]
     theta, gradient = carray(theta_, (count * dim,)), carray(gradient_, (count * n_out,))
-    value = carray(value_, (count,))
+    value = carray(value_, (count * values,))
     data = carray(pointer(table[0]), (table[1],), np.float64)
     sizes = carray(pointer(table[2]), (PLACES + 2 * table[3] + 1,), np.int64)
     numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
@@ -393,8 +386,17 @@ def callback(dim, theta_, gradient_, value_, table_):
     code = 0
     for s in range(count):
         out = gradient[s * n_out : (s + 1) * n_out]
-        value[s] = density(theta[s * dim : (s + 1) * dim], out, data, sizes, numbers, rates, table[8:])
-        if not np.isfinite(value[s]):
+        prior = out
+        if values == 2:
+            prior = out[dim:]
+            prior[:] = 0.0
+        at = theta[s * dim : (s + 1) * dim]
+        likelihood, log_prior = density(at, out, prior, data, sizes, numbers, rates, table[9:])
+        if values == 2:
+            value[2 * s], value[2 * s + 1] = likelihood, log_prior
+        else:
+            value[s] = likelihood + log_prior
+        if not np.isfinite(likelihood + log_prior):
             code = 4
         for i in range(n_out):
             if not np.isfinite(out[i]):
@@ -406,7 +408,7 @@ def callback(dim, theta_, gradient_, value_, table_):
 @cache
 def callback() -> Any:
     """Compile `density` to a C function, or read it from disk."""
-    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "FORMS": FORMS, "density": density}
+    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "PLACES_IN_TABLE": 9 + FORMS, "density": density}
     return c_function(_CALLBACK, "callback", DENSITY, names, f"density-{LANES}-{VERSION}")
 
 
@@ -433,8 +435,8 @@ class Density:
     penalties : sequence of (Formula, array, array (size,)), optional
         At most two formulas, the values of their parameters, and what each element of the flat vector is multiplied by:
         zero for those that have another prior.
-    constant : float
-        What belongs to the log density and depends on no parameter.
+    constant, prior_constant : float
+        What belongs to the log-likelihood and to the log-prior and depends on no parameter.
     noise : float or None
         Known scale of the likelihood; 1.0 for losses that have none. None: its logarithm is the last element.
     noise_rates : array (5,)
@@ -458,7 +460,7 @@ class Density:
         is integrated out, and the flat vector ends with the last hidden layer.
     """
 
-    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, penalties=(),
+    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0, penalties=(),
                  noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0, cut_rate=0.0,
                  unscaled=None, scale_rate=0.0):  # fmt: skip
         n, depth = len(X), len(widths) - 1
@@ -468,7 +470,14 @@ class Density:
         flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
         self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
-        self.numbers[:NUMBERS] = 1.0 if noise is None else noise, constant, cut_rate, scale_rate, *noise_rates
+        self.numbers[:NUMBERS] = (
+            1.0 if noise is None else noise,
+            constant,
+            prior_constant,
+            cut_rate,
+            scale_rate,
+            *noise_rates,
+        )
         if scales is not None:
             self.numbers[NUMBERS:] = scales
         self.size = np.shape(rates)[1]
@@ -499,28 +508,36 @@ class Density:
         self.callback = callback()
         self._call = _PROTOTYPE(self.callback.address)
 
-    def _table(self, sizes, n_out, count=1):
+    def _table(self, sizes, n_out, count=1, values=1):
         """Addresses and sizes that the compiled function reads."""
         data, sizes_at, numbers, rates = (a.ctypes.data for a in (self.data, sizes, self.numbers, self.rates))
-        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count, *self.forms]
+        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count, values, *self.forms]
         return np.array(table, dtype=np.int64)
 
     def _run(self, thetas, table):
         """Values and outputs of the compiled function at the points that its table announces."""
-        n_out, count = table[6:8]
-        out, value = np.empty((count, n_out)), np.empty(count)
+        n_out, count, values = table[6:9]
+        out, value = np.empty((count, n_out)), np.empty((count, values))
         self._call(self.size, *(a.ctypes.data for a in (thetas, out, value, table)))
-        return value, out
+        return value if values > 1 else value[:, 0], out
+
+    @property
+    def split_table(self) -> np.ndarray:
+        """Table with which the compiled function gives log-likelihood and log-prior apart, and both gradients."""
+        return self._table(self.sizes, 2 * self.size, values=2)
 
     def __call__(self, theta):
         """Log density and gradient at a flat vector."""
         value, gradient = self._run(np.ascontiguousarray(theta, dtype=float), self.table)
         return value[0], gradient[0]
 
-    def many(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log densities (s,) and gradients (s, size) at flat vectors (s, size), in one call."""
-        thetas = np.ascontiguousarray(thetas, dtype=float)
-        return self._run(thetas, self._table(self.sizes, self.size, len(thetas)))
+    def many(self, thetas: np.ndarray, *, split: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Log densities (s,) and gradients (s, size) at flat vectors (s, size), in one call.
+
+        Split, log-likelihoods and log-priors (s, 2), and their gradients one after the other (s, 2 size).
+        """
+        thetas, parts = np.ascontiguousarray(thetas, dtype=float), 1 + split
+        return self._run(thetas, self._table(self.sizes, parts * self.size, len(thetas), values=parts))
 
     def output_layer(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distribution of an output layer that is integrated out, given the rest.

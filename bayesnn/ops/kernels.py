@@ -8,7 +8,7 @@ weight on a row of ones. The parameters are packed likewise, (fan_in + 1, fan_ou
 padded to a multiple of 8, with zero gradient, so that no loop has a tail.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
 from typing import Any
@@ -124,6 +124,24 @@ def kernel(emit: Callable) -> Callable:
     signed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
     typed.__name__ = typed.__qualname__ = emit.__name__
     return intrinsic(prefer_literal=True)(typed)
+
+
+_LLVM = {types.int64: INT, types.uint64: INT, types.float64: DOUBLE}
+
+
+def call_by_address(arguments: Sequence[Any]) -> Callable:
+    """Make what calls a C function with these arguments by its address in numba; arrays go by their first elements."""
+    kinds = [_LLVM.get(kind, ir.PointerType()) for kind in arguments]
+
+    def call(code, address, *values):
+        builder = code.builder
+        target = builder.inttoptr(address, ir.FunctionType(INT, kinds).as_pointer())
+        builder.call(target, [v if v.type == k else builder.bitcast(v, k) for v, k in zip(values, kinds, strict=True)])
+
+    names = ["code", "address", *(f"a{i}" for i in range(len(kinds)))]
+    signed: Any = call
+    signed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+    return kernel(call)
 
 
 @kernel

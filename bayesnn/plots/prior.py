@@ -194,7 +194,7 @@ def prior_draws(problem: Problem, draws: int, rng: np.random.Generator) -> Param
         # A prior that knows only how to be a random variable, such as a learned scale.
         params = _pymc_draws(problem, draws, rng)
     if net.noise_prior is not None:
-        params["noise"] = np.array([net.noise_prior.sample(rng) for _ in range(draws)])
+        params["noise"] = net.noise_prior.sample(rng, (draws,))
     if net.loss.task == "ordinal":
         params["cutpoints"] = np.sort(CUTPOINT_SD * rng.normal(size=(draws, int(problem.y.max()))), axis=-1)
     return params

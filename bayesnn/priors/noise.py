@@ -68,18 +68,20 @@ class NoisePrior(ABC):
             The variable, registered in the model: PyMC's own distribution.
         """
 
-    def sample(self, rng: np.random.Generator) -> float:
-        """Draw a noise scale.
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Draw noise scales.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Source of randomness.
+        shape : tuple of int
+            Shape of the draws.
 
         Returns
         -------
-        float
-            The scale.
+        array
+            Of that shape.
 
         Raises
         ------
@@ -157,9 +159,9 @@ class HalfNormal(NoisePrior):
         """See `NoisePrior.rates`."""
         return np.array([0.0, 0.5 / self.sd**2, 0.0, 0.0, 0.0])
 
-    def sample(self, rng: np.random.Generator) -> float:
-        """Draw a noise scale; see `NoisePrior.sample`."""
-        return abs(self.sd * rng.normal())
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Draw noise scales; see `NoisePrior.sample`."""
+        return np.abs(self.sd * rng.normal(size=shape))
 
     def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
@@ -261,9 +263,9 @@ class LogNormal(NoisePrior):
         """See `NoisePrior.rates`."""
         return np.array([1.0, 0.0, 0.5 / self.sigma**2, self.mu, 0.0])
 
-    def sample(self, rng: np.random.Generator) -> float:
-        """Draw a noise scale; see `NoisePrior.sample`."""
-        return float(np.exp(self.mu + self.sigma * rng.normal()))
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Draw noise scales; see `NoisePrior.sample`."""
+        return np.exp(self.mu + self.sigma * rng.normal(size=shape))
 
     def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""
@@ -326,9 +328,9 @@ class InverseGamma(NoisePrior):
         """See `NoisePrior.rates`."""
         return np.array([self.alpha + 1.0, 0.0, 0.0, 0.0, self.beta])
 
-    def sample(self, rng: np.random.Generator) -> float:
-        """Draw a noise scale; see `NoisePrior.sample`."""
-        return float(self.beta / rng.gamma(self.alpha))
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Draw noise scales; see `NoisePrior.sample`."""
+        return self.beta / rng.gamma(self.alpha, size=shape)
 
     def rv(self, name: str) -> "TensorVariable":
         """Build the random variable inside a PyMC model; see `NoisePrior.rv`."""

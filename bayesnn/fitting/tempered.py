@@ -1,0 +1,297 @@
+"""A posterior by tempering: what is asked of it, and how it is written into a tree."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesnn.errors import ConvergenceWarning
+from bayesnn.fitting.agreement import function_ess, function_rhat
+from bayesnn.fitting.callbacks import callback_of
+from bayesnn.fitting.collapse import draw_output_layer
+from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.evidence import Evidence
+from bayesnn.fitting.progress import compiling, status, tell_once
+from bayesnn.fitting.tempering import TARGET, Round, System, run_rounds
+from bayesnn.network import Params
+from bayesnn.tree import Problem
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+TUNE = 500
+"""Iterations in which the ladder is tuned."""
+ROUNDS = 5
+"""Rounds of sampling at most, unless a number is given."""
+EVIDENCE_SE, FUNCTION_RHAT, FUNCTION_ESS = 0.2, 1.01, 400
+"""What a run is to reach: standard error of the log evidence, R-hat and effective sample size of the function."""
+GAP, GAP_SES = 0.3, 3.0
+"""Difference between forward and backward evidence that is none, in nats or in its standard errors."""
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """What tempering gives.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        Draws with leading dimensions chain and draw.
+    stats : xarray.Dataset
+        Of the draws.
+    group : xarray.Dataset
+        Of the rounds and temperatures.
+    attrs : dict
+        For the tree.
+    unmet : sequence of str
+        What was to be reached and was not, in words.
+    ended : str
+        Why no further round was run: "met", "rounds", "seconds" or "interrupted".
+    """
+
+    params: Params
+    stats: "xr.Dataset"
+    group: "xr.Dataset"
+    attrs: dict[str, Any]
+    unmet: Sequence[str]
+    ended: str
+
+
+def temper(
+    problem: Problem,
+    *,
+    collapse: bool,
+    draws: int,
+    tune: int | None,
+    chains: int,
+    cores: int | None,
+    seed: int,
+    target: float | None,
+    rounds: int | None,
+    max_rounds: int | None,
+    max_seconds: float | None,
+    progressbar: bool,
+) -> Tempered:
+    """Sample a posterior by tempering; see `fit_posterior`.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted, with a proper prior.
+    collapse, draws, tune, chains, cores, seed, target, rounds, max_rounds, max_seconds, progressbar
+        As for `fit_posterior`, checked.
+
+    Returns
+    -------
+    Tempered
+        Draws, statistics and evidence.
+    """
+    tell_once(slowness(problem.net), show=progressbar)
+    tune = TUNE if tune is None else tune
+    with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
+        density = log_density(problem, jacobian=True, collapse=collapse, split=True)
+        if not density.size:
+            return _exact(problem, density, draws, chains, seed)
+        callback, stop = callback_of(density), Event()
+        streams = np.random.SeedSequence(seed).spawn(chains + 1)
+        systems = [
+            System(density, callback, np.random.default_rng(s), target or TARGET, stop) for s in streams[:chains]
+        ]
+
+        def complete(here):
+            theta = np.stack([r.draws for r in here])
+            params = density.unpack(theta)
+            if not collapse:
+                return params
+            return draw_output_layer(problem, params, theta.shape[:2], np.random.default_rng(streams[chains]))
+
+        def unmet(here, sampled):
+            return [] if sampled < 1 or (rounds and sampled < rounds) else _unmet(problem, here, complete(here))
+
+        ended, left = run_rounds(
+            systems,
+            cores or os.cpu_count() or 1,
+            draws=draws,
+            tune=tune,
+            rounds=rounds or max_rounds or ROUNDS,
+            seconds=np.inf if max_seconds is None else max_seconds,
+            unmet=unmet,
+            tell=tell,
+        )
+        here = [system.rounds[-1] for system in systems]
+        params = complete(here)
+    value, se = evidence_of(here)
+    shift = -len(problem.y) * problem.log_y_sd
+    attrs = {
+        "bayesnn_log_evidence": value + shift,
+        "bayesnn_log_evidence_se": se,
+        "bayesnn_rounds": len(systems[0].rounds),
+        "bayesnn_gradients": sum(system.gradients for system in systems),
+        "bayesnn_tune": tune,
+        "bayesnn_target_accept": target or TARGET,
+    }
+    stats, group = _statistics(here), _group(systems, shift)
+    return Tempered(params, stats, group, attrs, left, ended)
+
+
+def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
+    """Mean log evidence of the systems, and its standard error.
+
+    Parameters
+    ----------
+    rounds : sequence of Round
+        The same round of each system.
+
+    Returns
+    -------
+    value, se : float
+        The error is that of the mean of autocorrelated series, one for each system, so that it grows where systems
+        disagree.
+    """
+    import arviz as az
+
+    series = np.stack([r.evidence.series for r in rounds])
+    return float(series.mean()), float(az.mcse(series))
+
+
+def judge_tempered(tree: "xr.DataTree", problem: Problem, tempered: Tempered) -> None:
+    """Say how a run went, and warn of what it was to reach and did not.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        The fit, to whose attributes it is written.
+    problem : Problem
+        What was fitted.
+    tempered : Tempered
+        The run.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Something was not reached.
+    """
+    attrs = tree.attrs
+    attrs["bayesnn_function_rhat"] = _rhat_of(problem, tempered.params)
+    attrs["bayesnn_unmet"] = "; ".join(tempered.unmet)
+    found = Evidence(attrs["bayesnn_log_evidence"], attrs["bayesnn_log_evidence_se"])
+    last = tempered.group.isel(round=-1) if "round" in tempered.group.sizes else None
+    said = f"log evidence {found}"
+    if last is not None:
+        trips = last["round_trips"].to_numpy()
+        said = (
+            f"{attrs['bayesnn_rounds']} rounds, the last of {int(last['iterations'])} iterations; barrier "
+            f"{float(last['barrier'].mean()):.1f}, {trips.min()} to {trips.max()} round trips; {said}"
+        )
+    attrs["bayesnn_message"] = f"{said}."
+    if tempered.ended == "interrupted":
+        warnings.warn(
+            f"Tempering was interrupted: its last whole round is kept, of {int(last['iterations'])} iterations.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    if tempered.unmet:
+        bound = {"rounds": "max_rounds", "seconds": "max_seconds"}.get(tempered.ended)
+        longer = f" Raise {bound}." if bound else ""
+        warnings.warn(f"Tempering ended before its marks: {attrs['bayesnn_unmet']}.{longer}", ConvergenceWarning,
+                      stacklevel=3)  # fmt: skip
+
+
+def _rhat_of(problem, params):
+    chains, draws = next(iter(params.values())).shape[:2]
+    return function_rhat(problem, params) if chains > 1 and draws >= 4 else np.nan
+
+
+def _unmet(problem, rounds, params):
+    """List what a run is to reach and has not reached."""
+    import arviz as az
+
+    left = []
+    gaps = [abs(r.evidence.forward - r.evidence.backward) for r in rounds]
+    allowed = [max(GAP, GAP_SES * float(az.mcse(r.evidence.gap[None]))) for r in rounds]
+    apart = [gap for gap, most in zip(gaps, allowed, strict=True) if gap > most]
+    if apart:
+        left.append(f"forward and backward log evidence of {len(apart)} systems differ by up to {max(apart):.2f}")
+    se = evidence_of(rounds)[1]
+    if not se <= EVIDENCE_SE:
+        left.append(f"the standard error of the log evidence is {se:.2g}, above {EVIDENCE_SE:g}")
+    if left:
+        return left
+    chains, draws = next(iter(params.values())).shape[:2]
+    rhat = _rhat_of(problem, params)
+    if rhat > FUNCTION_RHAT:
+        left.append(f"R-hat of the function is {rhat:.3f}, above {FUNCTION_RHAT:g}")
+    if draws >= 4:
+        ess, least = function_ess(problem, params), min(FUNCTION_ESS, chains * draws // 4)
+        if ess < least:
+            left.append(f"the effective sample size of the function is {ess:.0f}, below {least}")
+    return left
+
+
+def _exact(problem, density, draws, chains, seed):
+    """Nothing is left to sample: the output layer's draws are independent, and the evidence is known."""
+    import xarray as xr
+
+    rng = np.random.default_rng(seed)
+    params = draw_output_layer(problem, {}, (chains, draws), rng)
+    value = float(density.many(np.empty((1, 0)))[0].sum()) - len(problem.y) * problem.log_y_sd
+    attrs = {"bayesnn_log_evidence": value, "bayesnn_log_evidence_se": 0.0, "bayesnn_gradients": 0, "bayesnn_tune": 0}
+    return Tempered(params, xr.Dataset(), xr.Dataset(), attrs, [], "met")
+
+
+def _statistics(rounds):
+    """Statistics of the draws that are kept."""
+    import xarray as xr
+
+    likelihood, prior = (np.stack([getattr(r, k) for r in rounds]) for k in ("log_likelihoods", "log_priors"))
+    dims = ("chain", "draw")
+    return xr.Dataset(
+        {
+            "lp": (dims, likelihood + prior),
+            "log_likelihood": (dims, likelihood),
+            "state": (dims, np.stack([r.states for r in rounds])),
+        }
+    )
+
+
+def _group(systems, shift):
+    """Write every round of every system, padded with NaN where a ladder has fewer temperatures."""
+    import xarray as xr
+
+    count = len(systems[0].rounds)
+    most = max(len(r.ladder.betas) for system in systems for r in system.rounds)
+    of_temperature = {
+        "inverse_temperature": lambda r: r.ladder.betas,
+        "swap_rejection": lambda r: r.rejection[:-1],
+        "acceptance_rate": lambda r: r.acceptance,
+        "step_size": lambda r: r.steps,
+        "log_likelihood": lambda r: r.log_likelihood,
+    }
+    of_round = {
+        "barrier": lambda r: r.ladder.barrier[-1],
+        "round_trips": lambda r: r.round_trips,
+        "log_evidence_forward": lambda r: r.evidence.forward + shift,
+        "log_evidence_backward": lambda r: r.evidence.backward + shift,
+        "log_evidence": lambda r: r.evidence.combined + shift,
+    }
+    data = {}
+    for name, read in of_temperature.items():
+        values = np.full((len(systems), count, most), np.nan)
+        for i, system in enumerate(systems):
+            for j, r in enumerate(system.rounds):
+                known = read(r)
+                values[i, j, : len(known)] = known
+        data[name] = (("chain", "round", "temperature"), values)
+    for name, read in of_round.items():
+        data[name] = (("chain", "round"), np.array([[read(r) for r in system.rounds] for system in systems]))
+    data["iterations"] = (("round",), np.array([r.iterations for r in systems[0].rounds]))
+    coords = {
+        "chain": np.arange(len(systems)),
+        "round": np.arange(1, count + 1),
+        "temperature": np.arange(most),
+    }
+    return xr.Dataset(data, coords=coords)
