@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting import chains as nuts
-from bayesnn.fitting.density import has_kernels
+from bayesnn.fitting.density import collapses
 from bayesnn.fitting.tempered import temper
-from bayesnn.model import collapsible
 from bayesnn.network import MLP
 from bayesnn.tree import Inputs, ScalingChoice, make_tree, params_of, prepare, to_dataset
 
@@ -182,8 +181,8 @@ def fit_posterior(
             "which needs a maximum only."
         )
     if collapse is None:
-        collapse = collapsible(net) and has_kernels(net)
-    elif collapse and not (collapsible(net) and has_kernels(net)):
+        collapse = collapses(net)
+    elif collapse and not collapses(net):
         raise SpecError(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."

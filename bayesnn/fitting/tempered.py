@@ -1,6 +1,7 @@
 """A posterior by tempering: what is asked of it, and how it is written into a tree."""
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from threading import Event
@@ -11,11 +12,11 @@ from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import function_ess, function_rhat
 from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.collapse import draw_output_layer
-from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.sampled import Sampled
-from bayesnn.fitting.tempering import TARGET, Round, System, run_rounds
+from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round, System, run_rounds
 from bayesnn.tree import Problem, params_of
 
 TUNE = 500
@@ -24,6 +25,8 @@ ROUNDS = 5
 """Rounds of sampling at most, unless a number is given."""
 EVIDENCE_SE, FUNCTION_RHAT, FUNCTION_ESS = 0.2, 1.01, 400
 """What a run is to reach: standard error of the log evidence, R-hat and effective sample size of the function."""
+START, TEMPERATURES = 30_000, 10
+"""Gradients of the SMC run, and temperatures, of a posterior that is easy: for a guess of the time."""
 GAP, GAP_SES = 0.3, 3.0
 """Difference between forward and backward evidence that is none, in nats or in its standard errors."""
 
@@ -107,6 +110,33 @@ def temper(
         judge=lambda tree: _judge(tree, problem, left, ended),
         groups={"tempering": group},
     )
+
+
+def expected_seconds(problem: Problem, *, draws: int, chains: int, cores: int | None = None) -> float:
+    """Guess how long tempering takes where the posterior is an easy one, from the time of a gradient.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted, with a proper prior.
+    draws, chains, cores
+        As for `fit_posterior`.
+
+    Returns
+    -------
+    float
+        Seconds: a posterior with several modes of the function takes ten times as long and more.
+    """
+    density = log_density(problem, jacobian=True, collapse=collapses(problem.net), split=True)
+    if not density.size:
+        return 0.0
+    points = density.prior_draws(np.random.default_rng(1), 20)
+    began = time.perf_counter()
+    density.many(points)
+    of_gradient = (time.perf_counter() - began) / len(points)
+    iterations = (draws + TUNE) * (1 + 1 / SETTLING)
+    gradients = START + iterations * TEMPERATURES * (1 + LEAPS) / 2
+    return of_gradient * gradients * chains / min(chains, cores or os.cpu_count() or 1)
 
 
 def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
