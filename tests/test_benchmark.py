@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import compare_samplers, posteriors
-from tests.benchmarks.compare_samplers import agrees, plan, ratio, run_one, sound, summarise, worth_repeating
+from tests.benchmarks.compare_samplers import agrees, plan, ratio, sound, summarise, worth_repeating
+from tests.benchmarks.runs import run_one
 from tests.benchmarks.samplers import describe
 
 TINY = {"draws": 60, "tune": 60, "chains": 2, "seed": 1}

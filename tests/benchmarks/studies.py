@@ -11,8 +11,8 @@ import warnings
 import numpy as np
 from rich.table import Table
 
-from tests.benchmarks.compare_samplers import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 from tests.benchmarks.posteriors import PUBLISHED, SHARED, posterior
+from tests.benchmarks.runs import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 
 AXES = {
     "observations": [(n, 8) for n in (100, 500, 2000, 20_000)],
