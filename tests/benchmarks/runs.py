@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,15 +36,20 @@ def run_one(name, sampler, *, limit, module="tests.benchmarks.samplers", **optio
         out = Path(folder) / "run.json"
         spec = json.dumps({"name": name, "sampler": sampler, **options})
         command = [sys.executable, "-m", module, str(out), spec]
+        # A session of its own, so that its workers end with it.
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        process = subprocess.Popen(command, env={**os.environ, **settings}, **options)
         try:
-            done = subprocess.run(
-                command, env={**os.environ, **settings}, timeout=limit, capture_output=True, text=True, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return {"error": f"took more than {limit} s"}
-        if done.returncode or not out.exists():
-            last = [line for line in done.stderr.splitlines() if line.strip()]
-            return {"error": last[-1][:200] if last else f"ended with {done.returncode}"}
+            _, said = process.communicate(timeout=limit)
+        except BaseException as reason:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(reason, subprocess.TimeoutExpired):
+                return {"error": f"took more than {limit:g} s"}
+            raise
+        if process.returncode or not out.exists():
+            last = [line for line in said.splitlines() if line.strip()]
+            return {"error": last[-1][:200] if last else f"ended with {process.returncode}"}
         return json.loads(out.read_text())
 
 
