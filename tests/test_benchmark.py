@@ -244,3 +244,6 @@ def test_the_peak_is_of_one_data_set():
     rows = [{"n": 40, "seed": s, "width": w, "log_evidence": -abs(w - s), "lppd": w} for s in (1, 2) for w in range(4)]
     assert [evidence_studies.peak(rows, 40, s) for s in (1, 2)] == [1, 2]
     assert evidence_studies.peak(rows, 40, 1, "lppd") == 3
+    assert evidence_studies.elbow(rows, 40, 2) == 0
+    steep = [row | {"log_evidence": 4 * row["log_evidence"]} for row in rows]
+    assert [evidence_studies.elbow(steep, 40, s) for s in (1, 2)] == [1, 2]

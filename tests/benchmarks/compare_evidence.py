@@ -6,7 +6,7 @@ written after each of them, from which ``--resume`` goes on.
 
 The figure is time x MSE: the mean of the seconds of sampling, times the mean squared error of the log evidence about
 a reference, so that bias is paid for. It does not depend on how long a run is, as long as the error is one of chance.
-The reference is the mean of long runs of ours, eight times as long as the others and with seeds of their own; its
+The reference is the mean of long runs of ours, up to eight times as long as the others, with seeds of their own; its
 standard error is shown, and "agrees" says whether an estimator's own mean lies within five standard errors of it,
 so that a reference that is wrong itself would show. Time x variance, about an estimator's own mean, is shown beside it.
 The interval of a ratio is that of an F distribution, 90 %, as if both errors were normal.
@@ -15,6 +15,7 @@ A peer whose first run fails or is too slow is not repeated, nor is a peer whose
 """
 
 import importlib.util
+from functools import cache
 
 import numpy as np
 from rich.table import Table
@@ -127,6 +128,7 @@ def plan(names, samplers, repetitions):
             yield from ((name, sampler, repetition) for sampler in turn[at:] + turn[:at])
 
 
+@cache
 def dimensions(name):
     """Count the free parameters of a posterior."""
     problem = posteriors.posterior(name).problem
@@ -155,9 +157,10 @@ def compare(args):
             names.append(name)
     # The short runs of --quick are as right as the others, and have larger errors.
     short = {"blackjax": {"particles": 200}, "pymc_smc": {"draws": 200}} if args.quick else {}
+    short["ours"] = {"max_seconds": 0.5 * args.limit}
     for name in names:
         for repetition in range(1 if args.quick else REFERENCES):
-            measure(name, REFERENCE, repetition, seed=900 + repetition, times=8.0)
+            measure(name, REFERENCE, repetition, seed=900 + repetition, times=8.0, max_seconds=4.0 * args.limit)
     for name, sampler, repetition in plan(names, args.samplers, args.repetitions):
         options = dict(short.get(sampler, {}))
         first = results.find(name, sampler, 0)
