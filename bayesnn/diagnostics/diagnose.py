@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
+from bayesnn.fitting.chains import DIVERGENT_MAX, TARGETS
 from bayesnn.symmetry import align, element_of, symmetry_group
 from bayesnn.symmetry.optima import function_at
 from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of

@@ -381,7 +381,7 @@ class FusedDensity(Layout):
 
     def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw flat vectors (count, size) from the prior."""
-        batch, sd = (count,), getattr(self.net.prior, "sd", None)
+        batch, sd = (count,), getattr(self.net.prior, "sd", 1.0)
         scales = {k: np.abs(sd * rng.normal(size=batch)) for k in self.names if k.startswith("scale")}
         params = dict(scales)
         for name, shape in zip(self.names, self.shapes, strict=True):

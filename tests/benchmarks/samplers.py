@@ -21,8 +21,8 @@ def ours(posterior, o, **choices):
     import nutpie
 
     import bayesnn as bnn
+    from bayesnn.fitting import chains as home
     from bayesnn.fitting import nuts
-    from bayesnn.fitting import posterior as home
     from bayesnn.tree import params_of
 
     def sample(*args, run=nutpie.sample, **kwargs):
