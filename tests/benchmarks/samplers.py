@@ -8,7 +8,6 @@ training row, turning draws into trees.
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -309,7 +308,6 @@ def _import(sampler):
 
 
 if __name__ == "__main__":
-    out, spec = sys.argv[1:]
-    result = measure(**json.loads(spec))
-    with open(out, "w") as file:
-        json.dump(result, file)
+    from tests.benchmarks.runs import serve
+
+    serve(measure)
