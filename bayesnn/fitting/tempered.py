@@ -178,6 +178,7 @@ def judge_tempered(tree: "xr.DataTree", problem: Problem, tempered: Tempered) ->
     attrs = tree.attrs
     attrs["bayesnn_function_rhat"] = _rhat_of(problem, tempered.params)
     attrs["bayesnn_unmet"] = "; ".join(tempered.unmet)
+    attrs["bayesnn_ended"] = tempered.ended
     found = Evidence(attrs["bayesnn_log_evidence"], attrs["bayesnn_log_evidence_se"])
     last = tempered.group.isel(round=-1) if "round" in tempered.group.sizes else None
     said = f"log evidence {found}"
