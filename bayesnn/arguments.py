@@ -143,6 +143,7 @@ _RULES: dict[str, Any] = {
     "collapse": (_or_none(_is_switch), _SWITCH, False),
     "log_likelihood": (_is_switch, _SWITCH, False),
     "log_prior": (_is_switch, _SWITCH, False),
+    "mle": (_is_switch, _SWITCH, True),
     "progressbar": (_is_switch, _SWITCH, False),
     "nonexistent": (lambda value: isinstance(value, str) and value in ("raise", "flag"), "'raise' or 'flag'", "flag"),
 }

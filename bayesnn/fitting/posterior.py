@@ -170,16 +170,7 @@ def fit_posterior(
     rng = rng_of(random_seed)
     _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
     problem = prepare(net, X, y, scaling=scaling)
-    if not net.proper:
-        flat: dict[str, Any] = {"prior": net.prior} if not net.prior.proper else {}
-        if net.noise_prior is not None and not net.noise_prior.proper:
-            flat["noise"] = net.noise_prior
-        proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
-        raise ImproperPriorError(
-            f"Got {', '.join(f'{name}={value!r}' for name, value in flat.items())}: a flat prior does not integrate to "
-            f"one, and the posterior need not either. Use {' and '.join(proper[name] for name in flat)}; or fit_map, "
-            "which needs a maximum only."
-        )
+    check_proper(net)
     if collapse is None:
         collapse = collapses(net)
     elif collapse and not collapses(net):
@@ -225,6 +216,32 @@ def fit_posterior(
     _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     sampled.judge(tree)
     return tree
+
+
+def check_proper(net: MLP) -> None:
+    """Refuse a network whose priors do not integrate to one.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Raises
+    ------
+    ImproperPriorError
+        Its weights, its biases or its noise have a flat prior.
+    """
+    if net.proper:
+        return
+    flat: dict[str, Any] = {"prior": net.prior} if not net.prior.proper else {}
+    if net.noise_prior is not None and not net.noise_prior.proper:
+        flat["noise"] = net.noise_prior
+    proper = {"prior": "prior=bnn.Normal(1.0)", "noise": "noise=bnn.HalfNormal(1.0)"}
+    raise ImproperPriorError(
+        f"Got {', '.join(f'{name}={value!r}' for name, value in flat.items())}: a flat prior does not integrate to "
+        f"one, and the posterior need not either. Use {' and '.join(proper[name] for name in flat)}; or fit_map, "
+        "which needs a maximum only."
+    )
 
 
 def _check_meant(sampler, *, adaptation, **of_tempering):

@@ -163,7 +163,7 @@ def _judge(tree, problem, unmet, ended):
     """Say how a run went, and warn of what it was to reach and did not."""
     attrs, last = tree.attrs, tree["tempering"].isel(round=-1)
     attrs["bayesnn_function_rhat"] = _rhat_of(problem, params_of(tree))
-    attrs["bayesnn_unmet"] = "; ".join(unmet)
+    attrs["bayesnn_unmet"], attrs["bayesnn_ended"] = "; ".join(unmet), ended
     iterations, trips = int(last["iterations"]), last["round_trips"].to_numpy()
     attrs["bayesnn_message"] = (
         f"{attrs['bayesnn_rounds']} rounds, the last of {iterations} iterations; barrier "
@@ -218,7 +218,7 @@ def _exact(problem, density, draws, chains, rng):
     attrs = {"bayesnn_log_evidence": value, "bayesnn_log_evidence_se": 0.0, "bayesnn_gradients": 0, "bayesnn_tune": 0}
 
     def judge(tree):
-        tree.attrs["bayesnn_unmet"] = ""
+        tree.attrs["bayesnn_unmet"], tree.attrs["bayesnn_ended"] = "", "met"
         tree.attrs["bayesnn_message"] = f"Exact draws and evidence; log evidence {log_evidence(tree)}."
 
     params = draw_output_layer(problem, {}, (chains, draws), rng)
