@@ -37,15 +37,18 @@ SETTLING = 8
 """Each round starts with this part of its iterations for tuning step sizes, which are not counted."""
 CHUNK = 128
 """Iterations between two looks at whether to stop."""
-ANCESTORS, BLOCK, LONGEST, PATIENCE = 16, 16, 128, 4
-"""Chains of a stage of SMC, how much longer they get at a time, how long they may get at first, and how many times
-longer the next run may make them where the systems' runs disagree."""
+ANCESTORS, BLOCK, LONGEST, PATIENCE, RESTARTS = 16, 16, 128, 4, 3
+"""Chains of a stage of SMC, how much longer they get at a time, how long they may get at first, how many times longer
+the next run may make them where the systems' runs disagree, and how often."""
+SHARE = 1 / 3
+"""Part of the time that there is which these runs may take."""
 STAGE_RHAT = 1.2
 """R-hat of the log-likelihood, over the second halves of a stage's chains, at which they are long enough."""
 STAGE_ESS = 0.5
 """Share of draws that are left, by their weights, at the next temperature."""
-SMC_SD = 1.0
-"""Standard deviation between systems of the log evidence by SMC up to which runs agree."""
+SMC_SD = 4.0
+"""Standard deviation between systems of the log evidence by SMC up to which tempering corrects what is left: beyond it
+some have lost the modes that others have."""
 
 
 class Stopped(Exception):
@@ -308,7 +311,7 @@ def _rhat(values):
     return np.sqrt(1.0 + values.mean(axis=0).var(ddof=1) / within - 1.0 / len(values)) if within > 0 else np.inf
 
 
-def start_systems(systems: Sequence[System], each: Callable, *, longest: int | None = None) -> None:
+def start_systems(systems: Sequence[System], each: Callable, *, seconds: float = np.inf) -> None:
     """Start systems from SMC; where their runs disagree, from longer ones.
 
     Parameters
@@ -317,15 +320,17 @@ def start_systems(systems: Sequence[System], each: Callable, *, longest: int | N
         To start.
     each : callable
         Runs a function of a system for all of them, and gives the list of what it returned.
-    longest : int, optional
-        Iterations that the chains of a stage may take in the end.
+    seconds : float
+        A run that would end later is not started.
     """
-    length, top = LONGEST, longest or LONGEST * PATIENCE**2
-    while True:
-        found = np.array(each(lambda system, length=length: system.start(length)))
-        if length >= top or len(systems) < 2 or np.std(found, ddof=1) <= SMC_SD:
+    began = last = time.perf_counter()
+    for restart in range(RESTARTS + 1):
+        found = np.array(each(lambda system, restart=restart: system.start(LONGEST * PATIENCE**restart)))
+        now = time.perf_counter()
+        late = now - began + PATIENCE * (now - last) > seconds
+        if len(systems) < 2 or late or np.std(found, ddof=1) <= SMC_SD:
             return
-        length *= PATIENCE
+        last = now
 
 
 def run_rounds(
@@ -392,7 +397,7 @@ def run_rounds(
 
         try:
             tell("sequential Monte Carlo")
-            start_systems(systems, each)
+            start_systems(systems, each, seconds=SHARE * seconds)
             for number, length in enumerate(lengths):
                 before = time.perf_counter()
                 if number and before - began + (before - last) * length / lengths[number - 1] > seconds:
