@@ -6,9 +6,9 @@ written after each of them, from which ``--resume`` goes on.
 
 The figure is time x MSE: the mean of the seconds of sampling, times the mean squared error of the log evidence about
 a reference, so that bias is paid for. It does not depend on how long a run is, as long as the error is one of chance.
-The reference is the mean of long runs of ours, up to eight times as long as the others, with seeds of their own; its
-standard error is shown, and "agrees" says whether an estimator's own mean lies within five standard errors of it,
-so that a reference that is wrong itself would show. Time x variance, about an estimator's own mean, is shown beside it.
+The reference is the mean of long runs of ours, of up to six rounds, with seeds of their own; its standard error is
+shown, and "agrees" says whether an estimator's own mean lies within five standard errors of it, so that a reference
+that is wrong itself would show. Time x variance, about an estimator's own mean, is shown beside it.
 The interval of a ratio is that of an F distribution, 90 %, as if both errors were normal.
 
 A peer whose first run fails or is too slow is not repeated, nor is a peer whose tuning fails; tuning is not counted.
