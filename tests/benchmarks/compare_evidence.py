@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.benchmarks import posteriors
 from tests.benchmarks.evidence import NEEDS, NESTED_MOST, SAMPLERS
-from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, plain_ticks
+from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, end_workers, plain_ticks
 
 NAMES = (*posteriors.NAMES, "energy")
 PEERS = ("blackjax", "pymc_smc", "dynesty", "ultranest")
@@ -68,12 +68,16 @@ def interval(ratio, ours, peer, level=LEVEL):
     return float(ratio / high), float(ratio / low)
 
 
-def agrees(values, reference, se):
-    """Say whether estimates have a mean within five standard errors of the reference; None for a single one."""
-    if len(values) < 2:
+def agrees(values, reference, se, own=()):
+    """Say whether estimates have a mean within five standard errors of the reference.
+
+    The error is that of their spread, or of the standard errors they give themselves where that is larger; None where
+    there are none and fewer than three estimates, whose spread may be small by chance.
+    """
+    if len(values) < 3 and not own:
         return None
-    spread = np.var(values, ddof=1) / len(values)
-    return bool(abs(np.mean(values) - reference) < MCSES * np.sqrt(spread + se**2))
+    spread = max(np.var(values, ddof=1) if len(values) > 1 else 0.0, np.mean(np.square(own)) if own else 0.0)
+    return bool(abs(np.mean(values) - reference) < MCSES * np.sqrt(spread / len(values) + se**2))
 
 
 def summarise(runs):
@@ -105,7 +109,7 @@ def summarise(runs):
             row |= {"reference": reference, "reference_se": se, **errors(values, reference)}
             row["time_x_mse"] = row["seconds"] * row["mse"]
             row["time_x_variance"] = None if row["variance"] is None else row["seconds"] * row["variance"]
-            row["agrees"] = agrees(values, reference, se)
+            row["agrees"] = agrees(values, reference, se, [run["se"] for run in done if "se" in run])
             if "se" in done[0]:
                 z = [(run["log_evidence"] - reference) / np.hypot(run["se"], se) for run in done]
                 row["rms_z"] = float(np.sqrt(np.mean(np.square(z))))
@@ -288,4 +292,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    end_workers()
     main()
