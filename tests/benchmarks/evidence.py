@@ -10,8 +10,7 @@ averaged. Compilation, imports and the turning of draws into trees are left out 
   the pilots did not reach that acceptance, and "sine" came out 7 too low (500 particles, 8 leapfrog steps).
 - "pymc_smc" is `pm.sample_smc` as it is, on the model with our fused likelihood, which is faster than the plain one.
 - "dynesty" and "ultranest" are nested samplers on our compiled log-likelihood, in 15 dimensions and fewer: the first
-  one point at a time, the second in batches. nautilus, tried too, had not ended
-  after four minutes on seven dimensions.
+  one point at a time, the second in batches. nautilus, tried too, had not ended after four minutes on 7 dimensions.
 """
 
 import os
@@ -25,8 +24,8 @@ NESTED_MOST = 15
 TARGET = 0.75
 PILOTS, PILOT_PARTICLES, PILOT_STEPS, NEAR = 12, 200, 5, 0.1
 PARTICLES, MOVES, BATCH, STAGES = 1000, 10, 100, 300
-"""Particles of an SMC by BlackJAX, HMC moves at each temperature, particles that are moved at a time (which keeps
-their arrays in the cache: 1.6 times as fast as all at once on "sine", 1.1 times on "iris"), and the most temperatures."""
+"""Particles of an SMC by BlackJAX, HMC moves at each temperature, particles that are moved at a time (their
+arrays then fit the cache: 1.6 times as fast as all at once on "sine", 1.1 times on "iris"), and most temperatures."""
 LEAPFROGS = {"sine": 32}
 """Steps of each HMC move; 16 where nothing is said. Chosen by a few runs on "sine" with 500 particles: 0.7 too low with
 8, 0.2 too low with 32, and as much with 16 and twice as many moves."""
