@@ -194,11 +194,19 @@ def test_ratio_is_of_time_times_mean_squared_error():
     assert "interval" not in ours
     assert peer["ratio"] == pytest.approx(4.0 * 3.0 / 2.0)
     assert peer["interval"][0] < peer["ratio"] < peer["interval"][1]
-    assert peer["agrees"]
     biased = compare_evidence.summarise(of_both((3.9, 4.1)))[-1]
     assert biased["ratio"] == pytest.approx(1.01 / 0.01)
     assert biased["time_x_variance"] == pytest.approx(ours["time_x_variance"])
-    assert biased["agrees"] is False
+
+
+def test_an_estimator_agrees_within_its_own_error():
+    assert compare_evidence.agrees([4.9, 5.0, 5.3], 5.0, 0.01) is True
+    assert compare_evidence.agrees([3.9, 4.0, 4.1], 5.0, 0.01) is False
+    assert compare_evidence.agrees([3.9, 4.0, 4.1], 5.0, 0.5) is True
+    # Two may be close to each other by chance, unless they say how large their errors are.
+    assert compare_evidence.agrees([4.8, 4.8], 5.0, 0.01) is None
+    assert compare_evidence.agrees([4.8, 4.8], 5.0, 0.01, [0.2, 0.2]) is True
+    assert compare_evidence.agrees([4.8, 4.8], 5.0, 0.01, [0.02, 0.02]) is False
 
 
 def test_more_of_the_same_time_changes_no_ratio():

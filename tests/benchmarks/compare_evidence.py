@@ -6,9 +6,9 @@ written after each of them, from which ``--resume`` goes on.
 
 The figure is time x MSE: the mean of the seconds of sampling, times the mean squared error of the log evidence about
 a reference, so that bias is paid for. It does not depend on how long a run is, as long as the error is one of chance.
-The reference is the mean of long runs of ours, up to eight times as long as the others, with seeds of their own; its
-standard error is shown, and "agrees" says whether an estimator's own mean lies within five standard errors of it,
-so that a reference that is wrong itself would show. Time x variance, about an estimator's own mean, is shown beside it.
+The reference is the mean of long runs of ours, of up to six rounds, with seeds of their own; its standard error is
+shown, and "agrees" says whether an estimator's own mean lies within five standard errors of it, so that a reference
+that is wrong itself would show. Time x variance, about an estimator's own mean, is shown beside it.
 The interval of a ratio is that of an F distribution, 90 %, as if both errors were normal.
 
 A peer whose first run fails or is too slow is not repeated, nor is a peer whose tuning fails; tuning is not counted.
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.benchmarks import posteriors
 from tests.benchmarks.evidence import NEEDS, NESTED_MOST, SAMPLERS
-from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, plain_ticks
+from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, end_workers, plain_ticks
 
 NAMES = (*posteriors.NAMES, "energy")
 PEERS = ("blackjax", "pymc_smc", "dynesty", "ultranest")
@@ -68,12 +68,16 @@ def interval(ratio, ours, peer, level=LEVEL):
     return float(ratio / high), float(ratio / low)
 
 
-def agrees(values, reference, se):
-    """Say whether estimates have a mean within five standard errors of the reference; None for a single one."""
-    if len(values) < 2:
+def agrees(values, reference, se, own=()):
+    """Say whether estimates have a mean within five standard errors of the reference.
+
+    The error is that of their spread, or of the standard errors they give themselves where that is larger; None where
+    there are none and fewer than three estimates, whose spread may be small by chance.
+    """
+    if len(values) < 3 and not own:
         return None
-    spread = np.var(values, ddof=1) / len(values)
-    return bool(abs(np.mean(values) - reference) < MCSES * np.sqrt(spread + se**2))
+    spread = max(np.var(values, ddof=1) if len(values) > 1 else 0.0, np.mean(np.square(own)) if own else 0.0)
+    return bool(abs(np.mean(values) - reference) < MCSES * np.sqrt(spread / len(values) + se**2))
 
 
 def summarise(runs):
@@ -105,7 +109,7 @@ def summarise(runs):
             row |= {"reference": reference, "reference_se": se, **errors(values, reference)}
             row["time_x_mse"] = row["seconds"] * row["mse"]
             row["time_x_variance"] = None if row["variance"] is None else row["seconds"] * row["variance"]
-            row["agrees"] = agrees(values, reference, se)
+            row["agrees"] = agrees(values, reference, se, [run["se"] for run in done if "se" in run])
             if "se" in done[0]:
                 z = [(run["log_evidence"] - reference) / np.hypot(run["se"], se) for run in done]
                 row["rms_z"] = float(np.sqrt(np.mean(np.square(z))))
@@ -288,4 +292,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    end_workers()
     main()

@@ -22,7 +22,7 @@ import numpy as np
 from rich.table import Table
 
 from tests.benchmarks import posteriors
-from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, plain_ticks
+from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, end_workers, plain_ticks
 from tests.benchmarks.samplers import JAX, SAMPLERS
 
 RHAT, ESS, MCSES = 1.05, 50, 5
@@ -283,4 +283,5 @@ def installed(sampler):
 
 
 if __name__ == "__main__":
+    end_workers()
     main()

@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 import bayesnn as bnn
+from tests.benchmarks.evidence import warm_up
 from tests.benchmarks.posteriors import missing, posterior
 from tests.benchmarks.runs import COLOURS, MARKERS, console, machine, write
 
@@ -169,7 +170,9 @@ def loop(args):
         if missing(name):
             continue
         p = posterior(name).problem
-        temper(p.net, p.X, p.y, 0, draws=4, tune=10, rounds=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bnn.errors.ConvergenceWarning)
+            warm_up(p, sampler="tempering", chains=4, cores=CORES, progressbar=False)
         tree = temper(p.net, p.X, p.y, 1, max_seconds=0.5 * args.limit)
         attrs = tree.attrs
         density = log_density(p, jacobian=True, split=True, collapse=bool(attrs["bayesnn_collapsed"]))

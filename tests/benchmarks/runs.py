@@ -79,6 +79,11 @@ def machine():
     return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": date, **known}
 
 
+def end_workers():
+    """Make a benchmark that is told to end also end the run that it waits for."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def write(path, data):
     """Replace a JSON file in one step, so that an interruption leaves the old one."""
     part = path.with_suffix(".part")

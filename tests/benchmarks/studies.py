@@ -106,8 +106,7 @@ def lppd(args, samplers=("nutpie",)):
             # The table has the R-hat.
             warnings.simplefilter("ignore", bnn.errors.ConvergenceWarning)
             options = {"chains": chains, "draws": draws, "random_seed": 1, "progressbar": False}
-            if sampler != "tempering":
-                options["tune"] = draws
+            options |= {"max_seconds": args.limit} if sampler == "tempering" else {"tune": draws}
             tree = bnn.fit_posterior(p.net, p.X, p.y, sampler=sampler, **options)
         seconds = time.perf_counter() - began
         logp = p.net.log_likelihood(params_of(tree), *target.test)
