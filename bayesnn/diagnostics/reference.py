@@ -164,7 +164,7 @@ def _words(table, missed, trips):
             f"function: {which}, with {share_words(*missed)} of the posterior."
         )
     else:
-        yield f"By the tempered fit the chains missed no mode of the function: it has {int((table['share'] > 0).sum())}."
+        yield f"By the tempered fit the chains missed no mode of the function: there are {(table['share'] > 0).sum()}."
     if len(table) > 1:
         shares = [
             f"mode {k} {share_words(row['share'], row['se'])} (chains {share_words(row['chains'], np.nan)})"

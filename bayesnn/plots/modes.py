@@ -156,9 +156,7 @@ def _of_draws(left, right, post, found, canvas):
         right.bar(np.arange(len(share)), share[:, k], bottom=bottom, color=colour, hatch=hatch, ec="white", lw=0)
         bottom += share[:, k]
     canvas.finish(left, np.array(drawn) if curves else None)
-    left.set_title(
-        f"{counted(n, 'mode', 'modes')} in function space{', with 90% bands' if curves else ''}", fontsize=10
-    )
+    left.set_title(f"{counted(n, 'mode', 'modes')} in function space{', 90% bands' if curves else ''}", fontsize=10)
     right.set_xticks(range(len(share)), found["chain"].to_numpy())
     right.set(xlabel="system" if tempered else "chain", ylabel="share of its draws", ylim=(0, 1.02))
     right.set_title(f"modes by {'system of temperatures' if tempered else 'chain'}", fontsize=10)
