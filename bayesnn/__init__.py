@@ -55,10 +55,11 @@ _HOMES = {
         "symmetrize",
         "symmetry_group",
     ),
-    "diagnostics": ("compare", "diagnose"),
+    "diagnostics": ("compare", "compare_networks", "diagnose"),
     "plots": (
         "plot_barrier",
         "plot_capacity",
+        "plot_evidence",
         "plot_fits",
         "plot_mirrors",
         "plot_modes",

@@ -20,6 +20,7 @@ from bayesnn.data import Scaling as Scaling
 from bayesnn.data import load_data as load_data
 from bayesnn.data import simulate as simulate
 from bayesnn.diagnostics import compare as compare
+from bayesnn.diagnostics import compare_networks as compare_networks
 from bayesnn.diagnostics import diagnose as diagnose
 from bayesnn.errors import BayesnnError as BayesnnError
 from bayesnn.errors import ConvergenceWarning as ConvergenceWarning
@@ -45,6 +46,7 @@ from bayesnn.model import build_model as build_model
 from bayesnn.network import MLP as MLP
 from bayesnn.plots import plot_barrier as plot_barrier
 from bayesnn.plots import plot_capacity as plot_capacity
+from bayesnn.plots import plot_evidence as plot_evidence
 from bayesnn.plots import plot_fits as plot_fits
 from bayesnn.plots import plot_mirrors as plot_mirrors
 from bayesnn.plots import plot_modes as plot_modes

@@ -3,5 +3,6 @@
 from bayesnn.diagnostics.compare import compare
 from bayesnn.diagnostics.diagnose import diagnose
 from bayesnn.diagnostics.diagnosis import Diagnosis
+from bayesnn.diagnostics.networks import NetworkComparison, compare_networks
 
-__all__ = ["Diagnosis", "compare", "diagnose"]
+__all__ = ["Diagnosis", "NetworkComparison", "compare", "compare_networks", "diagnose"]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
+from bayesnn.fitting.evidence import log_evidence
 from bayesnn.prediction import score
 from bayesnn.tree import Fits, Inputs, Rows, dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
@@ -25,7 +26,7 @@ _UNITS = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
-_ORDER = ("log-likelihood", "log-prior", "weight norm", "noise", "in-sample", "held-out")
+_ORDER = ("log-likelihood", "log-prior", "log evidence", "weight norm", "noise", "in-sample", "held-out")
 _LARGE, _SMALL = 1e6, 1e-4
 """Sizes from which, and below which, a number is printed as a power of ten."""
 
@@ -100,6 +101,7 @@ def compare(
           over the draws, as in the next rows);
         - ``log-prior``: the sum over weights, biases, their scales and the noise. Where the fit scaled its data,
           parameters have other units than the user's, and the row is called ``log-prior (scaled units)``;
+        - ``log evidence``, ``log evidence standard error``: of a posterior by tempering, see `log_evidence`;
         - ``weight norm``: the Euclidean length of all weights and biases; ``weight norm (scaled units)`` likewise;
         - ``noise``: where it was learned, in the user's units; with several scaled targets a row for each;
         - RMSE or accuracy, LPPD for each observation in nats, coverage and calibration, see `score`.
@@ -170,25 +172,50 @@ def _equal(a, b):
     return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-9 * np.abs(b).max(initial=0.0))
 
 
+def log_likelihood_of(fit: "xr.DataTree") -> float:
+    """Log-likelihood of the rows of a fit, of densities in the user's units.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        Any of the three answers.
+
+    Returns
+    -------
+    float
+        Of a posterior the mean over the draws; of a maximum at infinity that of the limit; infinite where the
+        density of numbers is unbounded.
+    """
+    if is_unbounded(fit):
+        return score(fit)["lppd"]
+    if fit.attrs.get("bayesnn_exists", 1) == 0:
+        return fit["limit"]["log_likelihood"].item()
+    problem = problem_of(fit)
+    each = problem.net.log_likelihood(params_of(fit), problem.X, problem.y).sum(axis=-1)
+    return float(np.mean(each) - len(problem.X) * problem.log_y_sd)
+
+
 def _column(fit, X, y):
     problem, params = problem_of(fit), params_of(fit)
     net = problem.net
     at_infinity = fit.attrs.get("bayesnn_exists", 1) == 0 and not is_unbounded(fit)
     units = "" if problem.scaling is None else " (scaled units)"
     weights = [v.reshape(*v.shape[:2], -1) for k, v in params.items() if k[0] in "Wb"]
-    loglik = net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - len(problem.X) * problem.log_y_sd
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
     unknown = net.prior.has_learned_scale and "scale1" not in params
     rows = {
-        "log-likelihood": fit["limit"]["log_likelihood"].item() if at_infinity else np.mean(loglik),
+        "log-likelihood": log_likelihood_of(fit),
         f"log-prior{units}": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,
         f"weight norm{units}": np.mean(np.sqrt(sum(np.square(w).sum(axis=-1) for w in weights))),
     }
+    if "bayesnn_log_evidence" in fit.attrs:
+        evidence = log_evidence(fit)
+        rows |= {"log evidence": evidence.value, "log evidence standard error": evidence.se}
     if at_infinity:
         rows[f"weight norm{units}"] = np.inf
         rows[f"log-prior{units}"] -= np.inf
     if is_unbounded(fit):
-        rows = dict.fromkeys(rows, np.nan) | {"log-likelihood": score(fit)["lppd"]}
+        rows = dict.fromkeys(rows, np.nan) | {"log-likelihood": log_likelihood_of(fit)}
     if "noise" in params:
         noise = np.mean(params["noise"]) * problem.y_sd * (not is_unbounded(fit))
         names = [f"noise[{name}]" for name in problem.target_names] if np.ptp(noise) > 0 else ["noise"]

@@ -9,7 +9,7 @@ from bayesnn.diagnostics.chains import CHANCE_MAX, IDLE, half_rhats, idle_words,
 from bayesnn.diagnostics.diagnosis import RHAT_MAX, TRUSTED, worst_of
 from bayesnn.diagnostics.phrases import big, chains_words, number, plural
 from bayesnn.diagnostics.tempering import tempering_call, tempering_words, unfinished
-from bayesnn.fitting.posterior import DIVERGENT_MAX, TARGETS
+from bayesnn.fitting.chains import DIVERGENT_MAX, TARGETS
 from bayesnn.network import Params
 
 if TYPE_CHECKING:

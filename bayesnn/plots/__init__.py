@@ -2,6 +2,7 @@
 
 from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.capacity import capacity_table, plot_capacity
+from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
 from bayesnn.plots.mirrors import plot_mirrors
 from bayesnn.plots.modes import plot_modes
@@ -16,6 +17,7 @@ __all__ = [
     "capacity_table",
     "plot_barrier",
     "plot_capacity",
+    "plot_evidence",
     "plot_fits",
     "plot_mirrors",
     "plot_modes",
