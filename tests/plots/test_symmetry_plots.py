@@ -632,6 +632,20 @@ def test_modes_of_a_tempered_fit_have_shares_of_the_posterior(flank_tempered):
     assert (right.get_title(), right.get_xlabel()) == ("modes by system of temperatures", "system")
 
 
+def test_several_modes_of_many_rows_show_some():
+    X = RNG.normal(size=(400, 2))
+    net = bnn.MLP(hidden=(1,), noise=0.2)
+    rng = np.random.default_rng(0)
+    params = {
+        k: 0.05 * rng.normal(size=(2, 100, *v.shape[2:]))
+        for k, v in random_params(prepare(net, X, X[:, 0]), (2, 100), seed=1).items()
+    }
+    params["b2"][1] += 1.0
+    left, _ = plot_modes(tree_of(net, X, X[:, 0], params))
+    assert left.get_title() == "2 modes in function space, 150 of 400 rows"
+    assert all(len(bars.get_segments()) == 150 for bars in left.collections)
+
+
 def test_modes_of_several_inputs_and_of_a_line():
     X = RNG.normal(size=(20, 2))
     net = bnn.MLP(hidden=(2,), noise=0.2)
