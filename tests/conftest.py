@@ -1,10 +1,13 @@
 """Fits that many tests look at, made once a session: compiling and sampling is what costs."""
 
+import warnings
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 
 import bayesnn as bnn
+from bayesnn.errors import ConvergenceWarning
 from bayesnn.tree import make_tree, prepare, to_dataset
 
 mpl.use("agg")
@@ -94,3 +97,41 @@ def two_weights_post(two_weights):
 def line_post():
     line = bnn.MLP(hidden=(), noise=0.3, prior=bnn.Normal(1.0))
     return bnn.fit_posterior(line, X5, Y5, draws=2000, random_seed=1, progressbar=False)
+
+
+# Two groups of zeros about ones: one unit climbs on the left or falls on the right, and the height on the right says
+# how probable the first is.
+X_FLANKS = np.concatenate([np.linspace(-3, -2, 3), np.linspace(-0.8, 0.8, 6), np.linspace(2, 3, 3)])
+
+
+def y_flanks(right):
+    return np.concatenate([np.zeros(3), np.ones(6), np.full(3, right)])
+
+
+EIGHTY, NINETY_SEVEN = y_flanks(0.016), y_flanks(0.041)
+
+
+@pytest.fixture(scope="session")
+def flank_net():
+    return bnn.MLP(hidden=(1,), noise=0.15, prior=bnn.Normal(2.0))
+
+
+@pytest.fixture(scope="session")
+def flank_tempered(flank_net):
+    return bnn.fit_posterior(flank_net, X_FLANKS, EIGHTY, sampler="tempering", random_seed=2, progressbar=False)
+
+
+@pytest.fixture(scope="session")
+def flank_chains(flank_net):
+    """Two fits by NUTS: the first whose chains all keep to one and the same mode, and the first whose chains do not."""
+    found = {}
+    for seed in range(40):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            post = bnn.fit_posterior(flank_net, X_FLANKS, EIGHTY, random_seed=seed, progressbar=False)
+        on_the_left = post["posterior"]["b1"].to_numpy()[..., 0] * post["posterior"]["W1"].to_numpy()[..., 0, 0] > 0
+        apart = post.attrs["bayesnn_function_rhat"] > 1.5
+        found.setdefault("agree" if on_the_left.mean() in (0, 1) else "disagree" if apart else "between", post)
+        if {"agree", "disagree"} <= set(found):
+            return found["agree"], found["disagree"]
+    raise AssertionError("no chains that agree, or none that disagree")

@@ -126,7 +126,7 @@ def diagnose(post: "xr.DataTree", *, grid: Inputs | None = None, reference: "xr.
     chains, draws = next(iter(raw.values())).shape[:2]
     with np.errstate(all="ignore"):
         values = {"raw": weights_of(raw, problem), "function": function_of(raw, problem, grid)}
-    broken = sum(~np.isfinite(v).all(axis=-1) for _, v in values.values()) > 0
+    broken = ~np.isfinite(np.concatenate([v for _, v in values.values()], axis=-1)).all(axis=-1)
     order = symmetry_group(problem.net, len(problem.feature_names), len(problem.output_names)).finite_order
     if broken.any():
         images, occupancy, switch_rate = 0, pd.DataFrame(), ()

@@ -164,7 +164,7 @@ def _words(table, missed, trips):
             f"function: {which}, with {share_words(*missed)} of the posterior."
         )
     else:
-        yield f"By the tempered fit the chains missed no mode of the function: it has {int((table['share'] > 0).sum())}."
+        yield f"By the tempered fit the chains missed no mode of the function: there are {(table['share'] > 0).sum()}."
     if len(table) > 1:
         shares = [
             f"mode {k} {share_words(row['share'], row['se'])} (chains {share_words(row['chains'], np.nan)})"
@@ -174,7 +174,8 @@ def _words(table, missed, trips):
         yield f"Shares of the posterior: {', '.join(shares)}; {gap:.1%} of the chains' draws are in the wrong mode."
     for k, row in table[table["share"] == 0].iterrows():
         below = table["log_density"].iloc[0] - row["log_density"]
-        bound = f", less than {min(3 / trips, 1):.1%} with 95% confidence," if trips > 0 else ""
+        # No event in n trials: its probability is below 3 / n with 95% confidence.
+        bound = f", less than {3 / trips:.1%} with 95% confidence," if trips > 6 else ""
         higher = f"{below:.3g} nats below" if below >= 0 else f"{-below:.3g} nats above"
         yield (
             f"Mode {k}, where {row['chains']:.1%} of the chains' draws are, holds no draw of tempering{bound} and its "

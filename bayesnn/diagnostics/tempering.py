@@ -42,7 +42,7 @@ def tempering_numbers(post: "xr.DataTree") -> dict[str, float]:
     if not is_tempered(post):
         return {}
     found = {k: float(post.attrs[f"bayesnn_{k}"]) for k in ("log_evidence", "log_evidence_se")}
-    if "barrier" not in post.get("tempering", {}):
+    if "tempering" not in post or "barrier" not in post["tempering"]:
         return found | {"exact": 1.0}
     last = post["tempering"].isel(round=-1)
     trips = last["round_trips"].to_numpy()
@@ -123,6 +123,6 @@ def tempering_call(post: "xr.DataTree", *, more: bool = False) -> str:
     if not post.attrs.get("bayesnn_collapsed", 1) and collapsible(problem.net) and has_kernels(problem.net):
         options.append("collapse=False")
     if more:
-        longer = float(post["tempering"]["iterations"][-1]) / sizes["draw"]
+        longer = float(post["tempering"]["iterations"].to_numpy()[-1]) / sizes["draw"]
         options.append(f"max_rounds={round(np.log2(longer)) + 3}")
     return f"bnn.fit_posterior({', '.join(['net, X, y', 'sampler="tempering"', *options])})"

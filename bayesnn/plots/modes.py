@@ -1,5 +1,6 @@
 """Functions by mode: what is left to tell apart when symmetry is taken away, and how often each was found."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
 from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, MARKERS, new_axes
 from bayesnn.symmetry import count_modes
+from bayesnn.symmetry.align import spread
 from bayesnn.symmetry.clusters import share_words
 from bayesnn.tree import heading, kind_of, params_of, problem_of
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST = 7
 """Most modes with a colour of their own; the others share grey."""
+ROWS = 150
+"""Most rows at which several modes are shown beside each other."""
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 
 
@@ -134,6 +138,10 @@ def _of_draws(left, right, post, found, canvas):
     label, share = found["function_label"].to_numpy().ravel(), found["function_occupancy"].to_numpy()
     total, error = found["function_share"].to_numpy(), found["function_share_se"].to_numpy()
     draws = np.isin(post["posterior"]["draw"].to_numpy(), found["draw"].to_numpy())
+    rows = len(canvas.X)
+    if canvas.form == "observed" and share.shape[1] > 1 and rows > ROWS:
+        some = spread(rows, ROWS)
+        canvas = replace(canvas, X=canvas.X[some], x=canvas.x[some])
     f = canvas.values({k: v[:, draws].reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()})
     n, bottom, tempered = share.shape[1], np.zeros(len(share)), found.attrs["sampler"] == "tempering"
     curves, order, drawn = canvas.form == "curve", np.argsort(f.mean(axis=0)), []
@@ -156,9 +164,8 @@ def _of_draws(left, right, post, found, canvas):
         right.bar(np.arange(len(share)), share[:, k], bottom=bottom, color=colour, hatch=hatch, ec="white", lw=0)
         bottom += share[:, k]
     canvas.finish(left, np.array(drawn) if curves else None)
-    left.set_title(
-        f"{counted(n, 'mode', 'modes')} in function space{', with 90% bands' if curves else ''}", fontsize=10
-    )
+    shown = ", 90% bands" if curves else f", {len(canvas.X)} of {rows} rows" if len(canvas.X) < rows else ""
+    left.set_title(f"{counted(n, 'mode', 'modes')} in function space{shown}", fontsize=10)
     right.set_xticks(range(len(share)), found["chain"].to_numpy())
     right.set(xlabel="system" if tempered else "chain", ylabel="share of its draws", ylim=(0, 1.02))
     right.set_title(f"modes by {'system of temperatures' if tempered else 'chain'}", fontsize=10)

@@ -776,6 +776,32 @@ def test_traces_are_in_the_users_units():
     assert shown[2].mean() == pytest.approx(bnn.predict(post, [[100.0]])["mean"].item(), rel=1e-9)
 
 
+def test_traces_of_stuck_chains_stand_beside_those_that_jump(flank_net, flank_chains, flank_tempered):
+    axes = bnn.plot_traces(NUTS=flank_chains[1], tempering=flank_tempered, weights=1, at=[[2.5]])
+    assert axes.shape == (2, 3)
+    jumps = []
+    for column, (name, post) in enumerate({"NUTS": flank_chains[1], "tempering": flank_tempered}.items()):
+        params = {k: v.to_numpy() for k, v in post.posterior.data_vars.items()}
+        f = flank_net.forward(params, np.array([[2.5]]))[..., 0, 0]
+        ax = axes[1, column]
+        assert_allclose([line.get_ydata() for line in ax.get_lines()], f)
+        assert ax.get_title(loc="left") == f"{name}\nf at x1 = 2.5: R-hat {float(az.rhat(f)):.2f}"
+        jumps.append((np.diff(f > 0.35, axis=1)).sum(axis=1))
+    assert jumps[0].max() <= 10
+    assert jumps[1].min() > 30
+    assert axes[1, 0].get_ylim() == axes[1, 1].get_ylim()
+    densities = axes[1, 2].get_lines()
+    assert [line.get_label() for line in densities] == ["NUTS", "tempering"]
+    assert densities[0].get_linestyle() != densities[1].get_linestyle()
+    assert [text.get_text() for text in axes[0, 2].get_legend().get_texts()] == ["NUTS", "tempering"]
+    render(axes)
+
+
+def test_traces_side_by_side_are_of_one_network(flank_tempered, sine_post):
+    with pytest.raises(SpecError, match=r"different quantities.*one network"):
+        bnn.plot_traces(flank_tempered, sine_post)
+
+
 def test_traces_need_draws(sine_map):
     with pytest.raises(SpecError, match="fit_posterior"):
         bnn.plot_traces(sine_map)

@@ -604,15 +604,46 @@ def test_the_share_of_the_draws_is_no_probability():
 def test_modes_of_a_posterior_by_colour_and_chain():
     left, right = plot_modes(chains(MIRRORED, modes=(0, 0, 0, 1)))
     shown = [line for line in left.get_lines() if line.get_label().startswith("mode")]
-    assert [line.get_label() for line in shown] == ["mode 1: 75% of the draws", "mode 2: 25% of the draws"]
+    names = [line.get_label() for line in shown]
+    assert [name[:13] for name in names] == ["mode 1: 75.0%", "mode 2: 25.0%"]
+    assert all(re.fullmatch(r"mode \d: \d+\.0% ± \d+\.\d% of the draws", name) for name in names)
     assert shown[0].get_linewidth() > shown[1].get_linewidth()
     assert shown[0].get_color() != shown[1].get_color()
     assert shown[0].get_linestyle() != shown[1].get_linestyle()
     heights = np.reshape([bar.get_height() for bar in right.patches], (2, 4))
     assert np.array_equal(heights, [[1, 1, 1, 0], [0, 0, 0, 1]])
-    colours = {line.get_color() for line in left.get_lines() if line.get_label() == "_draw"}
-    assert colours == {line.get_color() for line in shown}
-    assert plot_modes(chains(MIRRORED))[0].get_title() == "1 mode in function space"
+    f = np.array([line.get_ydata() for line in shown])
+    bands = [band.get_paths()[0].vertices[:, 1] for band in left.collections]
+    assert len(bands) == 2
+    assert all(band.min() <= y.min() and band.max() >= y.max() for band, y in zip(bands, f, strict=True))
+    assert plot_modes(chains(MIRRORED))[0].get_title().startswith("1 mode in function space")
+
+
+def test_modes_of_a_tempered_fit_have_shares_of_the_posterior(flank_tempered):
+    left, right = plot_modes(flank_tempered)
+    table = bnn.count_modes(flank_tempered).table
+    names = [line.get_label() for line in left.get_lines() if line.get_label().startswith("mode")]
+    assert names == [
+        f"mode {k + 1}: {100 * row['share']:.1f}% ± {100 * row['se']:.1f}% of the posterior"
+        for k, row in table.iterrows()
+    ]
+    assert left.get_title() == "2 modes in function space, 90% bands"
+    assert not right.texts
+    assert (right.get_title(), right.get_xlabel()) == ("modes by system of temperatures", "system")
+
+
+def test_several_modes_of_many_rows_show_some():
+    X = RNG.normal(size=(400, 2))
+    net = bnn.MLP(hidden=(1,), noise=0.2)
+    rng = np.random.default_rng(0)
+    params = {
+        k: 0.05 * rng.normal(size=(2, 100, *v.shape[2:]))
+        for k, v in random_params(prepare(net, X, X[:, 0]), (2, 100), seed=1).items()
+    }
+    params["b2"][1] += 1.0
+    left, _ = plot_modes(tree_of(net, X, X[:, 0], params))
+    assert left.get_title() == "2 modes in function space, 150 of 400 rows"
+    assert all(len(bars.get_segments()) == 150 for bars in left.collections)
 
 
 def test_modes_of_several_inputs_and_of_a_line():
@@ -621,16 +652,16 @@ def test_modes_of_several_inputs_and_of_a_line():
     post = tree_of(net, X, X[:, 0], random_params(prepare(net, X, X[:, 0]), (2, 30), seed=1))
     left, _ = plot_modes(post)
     assert left.get_xlabel() == "fitted target"
-    fitted, observed = lines(left)["mean of all draws"].get_data()
-    assert np.allclose(fitted, bnn.predict(post)["mean"][:, 0])
+    fitted, observed = lines(left)["median of all draws"].get_data()
     assert np.allclose(observed, X[:, 0])
     (bars,) = left.collections
     f = net.forward({k: v.reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()}, X)[..., 0]
+    assert np.allclose(fitted, np.median(f, axis=0))
     ends = np.array([segment[:, 0] for segment in bars.get_segments()])
     assert np.allclose(ends, np.quantile(f, [0.05, 0.95], axis=0).T)
     line = bnn.MLP(hidden=(), noise=0.3)
     post = tree_of(line, X5, Y5, random_params(prepare(line, X5, Y5), (2, 30), seed=1))
-    assert plot_modes(post)[0].get_title() == "1 mode in function space"
+    assert plot_modes(post)[0].get_title().startswith("1 mode in function space")
 
 
 def test_modes_refuse():
