@@ -512,7 +512,8 @@ def _warn(table, tasks, troubles, interrupted):
     if short:
         said = "; ".join(f"{name!r}: {table.fits[name].attrs['bayesnn_unmet']}" for name in short)
         warnings.warn(
-            f"Tempering ended before its marks for {len(short)} of {len(table)} networks ({said}). Raise max_rounds or max_seconds.",
+            f"Tempering ended before its marks for {len(short)} of {len(table)} networks ({said}). Raise max_rounds or "
+            "max_seconds.",
             ConvergenceWarning,
             stacklevel=3,
         )
