@@ -98,6 +98,10 @@ def _is_probability(value):
     return isinstance(value, Real) and 0 < value < 1
 
 
+def _is_positive(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and value > 0
+
+
 def _is_switch(value):
     import numpy as np
 
@@ -119,7 +123,7 @@ _RULES: dict[str, Any] = {
     "rounds": (_or_none(_is_count), _COUNT, 3, ": rounds are then added until the marks are met"),
     "max_rounds": (_or_none(_is_count), _COUNT, 5),
     "max_seconds": (
-        _or_none(lambda value: isinstance(value, Real) and not isinstance(value, bool) and value > 0),
+        _or_none(_is_positive),
         "a positive number of seconds",
         60,
     ),

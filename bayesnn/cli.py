@@ -38,6 +38,8 @@ _PICTURES = {
     "optima-mle.png": "where the starts of the MLE ended",
     "optima-map.png": "where the starts of the MAP ended",
 }
+_WAIT = 20.0
+"""Seconds that a tempered run may be expected to take, and may take, where nobody asked for one."""
 _SOME_COPIES = 100
 """Copies to draw where there are too many to draw them all."""
 
@@ -50,6 +52,14 @@ class Kind(StrEnum):
     posterior = "posterior"
 
 
+class Sampler(StrEnum):
+    """How a posterior is sampled."""
+
+    nuts = "nuts"
+    tempering = "tempering"
+    both = "both"
+
+
 Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
 Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
@@ -60,12 +70,12 @@ PriorSd = Annotated[float, typer.Option(help="Standard deviation of the normal p
 Noise = Annotated[float | None, typer.Option(help="Known noise scale, in scaled units; learned if left out.")]
 Restarts = Annotated[int, typer.Option(help="Random starts of MLE and MAP.")]
 Draws = Annotated[int, typer.Option(help="Draws of each chain.")]
-Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain.")]
+Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain of NUTS.")]
 Chains = Annotated[int, typer.Option(help="Number of chains.")]
 MaxIter = Annotated[int, typer.Option("--maxiter", help="Iterations of each start of MLE and MAP.")]
 TargetAccept = Annotated[
     float | None,
-    typer.Option(help="Acceptance of the sampler; left out, a run that diverges is repeated at higher ones."),
+    typer.Option(help="Acceptance of NUTS; left out, a run that diverges is repeated at higher ones."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
@@ -236,7 +246,7 @@ class Run:
         return _network(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
 
     def fit(self, kind: Kind, net: "MLP", dataset: "Dataset", path: Path, console: "Console") -> "xr.DataTree":
-        """Fit one of the three answers and write it to a file."""
+        """Fit one of the three answers, the posterior by NUTS, and write it to a file."""
         from bayesnn.fitting import fit_map, fit_mle, fit_posterior
         from bayesnn.tree import save_fit
 
@@ -250,6 +260,18 @@ class Run:
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fit = fit_mle if kind == Kind.mle else fit_map
                 tree = fit(net, dataset, random_seed=self.seed, nonexistent="flag", **search)
+        _tell_saved(save_fit(tree, path), console)
+        return tree
+
+    def temper(
+        self, net: "MLP", dataset: "Dataset", path: Path, console: "Console", *, max_seconds: float | None = None
+    ) -> "xr.DataTree":
+        """Sample the posterior by tempering, and write it to a file."""
+        from bayesnn.fitting import fit_posterior
+        from bayesnn.tree import save_fit
+
+        sampling: dict[str, Any] = {"draws": self.draws, "chains": self.chains, "max_seconds": max_seconds}
+        tree = fit_posterior(net, dataset, sampler="tempering", random_seed=self.seed, **sampling)
         _tell_saved(save_fit(tree, path), console)
         return tree
 
@@ -271,59 +293,102 @@ def _tell_saved(path, console):
     console.print(f"  saved {path}", markup=False, highlight=False)
 
 
-def _tell_fit(fit, console):
+def _tell_fit(fit, console, *, name=None):
     from bayesnn.tree import heading
 
     said = fit.attrs.get("bayesnn_brief", fit.attrs["bayesnn_message"])
-    console.print(f"{heading(fit)}: {said}", markup=False, highlight=False)
+    console.print(f"{name or heading(fit)}: {said}", markup=False, highlight=False)
 
 
 @app.command()
 @_takes_run
 def compare(
     run: Run,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(help="How the posterior is sampled; left out, by both where tempering is expected to be quick."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
 ) -> None:
     """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
     console = _console()
     paths = {kind: out / f"{kind}.nc" for kind in Kind}
-    table_path, verdict_path = out / "comparison.csv", out / "diagnosis.txt"
-    files = [*paths.values(), table_path, verdict_path, *(out / name for name in _PICTURES)]
+    tempered_path, table_path, verdict_path = out / "tempered.nc", out / "comparison.csv", out / "diagnosis.txt"
+    files = [*paths.values(), tempered_path, table_path, verdict_path, *(out / name for name in _PICTURES)]
     dataset, net = run.load(out, files)
     console.print(repr(dataset), markup=False, highlight=False)
     console.print(repr(net), markup=False, highlight=False)
 
     from bayesnn.diagnostics import compare as table_of
-    from bayesnn.diagnostics import diagnose as diagnosis_of
     from bayesnn.fitting.progress import compiling
     from bayesnn.tree import heading
 
+    points: list[xr.DataTree] = []
+    posteriors: dict[str, xr.DataTree] = {}
     with compiling():
-        fits = [run.fit(kind, net, dataset, path, console) for kind, path in paths.items()]
-    table = table_of(*fits, data=dataset if dataset.X_test is not None else None)
-    verdict = diagnosis_of(fits[2])
+        for kind in (Kind.mle, Kind.map):
+            points.append(run.fit(kind, net, dataset, paths[kind], console))
+        if sampler != Sampler.tempering:
+            posteriors["posterior"] = run.fit(Kind.posterior, net, dataset, paths[Kind.posterior], console)
+        if sampler not in (None, Sampler.nuts):
+            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console)
+        elif sampler is None and _is_quick(run, net, dataset, console):
+            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=_WAIT)
+    answer, verdict = _judged(posteriors)
+    named = {heading(fit): fit for fit in points} | posteriors
+    table = table_of(named, data=dataset if dataset.X_test is not None else None)
     _print_frame(table, console, f"{dataset.name}: three answers")
-    for fit in fits[:2]:
+    for fit in points:
         _tell_fit(fit, console)
     head, *rest = verdict.brief
     console.print(f"posterior: {head}", style="green" if verdict.trustworthy else "red", markup=False, highlight=False)
     console.print("\n".join(rest), markup=False, highlight=False)
+    if "tempered" in posteriors:
+        _tell_fit(posteriors["tempered"], console, name="tempered")
+    if len(posteriors) > 1:
+        console.print(f"Predictions and pictures are those of the fit in {answer}.nc.", highlight=False)
     table.to_csv(table_path)
     _tell_saved(table_path, console)
-    words = [fill(f"{heading(fit)}: {fit.attrs['bayesnn_message']}", 100) for fit in fits]
+    words = [fill(f"{name}: {fit.attrs['bayesnn_message']}", 100) for name, fit in named.items()]
     verdict_path.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
     _tell_saved(verdict_path, console)
 
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
 
     axes = {
-        "fits.png": plot_fits(*fits, data=dataset),
-        "traces.png": plot_traces(fits[2]),
-        "optima-mle.png": plot_optima(fits[0]),
-        "optima-map.png": plot_optima(fits[1]),
+        "fits.png": plot_fits(*points, posteriors[answer], data=dataset),
+        "traces.png": plot_traces(posteriors),
+        "optima-mle.png": plot_optima(points[0]),
+        "optima-map.png": plot_optima(points[1]),
     }
     for name, drawn in axes.items():
         _draw(drawn, _PICTURES[name], path=out / name, console=console)
+
+
+def _is_quick(run, net, dataset, console):
+    """Whether tempering is expected to end in time; otherwise say how to ask for it."""
+    from bayesnn.fitting.tempered import expected_seconds
+    from bayesnn.tree import prepare
+
+    seconds = expected_seconds(prepare(net, dataset), draws=run.draws, chains=run.chains)
+    if seconds > _WAIT:
+        console.print(
+            f"Tempering, which weighs modes that the chains don't cross, would take about {seconds:.0f} s or more: ask "
+            "for it with --sampler both.",
+            highlight=False,
+        )
+    return seconds <= _WAIT
+
+
+def _judged(posteriors):
+    """Which of the posteriors is the answer, and what is to be said of it: the tempered one where chains fail it."""
+    from bayesnn.diagnostics import diagnose as diagnosis_of
+
+    if len(posteriors) == 1:
+        return next((name, diagnosis_of(fit)) for name, fit in posteriors.items())
+    sound = diagnosis_of(posteriors["tempered"]).trustworthy
+    verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"] if sound else None)
+    return "tempered" if sound and not verdict.trustworthy else "posterior", verdict
 
 
 @app.command()
@@ -331,16 +396,25 @@ def compare(
 def fit(
     run: Run,
     kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
+    sampler: Annotated[Sampler, typer.Option(help="How a posterior is sampled: nuts or tempering.")] = Sampler.nuts,
     out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
 ) -> None:
     """Fit one of the three answers and write it to a netCDF file."""
     console = _console()
     path = out or Path(f"{kind}.nc")
+    if sampler == Sampler.both or (sampler == Sampler.tempering and kind != Kind.posterior):
+        raise SpecError(
+            f"Got --sampler {sampler} for {kind}; one fit is by one sampler, and only a posterior is sampled. Write "
+            "bayesnn fit posterior --sampler tempering, or take bayesnn compare."
+        )
     dataset, net = run.load(path, [path])
 
     from bayesnn.prediction import score
 
-    tree = run.fit(kind, net, dataset, path, console)
+    if sampler == Sampler.tempering:
+        tree = run.temper(net, dataset, path, console)
+    else:
+        tree = run.fit(kind, net, dataset, path, console)
     _tell_fit(tree, console)
     for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
         if where == "in-sample" or dataset.X_test is not None:

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tests.benchmarks import compare_samplers, posteriors
-from tests.benchmarks.compare_samplers import agrees, plan, ratio, run_one, sound, summarise, worth_repeating
+from tests.benchmarks import compare_evidence, compare_samplers, evidence_studies, posteriors
+from tests.benchmarks.compare_samplers import agrees, plan, ratio, sound, summarise, worth_repeating
+from tests.benchmarks.runs import run_one
 from tests.benchmarks.samplers import describe
 
 TINY = {"draws": 60, "tune": 60, "chains": 2, "seed": 1}
@@ -163,3 +164,86 @@ def test_unknown_names_are_refused(capsys):
     with pytest.raises(SystemExit):
         compare_samplers.main(["--posteriors", "nothing"])
     assert "known:" in capsys.readouterr().err
+
+
+def evidence(sampler, repetition, value, *, seconds=2.0, posterior="sine", **more):
+    found = {"log_evidence": value, "sampling_seconds": seconds, "compile_seconds": 1.0}
+    return {"posterior": posterior, "sampler": sampler, "repetition": repetition, **found, **more}
+
+
+def of_both(peer, **more):
+    """Long runs at 5.0, runs of ours at 5.0 +- 0.1, and a peer's."""
+    runs = [evidence("ours_long", k, 5.0, se=0.01, seconds=20.0) for k in range(2)]
+    runs += [evidence("ours", k, v, se=0.1) for k, v in enumerate((4.9, 5.1))]
+    return runs + [evidence("blackjax", k, v, **more) for k, v in enumerate(peer)]
+
+
+def test_bias_is_paid_for():
+    known = compare_evidence.errors([4.0, 6.0], 3.0)
+    assert known["bias"] == pytest.approx(2.0)
+    assert known["variance"] == pytest.approx(2.0)
+    assert known["mse"] == pytest.approx(5.0)
+    assert compare_evidence.errors([4.0], 3.0)["variance"] is None
+
+
+def test_ratio_is_of_time_times_mean_squared_error():
+    ours, peer = compare_evidence.summarise(of_both((4.8, 5.2), seconds=3.0))[1:]
+    assert ours["time_x_mse"] == pytest.approx(2.0 * 0.01)
+    assert ours["time_x_variance"] == pytest.approx(2.0 * 0.02)
+    assert ours["ratio"] == 1.0
+    assert "interval" not in ours
+    assert peer["ratio"] == pytest.approx(4.0 * 3.0 / 2.0)
+    assert peer["interval"][0] < peer["ratio"] < peer["interval"][1]
+    assert peer["agrees"]
+    biased = compare_evidence.summarise(of_both((3.9, 4.1)))[-1]
+    assert biased["ratio"] == pytest.approx(1.01 / 0.01)
+    assert biased["time_x_variance"] == pytest.approx(ours["time_x_variance"])
+    assert biased["agrees"] is False
+
+
+def test_more_of_the_same_time_changes_no_ratio():
+    one, four = (
+        compare_evidence.summarise(of_both((5.0 - e, 5.0 + e), seconds=s))[-1] for e, s in ((0.4, 1), (0.2, 4))
+    )
+    assert one["ratio"] == pytest.approx(four["ratio"])
+
+
+def test_interval_narrows_with_repetitions():
+    few, many = compare_evidence.interval(2.0, 3, 3), compare_evidence.interval(2.0, 300, 300)
+    assert few[0] < many[0] < 2.0 < many[1] < few[1]
+    assert many[0] > 1.6
+
+
+def test_the_reference_is_of_long_runs_and_otherwise_of_ours():
+    runs = of_both((5.0,))
+    assert compare_evidence.references(runs)["sine"] == pytest.approx((5.0, 0.01 / np.sqrt(2)))
+    assert compare_evidence.references(runs[2:])["sine"] == pytest.approx((5.0, 0.1 / np.sqrt(2)))
+    assert compare_evidence.references(runs[4:]) == {}
+
+
+def test_evidence_rows_are_shown_and_drawn(tmp_path):
+    lost = {"posterior": "sine", "sampler": "pymc_smc", "repetition": 0, "error": "took more than 180 s"}
+    pilots = {"posterior": "sine", "sampler": "blackjax_pilots", "repetition": 0, "tuning_seconds": 9.0}
+    rows = compare_evidence.summarise([*of_both((4.8, 5.2)), pilots, lost])
+    assert [row["sampler"] for row in rows] == ["ours_long", "ours", "blackjax", "pymc_smc"]
+    assert rows[2]["tuning_seconds"] == 9.0
+    assert rows[3]["note"] == "took more than 180 s"
+    compare_evidence.show(rows)
+    compare_evidence.draw(rows, tmp_path / "evidence.png")
+    assert (tmp_path / "evidence.png").stat().st_size > 10_000
+
+
+def test_nested_samplers_take_part_where_dimensions_are_few():
+    runs = list(compare_evidence.plan(["sine_gap", "sine"], ["ours", "dynesty", "pymc_smc"], 2))
+    assert runs[:3] == [("sine_gap", s, 0) for s in ("ours", "dynesty", "pymc_smc")]
+    assert runs[3:5] == [("sine", s, 0) for s in ("ours", "pymc_smc")]
+    assert runs[5:8] == [("sine_gap", s, 1) for s in ("dynesty", "pymc_smc", "ours")]
+
+
+def test_the_peak_is_of_one_data_set():
+    rows = [{"n": 40, "seed": s, "width": w, "log_evidence": -abs(w - s), "lppd": w} for s in (1, 2) for w in range(4)]
+    assert [evidence_studies.peak(rows, 40, s) for s in (1, 2)] == [1, 2]
+    assert evidence_studies.peak(rows, 40, 1, "lppd") == 3
+    assert evidence_studies.elbow(rows, 40, 2) == 0
+    steep = [row | {"log_evidence": 4 * row["log_evidence"]} for row in rows]
+    assert [evidence_studies.elbow(steep, 40, s) for s in (1, 2)] == [1, 2]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
+from bayesnn.fitting.evidence import log_evidence
 from bayesnn.prediction import score
 from bayesnn.tree import Fits, Inputs, Rows, dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
@@ -25,7 +26,7 @@ _UNITS = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
-_ORDER = ("log-likelihood", "log-prior", "weight norm", "noise", "in-sample", "held-out")
+_ORDER = ("log-likelihood", "log-prior", "log evidence", "weight norm", "noise", "in-sample", "held-out")
 _LARGE, _SMALL = 1e6, 1e-4
 """Sizes from which, and below which, a number is printed as a power of ten."""
 
@@ -100,6 +101,7 @@ def compare(
           over the draws, as in the next rows);
         - ``log-prior``: the sum over weights, biases, their scales and the noise. Where the fit scaled its data,
           parameters have other units than the user's, and the row is called ``log-prior (scaled units)``;
+        - ``log evidence``, ``log evidence standard error``: of a posterior by tempering, see `log_evidence`;
         - ``weight norm``: the Euclidean length of all weights and biases; ``weight norm (scaled units)`` likewise;
         - ``noise``: where it was learned, in the user's units; with several scaled targets a row for each;
         - RMSE or accuracy, LPPD for each observation in nats, coverage and calibration, see `score`.
@@ -206,6 +208,9 @@ def _column(fit, X, y):
         f"log-prior{units}": np.mean(net.log_prior(params)) if net.proper and not unknown else np.nan,
         f"weight norm{units}": np.mean(np.sqrt(sum(np.square(w).sum(axis=-1) for w in weights))),
     }
+    if "bayesnn_log_evidence" in fit.attrs:
+        evidence = log_evidence(fit)
+        rows |= {"log evidence": evidence.value, "log evidence standard error": evidence.se}
     if at_infinity:
         rows[f"weight norm{units}"] = np.inf
         rows[f"log-prior{units}"] -= np.inf

@@ -67,13 +67,14 @@ def callback_of(density: FusedDensity | ModelDensity) -> Callback:
         return Callback(inner.callback.address, inner.split_table if density.split else inner.table, density)
     inner = density.function.vm.jit_fn
     data = tuple(np.array(s.get_value(), order="C") for s in density.function.get_shared())
-    table, arguments = [], ""
+    places: list[int] = []
+    arguments = ""
     for array in data:
-        at = len(table)
-        table += [array.ctypes.data, *array.shape]
+        at = len(places)
+        places += [array.ctypes.data, *array.shape]
         shape = "".join(f"table[{at + 1 + k}]," for k in range(array.ndim))
         arguments += f", carray(pointer(table[{at}]), ({shape}), np.{array.dtype})"
-    table = np.array([*table, 0], dtype=np.int64)
+    table = np.array([*places, 0], dtype=np.int64)
     source = _LOGP.format(size=len(table), arguments=arguments, parts=2 if density.split else 1)
     key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
     function = c_function(source, "density", DENSITY, {"inner": inner}, key)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn import losses
 from bayesnn.formulas import Formula
-from bayesnn.model import model_of, output_scales
+from bayesnn.model import collapsible, model_of, output_scales
 from bayesnn.network import CUTPOINT_SD, MLP, Params
 from bayesnn.priors import Prior, is_ours
 from bayesnn.tree import Problem
@@ -63,6 +63,22 @@ def has_kernels(net: MLP) -> bool:
     penalties = [prior.formula for prior in (net.prior, biases) if prior.formula is not None]
     units = not net.hidden or net.phi.builtin or covered(net.phi.formula)
     return not outsiders(net) and units and all(map(covered, penalties)) and knows(net.loss)
+
+
+def collapses(net: MLP) -> bool:
+    """Say whether the output layer can be integrated out, exactly and by our own kernels.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+
+    Returns
+    -------
+    bool
+        True for squared error with normal priors of fixed scale on the output layer.
+    """
+    return collapsible(net) and has_kernels(net)
 
 
 def outsiders(net: MLP) -> list[Any]:
@@ -381,7 +397,7 @@ class FusedDensity(Layout):
 
     def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw flat vectors (count, size) from the prior."""
-        batch, sd = (count,), getattr(self.net.prior, "sd", None)
+        batch, sd = (count,), getattr(self.net.prior, "sd", 1.0)
         scales = {k: np.abs(sd * rng.normal(size=batch)) for k in self.names if k.startswith("scale")}
         params = dict(scales)
         for name, shape in zip(self.names, self.shapes, strict=True):

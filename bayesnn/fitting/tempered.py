@@ -1,11 +1,10 @@
 """A posterior by tempering: what is asked of it, and how it is written into a tree."""
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,15 +12,12 @@ from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import function_ess, function_rhat
 from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.collapse import draw_output_layer
-from bayesnn.fitting.density import log_density, slowness
-from bayesnn.fitting.evidence import Evidence
+from bayesnn.fitting.density import collapses, log_density, slowness
+from bayesnn.fitting.evidence import log_evidence
 from bayesnn.fitting.progress import compiling, status, tell_once
-from bayesnn.fitting.tempering import TARGET, Round, System, run_rounds
-from bayesnn.network import Params
-from bayesnn.tree import Problem
-
-if TYPE_CHECKING:
-    import xarray as xr
+from bayesnn.fitting.sampled import Sampled
+from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round, System, run_rounds
+from bayesnn.tree import Problem, params_of
 
 TUNE = 500
 """Iterations in which the ladder is tuned."""
@@ -29,36 +25,10 @@ ROUNDS = 5
 """Rounds of sampling at most, unless a number is given."""
 EVIDENCE_SE, FUNCTION_RHAT, FUNCTION_ESS = 0.2, 1.01, 400
 """What a run is to reach: standard error of the log evidence, R-hat and effective sample size of the function."""
+START, TEMPERATURES = 30_000, 10
+"""Gradients of the SMC run, and temperatures, of a posterior that is easy: for a guess of the time."""
 GAP, GAP_SES = 0.3, 3.0
 """Difference between forward and backward evidence that is none, in nats or in its standard errors."""
-
-
-@dataclass(frozen=True)
-class Tempered:
-    """What tempering gives.
-
-    Parameters
-    ----------
-    params : dict of str to array
-        Draws with leading dimensions chain and draw.
-    stats : xarray.Dataset
-        Of the draws.
-    group : xarray.Dataset
-        Of the rounds and temperatures.
-    attrs : dict
-        For the tree.
-    unmet : sequence of str
-        What was to be reached and was not, in words.
-    ended : str
-        Why no further round was run: "met", "rounds", "seconds" or "interrupted".
-    """
-
-    params: Params
-    stats: "xr.Dataset"
-    group: "xr.Dataset"
-    attrs: dict[str, Any]
-    unmet: Sequence[str]
-    ended: str
 
 
 def temper(
@@ -69,25 +39,25 @@ def temper(
     tune: int | None,
     chains: int,
     cores: int | None,
-    seed: int,
+    rng: np.random.Generator,
     target: float | None,
     rounds: int | None,
     max_rounds: int | None,
     max_seconds: float | None,
     progressbar: bool,
-) -> Tempered:
+) -> Sampled:
     """Sample a posterior by tempering; see `fit_posterior`.
 
     Parameters
     ----------
     problem : Problem
         What is to be fitted, with a proper prior.
-    collapse, draws, tune, chains, cores, seed, target, rounds, max_rounds, max_seconds, progressbar
+    collapse, draws, tune, chains, cores, rng, target, rounds, max_rounds, max_seconds, progressbar
         As for `fit_posterior`, checked.
 
     Returns
     -------
-    Tempered
+    Sampled
         Draws, statistics and evidence.
     """
     tell_once(slowness(problem.net), show=progressbar)
@@ -95,9 +65,9 @@ def temper(
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
         density = log_density(problem, jacobian=True, collapse=collapse, split=True)
         if not density.size:
-            return _exact(problem, density, draws, chains, seed)
+            return _exact(problem, density, draws, chains, rng)
         callback, stop = callback_of(density), Event()
-        streams = np.random.SeedSequence(seed).spawn(chains + 1)
+        streams = np.random.SeedSequence(int(rng.integers(2**31))).spawn(chains + 1)
         systems = [
             System(density, callback, np.random.default_rng(s), target or TARGET, stop) for s in streams[:chains]
         ]
@@ -109,9 +79,6 @@ def temper(
                 return params
             return draw_output_layer(problem, params, theta.shape[:2], np.random.default_rng(streams[chains]))
 
-        def unmet(here, sampled):
-            return [] if sampled < 1 or (rounds and sampled < rounds) else _unmet(problem, here, complete(here))
-
         ended, left = run_rounds(
             systems,
             cores or os.cpu_count() or 1,
@@ -119,7 +86,8 @@ def temper(
             tune=tune,
             rounds=rounds or max_rounds or ROUNDS,
             seconds=np.inf if max_seconds is None else max_seconds,
-            unmet=unmet,
+            least=rounds or 1,
+            unmet=lambda here: _unmet(problem, here, complete(here)),
             tell=tell,
         )
         here = [system.rounds[-1] for system in systems]
@@ -134,8 +102,41 @@ def temper(
         "bayesnn_tune": tune,
         "bayesnn_target_accept": target or TARGET,
     }
-    stats, group = _statistics(here), _group(systems, shift)
-    return Tempered(params, stats, group, attrs, left, ended)
+    group = _group(systems, shift)
+    return Sampled(
+        params=params,
+        stats=_statistics(here),
+        attrs=attrs,
+        judge=lambda tree: _judge(tree, problem, left, ended),
+        groups={"tempering": group},
+    )
+
+
+def expected_seconds(problem: Problem, *, draws: int, chains: int, cores: int | None = None) -> float:
+    """Guess how long tempering takes where the posterior is an easy one, from the time of a gradient.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be fitted, with a proper prior.
+    draws, chains, cores
+        As for `fit_posterior`.
+
+    Returns
+    -------
+    float
+        Seconds: a posterior with several modes of the function takes ten times as long and more.
+    """
+    density = log_density(problem, jacobian=True, collapse=collapses(problem.net), split=True)
+    if not density.size:
+        return 0.0
+    points = density.prior_draws(np.random.default_rng(1), 20)
+    began = time.perf_counter()
+    density.many(points)
+    of_gradient = (time.perf_counter() - began) / len(points)
+    iterations = (draws + TUNE) * (1 + 1 / SETTLING)
+    gradients = START + iterations * TEMPERATURES * (1 + LEAPS) / 2
+    return of_gradient * gradients * chains / min(chains, cores or os.cpu_count() or 1)
 
 
 def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
@@ -158,48 +159,24 @@ def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
     return float(series.mean()), float(az.mcse(series))
 
 
-def judge_tempered(tree: "xr.DataTree", problem: Problem, tempered: Tempered) -> None:
-    """Say how a run went, and warn of what it was to reach and did not.
-
-    Parameters
-    ----------
-    tree : xarray.DataTree
-        The fit, to whose attributes it is written.
-    problem : Problem
-        What was fitted.
-    tempered : Tempered
-        The run.
-
-    Warns
-    -----
-    ConvergenceWarning
-        Something was not reached.
-    """
-    attrs = tree.attrs
-    attrs["bayesnn_function_rhat"] = _rhat_of(problem, tempered.params)
-    attrs["bayesnn_unmet"] = "; ".join(tempered.unmet)
-    attrs["bayesnn_ended"] = tempered.ended
-    found = Evidence(attrs["bayesnn_log_evidence"], attrs["bayesnn_log_evidence_se"])
-    last = tempered.group.isel(round=-1) if "round" in tempered.group.sizes else None
-    said = f"log evidence {found}"
-    if last is not None:
-        trips = last["round_trips"].to_numpy()
-        said = (
-            f"{attrs['bayesnn_rounds']} rounds, the last of {int(last['iterations'])} iterations; barrier "
-            f"{float(last['barrier'].mean()):.1f}, {trips.min()} to {trips.max()} round trips; {said}"
-        )
-    attrs["bayesnn_message"] = f"{said}."
-    if tempered.ended == "interrupted":
-        warnings.warn(
-            f"Tempering was interrupted: its last whole round is kept, of {int(last['iterations'])} iterations.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    if tempered.unmet:
-        bound = {"rounds": "max_rounds", "seconds": "max_seconds"}.get(tempered.ended)
-        longer = f" Raise {bound}." if bound else ""
-        warnings.warn(f"Tempering ended before its marks: {attrs['bayesnn_unmet']}.{longer}", ConvergenceWarning,
-                      stacklevel=3)  # fmt: skip
+def _judge(tree, problem, unmet, ended):
+    """Say how a run went, and warn of what it was to reach and did not."""
+    attrs, last = tree.attrs, tree["tempering"].isel(round=-1)
+    attrs["bayesnn_function_rhat"] = _rhat_of(problem, params_of(tree))
+    attrs["bayesnn_unmet"], attrs["bayesnn_ended"] = "; ".join(unmet), ended
+    iterations, trips = int(last["iterations"]), last["round_trips"].to_numpy()
+    attrs["bayesnn_message"] = (
+        f"{attrs['bayesnn_rounds']} rounds, the last of {iterations} iterations; barrier "
+        f"{float(last['barrier'].mean()):.1f}, {trips.min()} to {trips.max()} round trips; "
+        f"log evidence {log_evidence(tree)}."
+    )
+    if ended == "interrupted":
+        said = f"Tempering was interrupted: its last whole round is kept, of {iterations} iterations."
+        warnings.warn(said, ConvergenceWarning, stacklevel=4)
+    elif unmet:
+        longer = {"rounds": " Take more rounds.", "seconds": " Raise max_seconds."}.get(ended, "")
+        said = f"Tempering ended before its marks: {attrs['bayesnn_unmet']}.{longer}"
+        warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
 
 def _rhat_of(problem, params):
@@ -233,15 +210,19 @@ def _unmet(problem, rounds, params):
     return left
 
 
-def _exact(problem, density, draws, chains, seed):
+def _exact(problem, density, draws, chains, rng):
     """Nothing is left to sample: the output layer's draws are independent, and the evidence is known."""
     import xarray as xr
 
-    rng = np.random.default_rng(seed)
-    params = draw_output_layer(problem, {}, (chains, draws), rng)
     value = float(density.many(np.empty((1, 0)))[0].sum()) - len(problem.y) * problem.log_y_sd
     attrs = {"bayesnn_log_evidence": value, "bayesnn_log_evidence_se": 0.0, "bayesnn_gradients": 0, "bayesnn_tune": 0}
-    return Tempered(params, xr.Dataset(), xr.Dataset(), attrs, [], "met")
+
+    def judge(tree):
+        tree.attrs["bayesnn_unmet"], tree.attrs["bayesnn_ended"] = "", "met"
+        tree.attrs["bayesnn_message"] = f"Exact draws and evidence; log evidence {log_evidence(tree)}."
+
+    params = draw_output_layer(problem, {}, (chains, draws), rng)
+    return Sampled(params=params, stats=xr.Dataset(), attrs=attrs, judge=judge)
 
 
 def _statistics(rounds):

@@ -336,7 +336,8 @@ def run_rounds(
     tune: int,
     rounds: int,
     seconds: float,
-    unmet: Callable[[Sequence[Round], int], Sequence[str]],
+    least: int,
+    unmet: Callable[[Sequence[Round]], Sequence[str]],
     tell: Callable[[str], None],
 ) -> tuple[str, Sequence[str]]:
     """Start systems, tune them, and run rounds that double until nothing is left to wish for.
@@ -355,8 +356,10 @@ def run_rounds(
         Rounds of sampling at most.
     seconds : float
         A round that would end later is not started.
+    least : int
+        Rounds of sampling at least.
     unmet : callable
-        From the last rounds and the number of rounds of sampling that were run to what is left to wish for.
+        From the systems' last rounds to what is left to wish for.
     tell : callable
         Says how far it is.
 
@@ -376,7 +379,7 @@ def run_rounds(
     last = began
     short = [max(tune * 2**r // 7, 1) for r in range(3)] if tune >= 7 else []
     lengths = [*short, *(draws * 2**r for r in range(rounds))]
-    left: Sequence[str] = ()
+    left: Sequence[str] = ["no round of sampling was run"]
     with ThreadPoolExecutor(min(cores, len(systems))) as pool:
 
         def each(function):
@@ -397,15 +400,15 @@ def run_rounds(
                 each(lambda system, length=length: system.run(length, draws))
                 last = before
                 here = [system.rounds[number] for system in systems]
-                sampled = number + 1 - len(short)
-                left = unmet(here, sampled)
                 evidence = [r.evidence.combined for r in here]
                 tell(
                     f"{length} iterations, barrier {np.mean([r.ladder.barrier[-1] for r in here]):.1f}, "
                     f"log evidence {np.mean(evidence):.2f}, {np.ptp(evidence):.2f} between systems"
                 )
-                if sampled >= 1 and not left:
-                    return "met", left
+                if number >= len(short):
+                    left = unmet(here)
+                    if not left and number + 1 - len(short) >= least:
+                        return "met", left
         except (KeyboardInterrupt, Stopped):
             if not all(system.rounds for system in systems):
                 raise KeyboardInterrupt from None

@@ -77,7 +77,7 @@ def swap(rng, slot, value, betas, start, stats):
             slot[k], slot[k + 1] = b, a
 
 
-def walk(
+def _walk(
     rng, address, table, theta, value, gradient, slot, trips, betas, steps, scales, leaps, fresh, begin, rate, target,
     thin, kept, logs, moments, stats,
 ):  # fmt: skip
@@ -166,6 +166,6 @@ def walk(
 
 @cache
 def compiled() -> Any:
-    """Compile `walk`, or read it from disk."""
-    CACHED_SRC_FUNCTIONS[walk] = f"walk-{VERSION}"
-    return numba.njit(walk, nogil=True, cache=True, error_model="numpy")
+    """Compile the loop, `_walk`, or read it from disk."""
+    CACHED_SRC_FUNCTIONS[_walk] = f"walk-{VERSION}"
+    return numba.njit(_walk, nogil=True, cache=True, error_model="numpy")

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
-from bayesnn.plots.style import CHAINS, COLOURS, GREY, MARKERS, new_axes
+from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, MARKERS, new_axes
 from bayesnn.symmetry import count_modes
+from bayesnn.symmetry.clusters import share_words
 from bayesnn.tree import heading, kind_of, params_of, problem_of
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 MOST = 7
 """Most modes with a colour of their own; the others share grey."""
-CURVES = 100
-"""About how many draws are shown."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 
 
@@ -32,11 +30,12 @@ def plot_modes(fit: "xr.DataTree") -> np.ndarray:
     Returns
     -------
     array (2,) of matplotlib.axes.Axes
-        Functions on the left, in the user's units and with the data: one curve for each distinct optimum, or draws and
-        the mean of each mode; for several inputs the fitted values against the observed ones, or the probability of
-        each row's own class. On the right, for an MLE or MAP the number of starts that ended in each basin, for a
-        posterior the share of each chain's draws in each mode. That share is not the mode's probability unless the
-        chains move freely between the modes: a chain that stays where it started says nothing about the others.
+        Functions on the left, in the user's units and with the data: one curve for each distinct optimum, or for each
+        mode its median, the band of 90% of its draws, and in the legend its share with a standard error; for several
+        inputs the fitted values against the observed ones, or the probability of each row's own class. On the right,
+        for an MLE or MAP the number of starts that ended in each basin, for a posterior the share of each chain's draws
+        in each mode. That share is the mode's probability for draws of tempering, and for others only if the chains
+        move freely between the modes: a chain that stays where it started says nothing about the others.
 
     Raises
     ------
@@ -131,35 +130,38 @@ def _number(k, n, noun):
 
 
 def _of_draws(left, right, post, found, canvas):
-    """Draw some draws, the mean of each mode, and one stacked bar for each chain."""
+    """Draw median and band of each mode, and one stacked bar for each chain."""
     label, share = found["function_label"].to_numpy().ravel(), found["function_occupancy"].to_numpy()
+    total, error = found["function_share"].to_numpy(), found["function_share_se"].to_numpy()
     draws = np.isin(post["posterior"]["draw"].to_numpy(), found["draw"].to_numpy())
     f = canvas.values({k: v[:, draws].reshape(-1, *v.shape[2:]) for k, v in params_of(post).items()})
-    n, total, bottom = share.shape[1], share.mean(axis=0), np.zeros(len(share))
-    curves, order = canvas.form == "curve", np.argsort(f.mean(axis=0))
-    step = max(1, len(f) // CURVES)
-    if curves:
-        for values, k in zip(f[::step], label[::step], strict=True):
-            canvas.draw(left, values, color=_look(k)[0], lw=0.5, alpha=0.25, zorder=2, label="_draw")
+    n, bottom, tempered = share.shape[1], np.zeros(len(share)), found.attrs["sampler"] == "tempering"
+    curves, order, drawn = canvas.form == "curve", np.argsort(f.mean(axis=0)), []
     for k in range(n):
         colour, dashes, hatch = _look(k)
-        own, name = f[label == k], f"mode {k + 1}: {total[k]:.0%} of the draws" if n > 1 else "mean of all draws"
-        middle, chains = own.mean(axis=0), np.arange(len(share))
+        middle, band = np.median(f[label == k], axis=0), np.quantile(f[label == k], [0.05, 0.95], axis=0)
+        whole = f"{share_words(total[k], error[k])} of the {'posterior' if tempered else 'draws'}"
+        name = _number(k, n, "mode")
+        name = name if k >= MOST else f"{name}: {whole}" if n > 1 else "median of all draws"
         if curves:
-            canvas.draw(left, middle, color="white", lw=2.4 + 3 * total[k], zorder=3, label="_edge")
-            canvas.draw(left, middle, color=colour, ls=dashes, lw=1 + 3 * total[k], zorder=4, label=name)
+            width, place = 1.4 + 2 * total[k], 4 - k / (n + 1)
+            left.fill_between(canvas.x, *band, color=colour, alpha=0.2, lw=0, zorder=2, label="_band")
+            canvas.draw(left, middle, color="white", lw=width + 1.4, zorder=place - 0.5 / (n + 1), label="_edge")
+            canvas.draw(left, middle, color=colour, ls=dashes, lw=width, zorder=place, label=name)
+            drawn += [middle, *band]
         else:
-            spread = np.quantile(own, [0.05, 0.95], axis=0)
             look = {"color": colour, "label": "90% of its draws" if n > 1 else "90% of the draws"}
             dots = {"color": colour, "marker": MARKERS[k % len(MARKERS)], "zorder": 3, "label": name}
-            canvas.draw(left, middle, spread=spread, spread_look=look, order=order, **dots)
-        right.bar(chains, share[:, k], bottom=bottom, color=colour, hatch=hatch, ec="white", lw=0)
+            canvas.draw(left, middle, spread=band, spread_look=look, order=order, **dots)
+        right.bar(np.arange(len(share)), share[:, k], bottom=bottom, color=colour, hatch=hatch, ec="white", lw=0)
         bottom += share[:, k]
-    canvas.finish(left, f[::step] if curves else None)
-    left.set_title(f"{counted(n, 'mode', 'modes')} in function space", fontsize=10)
+    canvas.finish(left, np.array(drawn) if curves else None)
+    left.set_title(
+        f"{counted(n, 'mode', 'modes')} in function space{', with 90% bands' if curves else ''}", fontsize=10
+    )
     right.set_xticks(range(len(share)), found["chain"].to_numpy())
-    right.set(xlabel="chain", ylabel="share of its draws", ylim=(0, 1.02))
-    right.set_title("modes by chain", fontsize=10)
-    if n > 1:
+    right.set(xlabel="system" if tempered else "chain", ylabel="share of its draws", ylim=(0, 1.02))
+    right.set_title(f"modes by {'system of temperatures' if tempered else 'chain'}", fontsize=10)
+    if n > 1 and not tempered:
         words = "Shares of draws are not probabilities of modes\nunless every chain visits every mode often."
         right.annotate(words, (0.5, -0.2), xycoords="axes fraction", ha="center", va="top", fontsize=8)

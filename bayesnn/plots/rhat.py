@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.diagnostics.diagnose import RHAT_MAX, diagnose
+from bayesnn.diagnostics.diagnose import diagnose
+from bayesnn.diagnostics.diagnosis import RHAT_MAX
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
 from bayesnn.plots.style import CHAINS, INK, new_axes

@@ -6,6 +6,7 @@ import numpy as np
 
 COLOURS = {"mle": "#D55E00", "map": "#0072B2", "posterior": "#009E73"}
 CHAINS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 CLASSES = (("white", "#000000"), ("#000000", "white"), ("#F0E442", "#000000"))
 """Face and edge of the marks of classes on a coloured surface, where only light and dark stand out."""

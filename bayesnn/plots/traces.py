@@ -4,38 +4,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.errors import SpecError
 from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces
-from bayesnn.plots.functions import original, original_y
-from bayesnn.plots.style import new_axes
-from bayesnn.tree import params_of, problem_of
+from bayesnn.plots.functions import original_y
+from bayesnn.plots.style import DASHES, INK, new_axes
+from bayesnn.tree import Fits, Inputs, named_fits, new_inputs, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def plot_traces(post: "xr.DataTree", *, weights: int = 3, inputs: int = 2) -> np.ndarray:
+def plot_traces(
+    *fits: Fits, weights: int = 3, inputs: int = 2, at: Inputs | None = None, **named: "xr.DataTree"
+) -> np.ndarray:
     """Draw the traces and densities of a few weights, of the noise, and of the function at a few inputs.
 
     Parameters
     ----------
-    post : xarray.DataTree
-        From `fit_posterior`.
+    *fits : xarray.DataTree
+        From `fit_posterior`; several of one network and data stand side by side, as chains of NUTS that keep to the
+        mode of the function in which they began, and those of tempering that go from mode to mode.
     weights : int
         How many weights to show: one for each of the first hidden units, otherwise the first inputs'.
     inputs : int
         At how many training inputs to show the function; they are spread over the first feature.
+    at : array (n, p), DataFrame or Dataset, optional
+        Inputs at which to show the function instead, in the user's units.
+    **named : xarray.DataTree
+        Fits with names of their own: ``plot_traces(nuts=post, tempering=tempered)``.
 
     Returns
     -------
-    array (rows, 2) of matplotlib.axes.Axes
-        Traces on the left, densities on the right, a colour for each chain; each row's title has its R-hat, or says
-        that the quantity is constant. Numbers that the network outputs, and the noise, are in the user's units; what
-        is not says "scaled".
+    array (rows, fits + 1) of matplotlib.axes.Axes
+        Traces on the left, a column for each fit and a colour for each chain, and densities on the right, of each
+        chain, or of each fit where there are several; each row's title has its R-hat, or says that the quantity is
+        constant. Numbers that the network outputs, and the noise, are in the user's units; what is not says "scaled".
 
     Raises
     ------
     SpecError
-        A fit without draws.
+        A fit without draws, or fits that don't have the same quantities.
 
     Examples
     --------
@@ -45,9 +53,57 @@ def plot_traces(post: "xr.DataTree", *, weights: int = 3, inputs: int = 2) -> np
     >>> bnn.plot_traces(post, weights=1, inputs=1).shape
     (2, 2)
     """
+    shown = named_fits(fits, named)
+    for fit in shown.values():
+        check_draws(fit)
+    columns = {name: _quantities(fit, weights, inputs, at) for name, fit in shown.items()}
+    first, *others = columns.values()
+    if any(list(rows) != list(first) for rows in others):
+        raise SpecError(
+            f"Got fits with different quantities, {', '.join(first)} and others; traces side by side need fits of one "
+            "network and data. Draw the others in a picture of their own."
+        )
+    several = len(columns) > 1
+    width = 3.6 if not several else 3.3
+    ratios = [*([1.6] * len(columns) if several else [2.6]), 1]
+    axes = new_axes(len(first), len(columns) + 1, width=width, height=1.75 if several else 1.5, width_ratios=ratios)
+    for row, quantity in zip(axes, first, strict=True):
+        values = {name: rows[quantity] for name, rows in columns.items()}
+        grid = np.linspace(min(v.min() for v in values.values()), max(v.max() for v in values.values()), 200)
+        for left, (name, draws) in zip(row, values.items(), strict=False):
+            draw_traces(left, quantity, draws)
+            if several:
+                left.set_title(f"{name}\n{left.get_title(loc='left')}", loc="left", fontsize=10)
+                left.sharey(row[0])
+        if not several:
+            looks = [(chain, chain_look(k)["color"], "-", None) for k, chain in enumerate(first[quantity])]
+        else:
+            looks = [(v.ravel(), INK, DASHES[k % len(DASHES)], name) for k, (name, v) in enumerate(values.items())]
+        _densities(row[-1], grid, looks)
+    for ax in axes[-1, :-1]:
+        ax.set_xlabel("draw")
+    axes[-1, -1].set_xlabel("value")
+    if several:
+        axes[0, -1].legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    chain_legend(axes[:, [np.argmax([rows[next(iter(rows))].shape[0] for rows in columns.values()])]])
+    return axes
+
+
+def _densities(ax, grid, looks):
+    """Draw the density of each sample that moves, or say that none does."""
     from scipy.stats import gaussian_kde
 
-    check_draws(post)
+    for values, colour, dashes, name in looks:
+        if np.ptp(values) > 0:
+            ax.plot(grid, gaussian_kde(values)(grid), color=colour, ls=dashes, lw=1.2, label=name)
+    if grid[0] == grid[-1]:
+        ax.annotate(f"constant: {grid[0]:.4g}", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9)
+        ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def _quantities(post, weights, inputs, at):
+    """Name what is drawn, with its draws (chain, draw)."""
     problem, params = problem_of(post), params_of(post)
     first = params["W1"]
     along = first[:, :, 0, :] if problem.net.hidden else first[..., 0]
@@ -61,31 +117,17 @@ def plot_traces(post: "xr.DataTree", *, weights: int = 3, inputs: int = 2) -> np
         rows["noise" if one else "noise (scaled)"] = params["noise"] * (
             scaling.y_sd[0] if one and scaling is not None and scaling.y_sd is not None else 1.0
         )
-    order = np.argsort(problem.X[:, 0]) if problem.X.shape[1] else np.arange(len(problem.X))
-    chosen = order[np.linspace(0, len(order) - 1, inputs + 2).astype(int)[1:-1]]
-    f = problem.net.forward(params, problem.X[chosen])
+    if at is None:
+        order = np.argsort(problem.X[:, 0]) if problem.X.shape[1] else np.arange(len(problem.X))
+        chosen = order[np.linspace(0, len(order) - 1, inputs + 2).astype(int)[1:-1]]
+        X, where = problem.X[chosen], [f"training row {i + 1}" for i in chosen]
+    else:
+        X = new_inputs(problem, at)
+        where = [f"input {i + 1}" for i in range(len(X))]
+    f = problem.net.forward(params, X)
     if problem.net.loss.task == "regression":
         f = original_y(problem, f[..., : len(problem.target_names)])
-    where = [f"training row {i + 1}" for i in chosen]
     if problem.X.shape[1] == 1:
-        where = [f"{problem.feature_names[0]} = {x:.3g}" for x in original(problem)[0][chosen, 0]]
-    rows |= {f"f at {at}": f[:, :, k, 0] for k, at in enumerate(where)}
-
-    axes = new_axes(len(rows), 2, width=3.6, height=1.5, width_ratios=[2.6, 1])
-    for (left, right), (name, draws) in zip(axes, rows.items(), strict=True):
-        draw_traces(left, name, draws)
-        for chain, values in enumerate(draws):
-            if np.ptp(values) > 0:
-                grid = np.linspace(draws.min(), draws.max(), 200)
-                right.plot(grid, gaussian_kde(values)(grid), color=chain_look(chain)["color"], lw=1.2)
-        if np.ptp(draws) == 0:
-            right.annotate(
-                f"constant: {draws.flat[0]:.4g}", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9
-            )
-            right.set_xticks([])
-        right.set_yticks([])
-        right.set_xlabel("")
-    axes[-1, 0].set_xlabel("draw")
-    axes[-1, 1].set_xlabel("value")
-    chain_legend(axes)
-    return axes
+        shown = X if scaling is None else scaling.inverse_X(X)
+        where = [f"{problem.feature_names[0]} = {x:.3g}" for x in shown[:, 0]]
+    return rows | {f"f at {place}": f[:, :, k, 0] for k, place in enumerate(where)}

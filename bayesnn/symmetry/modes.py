@@ -1,7 +1,6 @@
 """Count what is left when symmetry is taken away: distinct optima of a fit, clusters of a posterior."""
 
 import html
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.symmetry.align import alignment_element, density_of_some, spread
+from bayesnn.symmetry.align import alignment_element, density_of_some
+from bayesnn.symmetry.clusters import clusters, function_modes, share_error, share_words, some_draws
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
-from bayesnn.symmetry.optima import TOLERANCE, function_at, mean_at, same_function, same_optimum
+from bayesnn.symmetry.optima import TOLERANCE, mean_at, same_function, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
 
@@ -34,7 +34,8 @@ class Modes:
         are twins or dead, where there are fewer copies than elements of the group), ``function`` (label of the
         function), ``signature`` of the Hessian, ``best_start``; and of starts, ``label`` and ``function_label``
         (-1 for those that did not converge). Of a posterior: ``function_label`` and ``weight_label`` of each draw
-        and their ``function_occupancy`` and ``weight_occupancy`` for each chain.
+        and, for functions and for weights, the ``occupancy`` of each
+        mode in each chain, its ``share`` of all draws and the standard error ``share_se`` of that.
     n_modes : int
         Distinct optima modulo symmetry, or clusters of aligned draws.
     n_functions : int
@@ -51,19 +52,17 @@ class Modes:
 
     @property
     def table(self) -> "pd.DataFrame":
-        """One row for each optimum, or for each cluster of functions with its share of each chain."""
+        """One row for each optimum, or for each mode of the function with its share of all draws and of each chain."""
         if self.kind == "posterior":
-            return self.dataset["function_occupancy"].to_pandas().T
+            found = self.dataset[["function_share", "function_share_se"]].to_dataframe()
+            found.columns = ["share", "se"]
+            return found.join(self.dataset["function_occupancy"].to_pandas().T.add_prefix("chain "))
         return self.dataset.drop_dims("start").to_dataframe()
 
     def __repr__(self):
         """Show the counts in words."""
         if self.kind == "posterior":
-            sizes = self.dataset["function_label"].sizes
-            return (
-                f"{sizes['chain']} chains, {sizes['draw']} draws of each: {_count(self.n_functions, 'mode')} in "
-                f"function space, {_count(self.n_modes, 'cluster')} of aligned weights, with {_copies(self.order)}"
-            )
+            return self._posterior_words()
         # Where there is no maximum, the best that converged is not the best there is.
         below = "No maximum: " if self.dataset.attrs.get("exists", 1) == 0 else ""
         if not self.n_modes:
@@ -80,6 +79,23 @@ class Modes:
             f"{optima}, {copies}{f': {why}' if why else ''}; {_count(self.n_functions, 'function')}; "
             f"{int(best['starts'])} of {n} starts reached {'it' if self.n_modes == 1 else 'the best'}"
             f"{f', {lost} did not converge' if lost else ''}"
+        )
+
+    def _posterior_words(self):
+        label, shares = self.dataset["function_label"], self.table[["share", "se"]].to_numpy()
+        tempered = self.dataset.attrs["sampler"] == "tempering"
+        held = f" ({', '.join(share_words(*pair) for pair in shares)})" if self.n_functions > 1 else ""
+        words = (
+            f"{label.sizes['chain']} {'systems' if tempered else 'chains'}, {label.sizes['draw']} draws of each: "
+            f"{_count(self.n_functions, 'mode')} in function space{held}, {_count(self.n_modes, 'cluster')} of aligned "
+            f"weights, with {_copies(self.order)}"
+        )
+        if tempered or self.n_functions == 1:
+            return words
+        changes = (label.diff("draw") != 0).sum("draw").to_numpy()
+        return (
+            f"{words}. The chains change the mode {changes.min()} to {changes.max()} times each: shares of chains that "
+            'stay where they began are no weights of modes, which sampler="tempering" finds'
         )
 
     def _repr_html_(self):
@@ -129,8 +145,10 @@ def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float
     is that of the posterior for a MAP and that of the likelihood for an MLE.
 
     The clusters of a posterior are those of HDBSCAN [1]_ on the leading principal components of the functions and of
-    the aligned weights, of at most 2,000 draws, with at least 1 draw in 20 each. Two clusters are one unless the
-    density on the line between their centres falls to half of its lower peak.
+    the aligned weights, of about 4,000 draws, with at least 1 draw in 400 (and 10) each: modes with 1% of the draws are
+    found where they stand apart. Two clusters are one unless the density on the line between their centres falls to
+    half of its lower peak. Draws of tempering visit modes by their weights, so that the share of a mode's draws is its
+    share of the posterior, with a Monte Carlo error; draws of NUTS chains that stay where they began do not.
 
     References
     ----------
@@ -148,7 +166,7 @@ def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float
     kind, problem = kind_of(fit), problem_of(fit)
     inputs = problem.X if X is None else new_inputs(problem, X)
     if kind == "posterior":
-        return _of_draws(fit, problem, inputs if X is not None else inputs[spread(len(inputs), 500)])
+        return _of_draws(fit, problem, None if X is None else inputs)
     if "optima" not in fit:
         raise FitError(
             "Got a point without the group 'optima', the end of each start. Pass the tree of a fit as it is."
@@ -224,59 +242,23 @@ def _vectors(params):
 def _of_draws(post, problem, inputs):
     import xarray as xr
 
-    net, params = problem.net, params_of(post)
-    chains, draws = params["W1"].shape[:2]
-    step = max(1, math.ceil(chains * draws / 2000))
-    few = {k: v[:, ::step].reshape(-1, *v.shape[2:]) for k, v in params.items()}
+    net, (params, kept) = problem.net, some_draws(post)
+    batch = params["W1"].shape[:2]
+    few = {k: v.reshape(-1, *v.shape[2:]) for k, v in params.items()}
     element, _ = alignment_element(few, net, log_density=density_of_some(few, problem))
     aligned = apply_symmetry(few, element, net)
-    kept = np.arange(0, draws, step)
-    found = {
-        "function": _clusters(function_at(net, few, inputs).reshape(len(few["W1"]), -1)),
-        "weight": _clusters(_vectors({k: v for k, v in aligned.items() if k in net.dims()})),
-    }
+    weights = clusters(_vectors({k: v for k, v in aligned.items() if k in net.dims()})).reshape(batch)
     variables, n = {}, {}
-    for name, label in found.items():
+    for name, label in {"function": function_modes([post], inputs)[0], "weight": weights}.items():
         n[name] = int(label.max()) + 1
-        by_chain = label.reshape(chains, len(kept))
-        variables[f"{name}_label"] = (("chain", "draw"), by_chain)
-        share = np.stack([(by_chain == k).mean(axis=1) for k in range(n[name])], axis=1)
-        variables[f"{name}_occupancy"] = (("chain", f"{name}_mode"), share)
+        inside = label == np.arange(n[name])[:, None, None]
+        variables |= {
+            f"{name}_label": (("chain", "draw"), label),
+            f"{name}_occupancy": (("chain", f"{name}_mode"), inside.mean(axis=2).T),
+            f"{name}_share": (f"{name}_mode", inside.mean(axis=(1, 2))),
+            f"{name}_share_se": (f"{name}_mode", np.array([share_error(one) for one in inside])),
+        }
     coords = {"chain": post["posterior"]["chain"].to_numpy(), "draw": post["posterior"]["draw"].to_numpy()[kept]}
-    order = symmetry_group(net).order
-    return Modes("posterior", xr.Dataset(variables, coords=coords), n["weight"], n["function"], order)
-
-
-def _clusters(vectors):
-    """Labels of clusters, the largest first. One cluster where nothing stands apart."""
-    from sklearn.cluster import HDBSCAN
-    from sklearn.decomposition import PCA
-
-    n = len(vectors)
-    if n < 40 or np.ptp(vectors, axis=0).max(initial=0.0) == 0:
-        return np.zeros(n, dtype=int)
-    reduced = PCA(min(5, *vectors.shape)).fit_transform(vectors)
-    label = HDBSCAN(min_cluster_size=max(10, n // 20), min_samples=max(5, n // 40), copy=True).fit_predict(reduced)
-    if label.max() < 1:
-        return np.zeros(n, dtype=int)
-    while True:
-        names = np.unique(label[label >= 0])
-        centres = np.array([reduced[label == k].mean(axis=0) for k in names])
-        label = names[((reduced[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)]
-        pairs = itertools.combinations(range(len(names)), 2)
-        joined = [(names[i], names[j]) for i, j in pairs if not _valley(reduced, label, names[[i, j]], centres[[i, j]])]
-        if not joined:
-            break
-        label = np.where(label == joined[0][1], joined[0][0], label)
-    _, rank, sizes = np.unique(label, return_inverse=True, return_counts=True)
-    return np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")[rank]
-
-
-def _valley(points, label, pair, centres):
-    """Whether the density of two clusters, along the line through their centres, falls to half between them."""
-    from scipy.stats import gaussian_kde
-
-    axis = centres[1] - centres[0]
-    along = (points[np.isin(label, pair)] - centres[0]) @ axis / (axis @ axis)
-    density = gaussian_kde(along)(np.linspace(-0.25, 1.25, 61))
-    return density[20:41].min() < 0.5 * min(density[:31].max(), density[30:].max())
+    dataset = xr.Dataset(variables, coords=coords)
+    dataset.attrs["sampler"] = post.attrs.get("bayesnn_sampler", "")
+    return Modes("posterior", dataset, n["weight"], n["function"], symmetry_group(net).order)

@@ -15,24 +15,14 @@ steps, warm-up included. Total wall time includes compilation with its disk cach
 repetitions. A peer that reaches less than a third of the best peer's ESS per second at first is not repeated.
 """
 
-import argparse
 import importlib.util
-import json
-import os
-import platform
-import subprocess
-import sys
-import tempfile
-import time
-from importlib import metadata
-from pathlib import Path
 from statistics import median
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import posteriors
+from tests.benchmarks.runs import COLOURS, MARKERS, Results, command_line, console, plain_ticks
 from tests.benchmarks.samplers import JAX, SAMPLERS
 
 RHAT, ESS, MCSES = 1.05, 50, 5
@@ -45,9 +35,6 @@ METRICS = {
     "within_per_second": ("ess_within", "sampling_seconds"),
     "within_per_gradient": ("ess_within", "gradients"),
 }
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-MARKERS = "os^DvPX"
-console = Console(width=None if sys.stdout.isatty() else 200)
 
 
 def sound(run, metric="ess_per_second"):
@@ -122,54 +109,6 @@ def summarise(runs):
     return rows
 
 
-def machine():
-    """Processor, cores and versions."""
-    model = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    packages = ("bayesnn", "pymc", "pytensor", "numba", "nutpie", "arviz", "numpyro", "blackjax", "jax", "numpy")
-    names = {"bayesnn": "bayesnn-pymc"}
-    known = {p: metadata.version(names.get(p, p)) for p in packages if importlib.util.find_spec(p)}
-    date = time.strftime("%Y-%m-%d %H:%M")
-    return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": date, **known}
-
-
-def run_one(name, sampler, *, limit, **options):
-    """Run a sampler in a process of its own, which writes what it found; where it fails or is slow, an error."""
-    cache = Path(tempfile.gettempdir()) / "bayesnn-benchmark-jax"
-    settings = {
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        # A device for each chain, even with fewer cores, is the fastest of JAX's ways to run chains.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={options['chains']}",
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run.json"
-        spec = json.dumps({"name": name, "sampler": sampler, **options})
-        command = [sys.executable, "-m", "tests.benchmarks.samplers", str(out), spec]
-        try:
-            done = subprocess.run(
-                command, env={**os.environ, **settings}, timeout=limit, capture_output=True, text=True, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return {"error": f"took more than {limit} s"}
-        if done.returncode or not out.exists():
-            last = [line for line in done.stderr.splitlines() if line.strip()]
-            return {"error": last[-1][:200] if last else f"ended with {done.returncode}"}
-        return json.loads(out.read_text())
-
-
-def write(path, data):
-    """Replace a JSON file in one step, so that an interruption leaves the old one."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(data, indent=1))
-    part.replace(path)
-
-
 def worth_repeating(runs, name, sampler):
     """Say no to a peer that reached less than a third of the best peer's ESS per second at first, by either ESS."""
 
@@ -196,24 +135,17 @@ def plan(names, samplers, repetitions):
 
 def compare(args):
     """Measure, and write results.json and ratios.png."""
-    path = args.out / "results.json"
-    runs = json.loads(path.read_text())["runs"] if args.resume and path.exists() else []
-    known = {(run["posterior"], run["sampler"], run["repetition"]) for run in runs}
+    results = Results(args, summarise)
+    runs = results.runs
 
     def measure(name, sampler, repetition, **options):
-        if (name, sampler, repetition) in known:
-            return
-        run = run_one(name, sampler, limit=args.limit, seed=100 + repetition, **options)
-        runs.append({"posterior": name, "sampler": sampler, "repetition": repetition, "options": options, **run})
-        write(path, {"machine": machine(), "runs": runs, "summary": summarise(runs)})
-        if "error" in run:
-            said = run["error"]
-        else:
-            said = "ESS {ess:.0f} in {sampling_seconds:.2f} s, R-hat {rhat:.3f}, {gradients} gradients".format(**run)
-        console.print(f"{time.strftime('%H:%M:%S')} {name} {sampler} {repetition + 1}: {said}", highlight=False)
+        results.measure(name, sampler, repetition, say, seed=100 + repetition, **options)
+
+    def say(run):
+        return "ESS {ess:.0f} in {sampling_seconds:.2f} s, R-hat {rhat:.3f}, {gradients} gradients".format(**run)
 
     for name, sampler, repetition in plan(args.posteriors, args.samplers, args.repetitions):
-        if name in posteriors.PUBLISHED and not (posteriors.SHARED / f"{name}.data").exists():
+        if posteriors.missing(name):
             if repetition == 0 and sampler == args.samplers[0]:
                 console.print(f"{name} left out: its data are not beside the repository.")
         elif repetition == 0 or worth_repeating(runs, name, sampler):
@@ -313,46 +245,29 @@ def draw(rows, path):
     plt.close(fig)
 
 
-def plain_ticks(axis):
-    """Label a logarithmic axis 0.5, 1, 2, 5 and so on."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 500 * low else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
+STUDIES = {
+    "grow": "cost against observations, width and depth",
+    "lppd": "held-out density against the published table",
+    "optima": "200 restarts against find_MAP and JAX's L-BFGS",
+    "own": "formulas of one's own against the nearest built-in",
+    "startup": "seconds to the first fit, cold and warm",
+}
 
 
 def main(argv=None):
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = lambda text: text.split(",")  # noqa: E731
-    parser.add_argument("--quick", action="store_true", help="100 draws, one repetition, short studies")
-    parser.add_argument("--repetitions", type=int, help="default: 3 (1 with --quick)")
-    parser.add_argument("--posteriors", type=names, default=posteriors.NAMES, help="of " + ",".join(posteriors.NAMES))
-    parser.add_argument(
-        "--samplers",
-        type=names,
+    args = command_line(
+        argv,
+        __doc__,
+        repetitions=3,
+        limit=240,
+        names=posteriors.NAMES,
+        samplers=SAMPLERS,
         default=("ours", "ours_fused", "ours_low_rank", *PEERS),
-        help=f"of {','.join(SAMPLERS)}",
+        studies=STUDIES | {"deep": "with --lppd: hidden (16, 16, 16) too"},
+        installed=installed,
     )
-    parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder for what is written")
-    parser.add_argument("--limit", type=float, default=240, help="seconds that one run may take")
-    parser.add_argument("--resume", action="store_true", help="keep the runs that results.json has")
-    parser.add_argument("--grow", action="store_true", help="cost against observations, width and depth")
-    parser.add_argument("--lppd", action="store_true", help="held-out density against the published table")
-    parser.add_argument("--deep", action="store_true", help="with --lppd: hidden (16, 16, 16) too")
-    parser.add_argument("--optima", action="store_true", help="200 restarts against find_MAP and JAX's L-BFGS")
-    parser.add_argument("--own", action="store_true", help="formulas of one's own against the nearest built-in")
-    parser.add_argument("--startup", action="store_true", help="seconds to the first fit, cold and warm")
-    args = parser.parse_args(argv)
-    for given, known in ((args.posteriors, posteriors.NAMES), (args.samplers, SAMPLERS)):
-        if unknown := set(given) - set(known):
-            parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
-    args.repetitions = args.repetitions or (1 if args.quick else 3)
-    args.samplers = [s for s in args.samplers if installed(s)]
-    args.out.mkdir(parents=True, exist_ok=True)
-    asked = [study for study in ("grow", "lppd", "optima", "own", "startup") if getattr(args, study)]
+    asked = [study for study in STUDIES if getattr(args, study)]
     if not asked:
         return compare(args)
     from tests.benchmarks import own, studies

@@ -11,8 +11,8 @@ from rich.table import Table
 
 import bayesnn as bnn
 from bayesnn.tree import prepare
-from tests.benchmarks.compare_samplers import console, machine, run_one, write
 from tests.benchmarks.posteriors import Posterior
+from tests.benchmarks.runs import console, machine, run_one, write
 
 BUILT_IN = {
     "logcosh": "huber",

@@ -28,6 +28,11 @@ class MissingData(Exception):
     """The published data sets are not beside the repository."""
 
 
+def missing(name):
+    """Say whether a posterior's data should be beside the repository, and are not."""
+    return name in PUBLISHED and not (SHARED / f"{name}.data").exists()
+
+
 @dataclass(frozen=True)
 class Posterior:
     """A network and its data, checked, and the inputs at which its function is looked at."""

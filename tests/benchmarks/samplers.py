@@ -8,7 +8,6 @@ training row, turning draws into trees.
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -22,8 +21,8 @@ def ours(posterior, o, **choices):
     import nutpie
 
     import bayesnn as bnn
+    from bayesnn.fitting import chains as home
     from bayesnn.fitting import nuts
-    from bayesnn.fitting import posterior as home
     from bayesnn.tree import params_of
 
     def sample(*args, run=nutpie.sample, **kwargs):
@@ -309,7 +308,6 @@ def _import(sampler):
 
 
 if __name__ == "__main__":
-    out, spec = sys.argv[1:]
-    result = measure(**json.loads(spec))
-    with open(out, "w") as file:
-        json.dump(result, file)
+    from tests.benchmarks.runs import serve
+
+    serve(measure)

@@ -7,12 +7,13 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import product
 
 import numpy as np
 from rich.table import Table
 
-from tests.benchmarks.compare_samplers import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 from tests.benchmarks.posteriors import PUBLISHED, SHARED, posterior
+from tests.benchmarks.runs import COLOURS, MARKERS, console, machine, plain_ticks, run_one, write
 
 AXES = {
     "observations": [(n, 8) for n in (100, 500, 2000, 20_000)],
@@ -76,7 +77,7 @@ def _draw_growth(done, path):
     plt.close(fig)
 
 
-def lppd(args):
+def lppd(args, samplers=("nutpie",)):
     """Held-out log pointwise predictive density on the published splits, one chain and all, beside the published."""
     import bayesnn as bnn
     from bayesnn.prediction import log_mean_exp
@@ -84,49 +85,63 @@ def lppd(args):
 
     chains, draws, rows = 8, 100 if args.quick else 1000, []
     table = Table(title=f"held-out LPPD: mean of {chains} chains one by one, and all their draws together")
-    for heading in ("data", "hidden", "one chain", "published", "all chains", "published", "R-hat", "seconds"):
+    for heading in (
+        "data",
+        "hidden",
+        "sampler",
+        "one chain",
+        "published",
+        "all chains",
+        "published",
+        "R-hat",
+        "seconds",
+    ):
         table.add_column(heading, justify="right")
-    for hidden in ("", *(("-16-16-16",) if args.deep else ())):
-        for name in PUBLISHED if SHARED.exists() else ():
-            target = posterior(name + hidden)
-            p = target.problem
-            began = time.perf_counter()
-            with warnings.catch_warnings():
-                # The table has the R-hat.
-                warnings.simplefilter("ignore", bnn.errors.ConvergenceWarning)
-                options = {"chains": chains, "draws": draws, "tune": draws, "random_seed": 1, "progressbar": False}
-                tree = bnn.fit_posterior(p.net, p.X, p.y, **options)
-            seconds = time.perf_counter() - began
-            logp = p.net.log_likelihood(params_of(tree), *target.test)
-            each = np.array([log_mean_exp(chain) for chain in logp])
-            pooled = log_mean_exp(each)
-            error = pooled.std(ddof=1) / np.sqrt(pooled.size)
-            one, many = PUBLISHED[name][2:] if hidden else PUBLISHED[name][:2]
-            rows.append(
-                {
-                    "data": name,
-                    "hidden": list(p.net.hidden),
-                    "one_chain": each.mean(),
-                    "chains": each.mean(axis=1).tolist(),
-                    "all_chains": pooled.mean(),
-                    "standard_error": error,
-                    "published_one_chain": one,
-                    "published_many_chains": many,
-                    "function_rhat": tree.attrs["bayesnn_function_rhat"],
-                    "seconds": seconds,
-                }
-            )
-            table.add_row(
-                name,
-                str(p.net.hidden),
-                f"{each.mean():.2f}",
-                f"{one:.2f}",
-                f"{pooled.mean():.2f} ({error:.2f})",
-                f"{many:.2f}",
-                f"{tree.attrs['bayesnn_function_rhat']:.2f}",
-                f"{seconds:.0f}",
-            )
-            write(args.out / "lppd.json", {"machine": machine(), "rows": rows})
+    names = [name + hidden for hidden in ("", *(("-16-16-16",) if args.deep else ())) for name in PUBLISHED]
+    for name, sampler in product(names if SHARED.exists() else (), samplers):
+        target = posterior(name)
+        p, data = target.problem, name.split("-")[0]
+        began = time.perf_counter()
+        with warnings.catch_warnings():
+            # The table has the R-hat.
+            warnings.simplefilter("ignore", bnn.errors.ConvergenceWarning)
+            options = {"chains": chains, "draws": draws, "random_seed": 1, "progressbar": False}
+            if sampler != "tempering":
+                options["tune"] = draws
+            tree = bnn.fit_posterior(p.net, p.X, p.y, sampler=sampler, **options)
+        seconds = time.perf_counter() - began
+        logp = p.net.log_likelihood(params_of(tree), *target.test)
+        each = np.array([log_mean_exp(chain) for chain in logp])
+        pooled = log_mean_exp(each)
+        error = pooled.std(ddof=1) / np.sqrt(pooled.size)
+        one, many = PUBLISHED[data][2:] if "-" in name else PUBLISHED[data][:2]
+        rows.append(
+            {
+                "data": data,
+                "hidden": list(p.net.hidden),
+                "sampler": sampler,
+                "one_chain": each.mean(),
+                "chains": each.mean(axis=1).tolist(),
+                "all_chains": pooled.mean(),
+                "standard_error": error,
+                "published_one_chain": one,
+                "published_many_chains": many,
+                "function_rhat": tree.attrs["bayesnn_function_rhat"],
+                "seconds": seconds,
+            }
+        )
+        table.add_row(
+            data,
+            str(p.net.hidden),
+            sampler,
+            f"{each.mean():.2f}",
+            f"{one:.2f}",
+            f"{pooled.mean():.2f} ({error:.2f})",
+            f"{many:.2f}",
+            f"{tree.attrs['bayesnn_function_rhat']:.2f}",
+            f"{seconds:.0f}",
+        )
+        write(args.out / "lppd.json", {"machine": machine(), "rows": rows})
     console.print(table if rows else "The published data are not beside the repository.")
 
 

@@ -15,7 +15,8 @@ from scipy.signal import lfilter
 
 import bayesnn as bnn
 from bayesnn.diagnostics import diagnose
-from bayesnn.diagnostics.diagnose import ESS_MIN, RHAT_MAX, TRUSTED
+from bayesnn.diagnostics.diagnosis import RHAT_MAX, TRUSTED
+from bayesnn.diagnostics.verdict import ESS_MIN
 from bayesnn.errors import FitError, SpecError
 from bayesnn.symmetry import GroupElement, align, apply_symmetry, symmetrize
 from bayesnn.tree import make_tree, prepare, to_dataset

@@ -11,9 +11,9 @@ from scipy.special import logsumexp
 
 import bayesnn as bnn
 from bayesnn.errors import ConvergenceWarning
-from bayesnn.fitting import posterior
+from bayesnn.fitting import chains as nuts
+from bayesnn.fitting.chains import TARGETS, _repeat
 from bayesnn.fitting.density import ModelDensity
-from bayesnn.fitting.posterior import TARGETS, _repeat
 from bayesnn.model import model_of
 from bayesnn.tree import prepare
 from tests.conftest import X5, Y5
@@ -114,7 +114,7 @@ def test_the_smallest_network_is_sampled_again_by_itself(smallest, monkeypatch, 
     assert close_to_mean(f, 0.89373583)
 
     # Ctrl-C in the repetition.
-    compiled = posterior._nutpie
+    compiled = nuts.SAMPLERS["nutpie"]
 
     def interruptible(*args):
         sample = compiled(*args)
@@ -126,7 +126,7 @@ def test_the_smallest_network_is_sampled_again_by_itself(smallest, monkeypatch, 
 
         return run
 
-    monkeypatch.setattr(posterior, "_nutpie", interruptible)
+    monkeypatch.setitem(nuts.SAMPLERS, "nutpie", interruptible)
     with pytest.warns(ConvergenceWarning) as told:
         kept = bnn.fit_posterior(net, data, **OPTIONS)
     assert "the run before it is kept" in str(told[0].message)

@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import halfnorm, norm
 
 import bayesnn as bnn
 from bayesnn.activations import ACTIVATIONS
@@ -102,6 +103,45 @@ def test_it_is_the_density_of_the_pymc_model(form, jacobian):
     x = np.random.default_rng(1).normal(size=plain.size)
     for a, b in zip(plain(x), fused(x), strict=True):
         assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+SPLIT = [
+    bnn.MLP((3,), prior=bnn.Normal(0.7, bias=bnn.Laplace(2.0)), noise=bnn.LogNormal(0.1, 0.5)),
+    bnn.MLP((3,), prior=bnn.StudentT(4.0), loss="cross_entropy"),
+    bnn.MLP((3, 2), prior=bnn.Hierarchical(), noise=0.4),
+    bnn.MLP((2,), loss="ordinal"),
+]
+
+
+@pytest.mark.parametrize("net", SPLIT, ids=lambda net: f"{net.loss.name}-{type(net.prior).__name__}")
+def test_likelihood_and_prior_apart_are_those_of_the_model(net):
+    what = problem(net, 23)
+    fused = log_density(what, jacobian=True, split=True)
+    plain = ModelDensity(model_of(what), jacobian=True, split=True)
+    whole = log_density(what, jacobian=True)
+    x = np.random.default_rng(1).normal(size=plain.size)
+    # The model may have the parameters in another order.
+    order = [plain.names.index(name) for name in fused.names]
+    places = np.concatenate([np.arange(*plain.offsets[i : i + 2]) for i in order])
+    values, gradients = fused(x)
+    there = np.empty_like(x)
+    there[places] = x
+    theirs, slopes = plain(there)
+    assert_allclose(values, theirs, rtol=1e-10, atol=1e-10)
+    assert_allclose(gradients.reshape(2, -1), slopes.reshape(2, -1)[:, places], rtol=1e-10, atol=1e-10)
+    assert values.sum() == pytest.approx(whole(x)[0], rel=1e-14)
+    assert_allclose(gradients.reshape(2, -1).sum(axis=0), whole(x)[1], rtol=1e-12, atol=1e-12)
+
+
+def test_likelihood_and_prior_apart_with_the_output_layer_integrated_out():
+    what = problem(bnn.MLP((3,)), 23)
+    fused, whole = (log_density(what, jacobian=True, collapse=True, split=split) for split in (True, False))
+    x = np.random.default_rng(1).normal(size=fused.size)
+    hidden = sum(norm.logpdf(x[:-1])) + halfnorm.logpdf(np.exp(x[-1])) + x[-1]
+    values, gradients = fused(x)
+    assert values[1] == pytest.approx(hidden, rel=1e-12)
+    assert values.sum() == pytest.approx(whole(x)[0], rel=1e-12)
+    assert_allclose(gradients.reshape(2, -1).sum(axis=0), whole(x)[1], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("noise", NOISES[2:], ids=repr)

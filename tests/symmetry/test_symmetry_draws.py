@@ -28,8 +28,8 @@ from bayesnn.symmetry import (
     symmetrize,
 )
 from bayesnn.symmetry.align import _require_same, assign
+from bayesnn.symmetry.clusters import clusters
 from bayesnn.symmetry.group import numbered_elements
-from bayesnn.symmetry.modes import _clusters
 from bayesnn.symmetry.optima import same_optimum
 from bayesnn.symmetry.orbit import stabiliser_words
 from bayesnn.tree import make_tree, params_of, prepare, problem_of, to_dataset
@@ -571,9 +571,9 @@ def test_clusters_are_seen_where_they_are_and_only_there():
     rng = np.random.default_rng(8)
     x = rng.normal(size=(1000, 1))
     for one in (x, rng.standard_t(4, size=(1000, 6)), np.hstack([x, x**2 + 0.2 * rng.normal(size=(1000, 1))])):
-        assert _clusters(one).max() == 0
+        assert clusters(one).max() == 0
     planted = (rng.random(1000) < 0.3).astype(int)
-    found = _clusters(rng.normal(size=(1000, 4)) + 6 * planted[:, None] * [1, 0, 0, 0])
+    found = clusters(rng.normal(size=(1000, 4)) + 6 * planted[:, None] * [1, 0, 0, 0])
     assert (found == planted).mean() > 0.98
 
 
