@@ -153,6 +153,26 @@ def _widths(hidden):
     return tuple(h for h in widths if h)
 
 
+def _grid(hidden, prior_sd):
+    """Read the widths and the standard deviations of a grid of networks, each value once."""
+    from bayesnn.arguments import check_arguments
+
+    _widths(hidden)
+    widths = [int(h) for h in hidden.split(",") if h.strip()]
+    try:
+        sds = [float(sd) for sd in prior_sd.split(",") if sd.strip()]
+    except ValueError:
+        sds = []
+    for sd in sds:
+        check_arguments(_option, prior_sd=sd)
+    for option, got, known, usual in (("hidden", hidden, widths, "0,1,2,3"), ("prior-sd", prior_sd, sds, "0.3,1,3")):
+        if not known:
+            raise SpecError(
+                f"Got --{option} {got!r}; it must be numbers separated by commas. Write --{option} {usual}."
+            )
+    return list(dict.fromkeys(widths)), list(dict.fromkeys(sds))
+
+
 def _network(task, loss, hidden, activation, prior_sd, noise):
     from bayesnn.losses.table import LOSS_OF_TASK
     from bayesnn.network import MLP
@@ -520,6 +540,57 @@ def _copies(fit, net, inputs, outputs):
     pick = random.Random(1)
     some = replace(members, indices=(0, *sorted({pick.randrange(1, members.order) for _ in range(_SOME_COPIES - 1)})))
     return plot_orbit(some), f"{len(some)} of {members.order} copies of {of}"
+
+
+@app.command()
+def occam(
+    data: Data = "sine_gap",
+    target: Target = None,
+    task: Task = None,
+    loss: Loss = None,
+    hidden: Annotated[str, typer.Option(help="Widths to try, one hidden layer each; 0 for none.")] = "0,1,2,3,4,6",
+    activation: Activation = "tanh",
+    prior_sd: Annotated[str, typer.Option(help="Standard deviations of the normal prior to try.")] = "0.3,1,3",
+    noise: Noise = None,
+    mle: Annotated[bool, typer.Option("--mle", help="Maximise the likelihood too; slow for wide networks.")] = False,
+    restarts: Restarts = 20,
+    draws: Draws = 1000,
+    chains: Chains = 4,
+    max_seconds: Annotated[float | None, typer.Option(help="Sampling time of each network, at most.")] = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for table and picture.")] = Path("bayesnn-occam"),
+) -> None:
+    """Compare networks of several widths and priors by their evidence, beside their likelihood: Occam's razor."""
+    from bayesnn.arguments import check_arguments
+
+    options = {"restarts": restarts, "draws": draws, "chains": chains, "max_seconds": max_seconds}
+    check_arguments(_option, **options, noise=noise, seed=seed)
+    widths, sds = _grid(hidden, prior_sd)
+    table_path, picture_path = out / "evidence.csv", out / "evidence.png"
+    for path in (table_path, picture_path):
+        _check_writable(path, out)
+    grid = [(str(h), sd) for sd in sds for h in widths]
+    # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
+    _network("regression", loss, hidden, activation, sds[0], noise)
+    dataset = _load(data, target, task, seed)
+    nets = [_network(dataset.task, loss, h, activation, sd, noise) for h, sd in grid]
+    console = _console()
+    console.print(repr(dataset), markup=False, highlight=False)
+
+    from bayesnn.diagnostics import compare_networks
+    from bayesnn.fitting.progress import compiling
+
+    with compiling():
+        table = compare_networks(nets, dataset, mle=mle, random_seed=seed, **options)  # type: ignore[arg-type]
+    _print_frame(table.shown(), console, f"{dataset.name}: {len(table)} networks")
+    console.print(table.message, markup=False, highlight=False)
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(table_path)
+    _tell_saved(table_path, console)
+
+    from bayesnn.plots import plot_evidence
+
+    _draw(plot_evidence(table), "what the evidence prefers, and the likelihood", path=picture_path, console=console)
 
 
 @app.command()

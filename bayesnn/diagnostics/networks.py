@@ -107,7 +107,8 @@ class NetworkComparison(Comparison):
                 f"{self[known][chosen]:.2f}, against {best[known]:.2f}."
             )
         if not self["converged"].all():
-            said += f" Not to be trusted yet: {', '.join(map(repr, self.index[~self['converged']]))} (not converged)."
+            short = ", ".join(map(repr, self.index[~self["converged"]]))
+            said += f" Tempering has not reached its marks for {short}."
         return said
 
 
@@ -138,7 +139,8 @@ def compare_networks(
     .. math:: p(M_i \mid y) = \frac{p(y \mid M_i)\, p(M_i)}{\sum_j p(y \mid M_j)\, p(M_j)} .
 
     A larger network can fit more, so its greatest likelihood is no lower; but it spreads its prior over more
-    functions, of which fewer fit. The evidence weighs both, which is called Occam's razor. It depends on the prior: compare some.
+    functions, of which fewer fit. The evidence weighs both, which is called Occam's razor. It
+    depends on the prior: compare several.
 
     Parameters
     ----------
@@ -466,7 +468,8 @@ def _run(tasks, executor, done, troubles, step):
             step()
     except KeyboardInterrupt:
         for future, key in futures.items():
-            if not future.cancel() and future.done():
+            # One that passed the interruption on has nothing to give.
+            if not future.cancel() and future.done() and isinstance(future.exception(), Exception | None):
                 _collect(future, key, done, troubles)
         return True
     return any(k[0] == "evidence" and v[1].attrs["bayesnn_ended"] == "interrupted" for k, v in done.items())
@@ -509,7 +512,8 @@ def _warn(table, tasks, troubles, interrupted):
     if short:
         said = "; ".join(f"{name!r}: {table.fits[name].attrs['bayesnn_unmet']}" for name in short)
         warnings.warn(
-            f"Tempering of {len(short)} networks ended before its marks ({said}). Raise max_rounds or max_seconds.",
+            f"Tempering ended before its marks for {len(short)} of {len(table)} networks ({said}). Raise max_rounds or "
+            "max_seconds.",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+SHALLOWEST, DEEPEST = 10.0, 50.0
+"""How far an axis reaches at least and at most, in nats: differences of one nat are to be seen."""
 _PANELS = {"log evidence": "likelihood averaged over the prior", "MAP log-likelihood": "likelihood at its best"}
 
 
-def plot_evidence(table: "pd.DataFrame", *, depth: float = 15.0) -> np.ndarray:
+def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.ndarray:
     """Draw the log evidence of networks, with the log-likelihood of each beside it.
 
     The likelihood of the best weights can only rise with the number of units; the evidence rises while units are
@@ -28,8 +30,9 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float = 15.0) -> np.ndarray:
     ----------
     table : DataFrame
         What `compare_networks` returned, or some of its rows.
-    depth : float
-        How far below its best value each axis reaches, in nats; what is lower is marked as leaving.
+    depth : float, optional
+        How far below its best value each axis reaches, in nats; what is lower is marked as leaving. None reaches the
+        best network of every line, within bounds.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float = 15.0) -> np.ndarray:
             f"Got {type(table).__name__} with the columns {list(getattr(table, 'columns', []))}; the picture needs a "
             "table from bnn.compare_networks."
         )
-    if not (isinstance(depth, int | float) and depth > 0):
+    if depth is not None and not (isinstance(depth, int | float) and depth > 0):
         raise SpecError(f"Got depth={depth!r}; it must be a positive number of nats. Write depth=15, or leave it out.")
     groups = _groups(table)
     by_width = max(map(len, groups.values())) > 1
@@ -103,7 +106,7 @@ def _lines(axes, table, groups, depth):
     sound = table["converged"].to_numpy(dtype=bool)
     several = len(groups) > 1
     for ax, column in zip(axes, _PANELS, strict=True):
-        error = table["log evidence se"].to_numpy() if column == "log evidence" else np.zeros(len(table))
+        error = table["log evidence se"].to_numpy() if column == "log evidence" else None
         value = table[column].to_numpy(dtype=float)
         for k, (name, rows) in enumerate(groups.items()):
             order = sorted(rows, key=lambda i: at[i])
@@ -111,7 +114,14 @@ def _lines(axes, table, groups, depth):
             colour = CHAINS[k % len(CHAINS)] if several else COLOURS[single]
             label = name if several else ("log evidence ± its error" if single == "posterior" else "at the MAP")
             look = {"color": colour, "lw": 1.6, "ms": 5.5, "capsize": 2.5, "elinewidth": 1.4, "zorder": 3}
-            ax.errorbar(at[order], value[order], error[order], marker=MARKERS[k % len(MARKERS)], label=label, **look)
+            ax.errorbar(
+                at[order],
+                value[order],
+                None if error is None else error[order],
+                marker=MARKERS[k % len(MARKERS)],
+                label=label,
+                **look,
+            )
             for i in order:
                 if not sound[i] and column == "log evidence":
                     ax.plot(at[i], value[i], "o", mfc="white", mec=colour, mew=1.5, ms=6, zorder=4, label="_open")
@@ -125,16 +135,22 @@ def _lines(axes, table, groups, depth):
         ax.set_xticks(range(len(keys)), [",".join(map(str, h)) or "0" for h in keys])
         ax.set_xlim(-0.4, len(keys) - 0.6)
         ax.set_xlabel("hidden units")
-        _deepen(ax, np.append(at, best.index) if len(value) > len(at) else at, value, depth)
+        places = np.append(at, best.index) if len(value) > len(at) else at
+        _deepen(ax, places, value, groups.values(), depth)
     axes[0].set_ylabel("log evidence, nats")
     axes[1].set_ylabel("log-likelihood, nats")
 
 
-def _deepen(ax, at, value, depth):
+def _deepen(ax, at, value, groups, depth):
     """End the axis below what can be told apart, and say what leaves it."""
-    known = value[np.isfinite(value)]
-    if known.size and np.ptp(known) > depth:
-        ax.set_ylim(known.max() - depth, known.max() + 0.06 * depth)
+    if not np.isfinite(value).any():
+        return
+    best = value[np.isfinite(value)].max()
+    if depth is None:
+        tops = [max((v for v in value[rows] if np.isfinite(v)), default=best) for rows in groups]
+        depth = np.clip(1.2 * (best - min(tops)), SHALLOWEST, DEEPEST)
+    if best - value[np.isfinite(value)].min() > depth:
+        ax.set_ylim(best - depth, best + 0.06 * depth)
         mark_leaving(ax, at, value)
 
 

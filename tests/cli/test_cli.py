@@ -415,9 +415,55 @@ def test_penalties_are_those_of_the_table(houses, run):
         assert f"Got --{name} {value}; it must be" in run("penalties", "--n", "5", f"--{name}", value)[2]
 
 
+def test_occam_weighs_widths_and_priors(run, tmp_path):
+    words = ("--hidden", "0,1", "--prior-sd", "1,3", "--noise", "0.3", "--restarts", "2", "--draws", "100")
+    code, said, said_err = run("occam", "--data", "two_weights", *words, "--chains", "2", "--out", tmp_path / "new")
+    assert code == 0, said_err
+    data = bnn.load_data("two_weights", random_seed=0)
+    lines = [bnn.MLP((), noise=0.3, prior=bnn.Normal(sd)) for sd in (1, 3)]
+    exact = bnn.compare_networks(lines, data, restarts=1, progressbar=False)
+    saved = pd.read_csv(tmp_path / "new" / "evidence.csv", index_col=0)
+    assert list(saved.index) == [f"{h}, Normal({sd})" for sd in (1.0, 3.0) for h in ("no hidden units", "1 tanh unit")]
+    assert np.allclose(saved.loc[exact.index, "log evidence"], exact["log evidence"], rtol=1e-12)
+    assert saved["probability"].sum() == pytest.approx(1)
+    best = saved["log evidence"].idxmax()
+    assert f"The evidence prefers {best!r}" in said
+    assert f"{saved['log evidence'][best]:.2f}" in said
+    assert (tmp_path / "new" / "evidence.png").read_bytes()[:4] == PNG
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--prior-sd", "1,x"), "Got --prior-sd '1,x'; it must be numbers separated by commas. Write --prior-sd 0.3,1"),
+        (("--prior-sd", "1,-2"), "Got --prior-sd -2.0; it must be a positive finite number"),
+        (("--prior-sd", ","), "Got --prior-sd ','; it must be numbers"),
+        (("--hidden", ","), "Got --hidden ','; it must be numbers separated by commas. Write --hidden 0,1,2,3."),
+        (("--hidden", "2,x"), "Got --hidden '2,x'; it must be positive integers separated by commas"),
+        (("--restarts", "0"), "Got --restarts 0"),
+        (("--draws", "0"), "Got --draws 0"),
+        (("--chains", "0"), "Got --chains 0"),
+        (("--max-seconds", "0"), "Got --max-seconds 0.0; it must be a positive number of seconds"),
+        (("--noise", "-1"), "Got --noise -1.0"),
+        (("--seed", "-1"), "Got --seed -1"),
+        (("--activation", "tan"), "Did you mean 'tanh'?"),
+        (("--out", "{folder}/taken"), "Got --out {folder}/taken; {folder}/taken"),
+    ],
+)
+def test_occam_refuses_bad_options_before_data_are_loaded(run, tmp_path, monkeypatch, words, message):
+    monkeypatch.setattr(cli, "_load", lambda *args: pytest.fail("data were loaded"))
+    (tmp_path / "taken").touch()
+    words = [word.format(folder=tmp_path) for word in words]
+    code, said, said_err = run("occam", *words, *(() if "--out" in words else ("--out", tmp_path / "new")))
+    assert code == 1
+    assert message.format(folder=tmp_path) in " ".join(said_err.split())
+    assert said == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
 def test_help_names_every_command():
     shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0
-    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses"):
+    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses", "occam"):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
