@@ -343,6 +343,10 @@ def compare(
     head, *rest = verdict.brief
     console.print(f"posterior: {head}", style="green" if verdict.trustworthy else "red", markup=False, highlight=False)
     console.print("\n".join(rest), markup=False, highlight=False)
+    missed, error = verdict.missed
+    if missed == missed:
+        found = f"{missed:.1%} ± {error:.1%} of the posterior" if missed else "no mode of the function"
+        console.print(f"By the tempered fit the chains missed {found}.", highlight=False)
     if "tempered" in posteriors:
         _tell_fit(posteriors["tempered"], console, name="tempered")
     if len(posteriors) > 1:
