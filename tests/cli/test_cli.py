@@ -74,8 +74,9 @@ def test_compare_writes_fits_table_and_pictures(houses):
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
     # Two starts may both stop on a ridge: the heading says what is known of the maximum.
     assert table.columns[0] in ("MLE", "MLE: undecided", "MLE: at infinity")
-    assert list(table.columns[1:]) == ["MAP", "posterior"]
-    table.columns = ["MLE", "MAP", "posterior"]
+    assert list(table.columns[1:]) == ["MAP", "posterior", "tempered"]
+    assert np.isfinite(table.loc["log evidence"]).tolist() == [False, False, False, True]
+    table.columns = ["MLE", "MAP", "posterior", "tempered"]
     assert table.loc["log-likelihood", "MLE"] > table.loc["log-likelihood", "MAP"]
     log_prior = table.loc["log-prior (scaled units)"]
     assert log_prior["MAP"] > log_prior["MLE"]
@@ -86,7 +87,7 @@ def test_saved_fits_are_those_of_the_table(houses):
     fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
     data = bnn.load_data(folder / "houses.csv", target="price", random_seed=0)
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
-    again = bnn.compare(*fits, data=data)
+    again = bnn.compare(*fits, bnn.load_fit(folder / "run" / "tempered.nc"), data=data)
     assert np.allclose(again.to_numpy(), table.to_numpy(), rtol=1e-9, equal_nan=True)
     assert fits[2].posterior.sizes["draw"] == 200
 
@@ -94,7 +95,8 @@ def test_saved_fits_are_those_of_the_table(houses):
 def test_the_verdict_is_three_lines_and_the_whole_of_it_is_saved(houses):
     folder, ran = houses
     fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
-    verdict, saved = bnn.diagnose(fits[2]), (folder / "run" / "diagnosis.txt").read_text()
+    posteriors = {"posterior": fits[2], "tempered": bnn.load_fit(folder / "run" / "tempered.nc")}
+    (_, verdict), saved = cli._judged(posteriors), (folder / "run" / "diagnosis.txt").read_text()
     head, *rest = verdict.brief
     assert "\n".join([f"posterior: {head}", *rest]) in ran.stdout
     assert verdict.message not in ran.stdout
@@ -467,3 +469,15 @@ def test_help_names_every_command():
     for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses", "occam"):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
+
+
+def test_a_fit_is_by_one_sampler(run, tmp_path):
+    for words in (("fit", "map", "--sampler", "tempering"), ("fit", "posterior", "--sampler", "both")):
+        code, _, err = run(*words, "--data", "coin", "--out", tmp_path / "fit.nc")
+        assert code == 1
+        assert "one fit is by one sampler" in err
+    code, out, _ = run("fit", "posterior", "--sampler", "tempering", "--data", "coin", "--hidden", 0, "--draws", 100,
+                       "--out", tmp_path / "fit.nc")  # fmt: skip
+    assert code == 0
+    assert "log evidence" in out
+    assert bnn.log_evidence(bnn.load_fit(tmp_path / "fit.nc")).se < 0.2
