@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesnn.errors import BayesnnError, ConvergenceWarning, DataError, SpecError
+from bayesnn.errors import BayesnnError, ConvergenceWarning, DataError, FitError, SpecError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -330,10 +330,9 @@ def compare(
             points.append(run.fit(kind, net, dataset, paths[kind], console))
         if sampler != Sampler.tempering:
             posteriors["posterior"] = run.fit(Kind.posterior, net, dataset, paths[Kind.posterior], console)
-        if sampler not in (None, Sampler.nuts):
-            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console)
-        elif sampler is None and _is_quick(run, net, dataset, console):
-            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=_WAIT)
+        if sampler in (Sampler.tempering, Sampler.both) or (sampler is None and _is_quick(run, net, dataset, console)):
+            seconds = _WAIT if sampler is None else None
+            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=seconds)
     answer, verdict = _judged(posteriors)
     named = {heading(fit): fit for fit in points} | posteriors
     table = table_of(named, data=dataset if dataset.X_test is not None else None)
@@ -390,9 +389,12 @@ def _judged(posteriors):
 
     if len(posteriors) == 1:
         return next((name, diagnosis_of(fit)) for name, fit in posteriors.items())
-    sound = diagnosis_of(posteriors["tempered"]).trustworthy
-    verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"] if sound else None)
-    return "tempered" if sound and not verdict.trustworthy else "posterior", verdict
+    try:
+        verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"])
+    except FitError:
+        # The tempered fit is not to be trusted itself.
+        return "posterior", diagnosis_of(posteriors["posterior"])
+    return "posterior" if verdict.trustworthy else "tempered", verdict
 
 
 @app.command()

@@ -7,8 +7,7 @@ import numpy as np
 from bayesnn.diagnostics.chains import CHANCE_MAX
 from bayesnn.diagnostics.diagnosis import RHAT_MAX
 from bayesnn.diagnostics.phrases import plural, trips_words
-from bayesnn.fitting.density import has_kernels
-from bayesnn.model import collapsible
+from bayesnn.fitting.density import collapses
 from bayesnn.tree import problem_of
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def tempering_call(post: "xr.DataTree", *, more: bool = False) -> str:
     if problem.scaling is not None:
         standard = np.allclose(problem.X.mean(axis=0), 0) and np.allclose(problem.X.std(axis=0), 1)
         options.append('scaling="standard"' if standard else "scaling=scaling")
-    if not post.attrs.get("bayesnn_collapsed", 1) and collapsible(problem.net) and has_kernels(problem.net):
+    if not post.attrs.get("bayesnn_collapsed", 1) and collapses(problem.net):
         options.append("collapse=False")
     if more:
         longer = float(post["tempering"]["iterations"].to_numpy()[-1]) / sizes["draw"]

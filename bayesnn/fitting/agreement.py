@@ -32,39 +32,15 @@ def function_values(problem: Problem, params: Params) -> np.ndarray:
     return f[:, :, np.ptp(f, axis=(0, 1)) > 0]
 
 
-def function_rhat(problem: Problem, params: Params) -> float:
-    """Worst R-hat of the function at some training inputs; 1.0 where it does not move.
-
-    Parameters
-    ----------
-    problem, params
-        As for `function_values`.
-
-    Returns
-    -------
-    float
-        Largest rank-normalised split R-hat.
-    """
+def function_rhat(f: np.ndarray) -> float:
+    """Worst rank-normalised split R-hat of the values of `function_values`; 1.0 where none moves."""
     import arviz as az
 
-    f = function_values(problem, params)
     return max((float(az.rhat(f[:, :, k])) for k in range(f.shape[2])), default=1.0)
 
 
-def function_ess(problem: Problem, params: Params) -> float:
-    """Smallest bulk effective sample size of the function at some training inputs.
-
-    Parameters
-    ----------
-    problem, params
-        As for `function_values`.
-
-    Returns
-    -------
-    float
-        The number of draws where it does not move.
-    """
+def function_ess(f: np.ndarray) -> float:
+    """Smallest bulk effective sample size of the values of `function_values`; all draws where none moves."""
     import arviz as az
 
-    f = function_values(problem, params)
     return min((float(az.ess(f[:, :, k])) for k in range(f.shape[2])), default=float(f.shape[0] * f.shape[1]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning
-from bayesnn.fitting.agreement import ROWS, function_rhat
+from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.progress import announce, compiling, tell_once
@@ -243,7 +243,7 @@ def _judge(tree, problem, target, tried, *, repeats):
         warnings.warn(f"{said}: the sampler missed a narrow region. {remedy}", ConvergenceWarning, stacklevel=4)
     if tree["posterior"].sizes["chain"] < 2 or tree["posterior"].sizes["draw"] < 4:
         return
-    rhat = function_rhat(problem, params_of(tree))
+    rhat = function_rhat(function_values(problem, params_of(tree)))
     tree.attrs["bayesnn_function_rhat"] = rhat
     longer = max(1000, 4 * tree["posterior"].sizes["draw"])
     if rhat > 1.05:

@@ -9,7 +9,7 @@ from threading import Event
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning
-from bayesnn.fitting.agreement import function_ess, function_rhat
+from bayesnn.fitting.agreement import function_ess, function_rhat, function_values
 from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
@@ -87,7 +87,7 @@ def temper(
             rounds=rounds or max_rounds or ROUNDS,
             seconds=np.inf if max_seconds is None else max_seconds,
             least=rounds or 1,
-            unmet=lambda here: _unmet(problem, here, complete(here)),
+            unmet=lambda here: _unmet(here) or _unmet_by_function(function_values(problem, complete(here))),
             tell=tell,
         )
         here = [system.rounds[-1] for system in systems]
@@ -162,7 +162,7 @@ def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
 def _judge(tree, problem, unmet, ended):
     """Say how a run went, and warn of what it was to reach and did not."""
     attrs, last = tree.attrs, tree["tempering"].isel(round=-1)
-    attrs["bayesnn_function_rhat"] = _rhat_of(problem, params_of(tree))
+    attrs["bayesnn_function_rhat"] = _rhat_of(function_values(problem, params_of(tree)))
     attrs["bayesnn_unmet"], attrs["bayesnn_ended"] = "; ".join(unmet), ended
     iterations, trips = int(last["iterations"]), last["round_trips"].to_numpy()
     attrs["bayesnn_message"] = (
@@ -179,13 +179,12 @@ def _judge(tree, problem, unmet, ended):
         warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
 
-def _rhat_of(problem, params):
-    chains, draws = next(iter(params.values())).shape[:2]
-    return function_rhat(problem, params) if chains > 1 and draws >= 4 else np.nan
+def _rhat_of(f):
+    return function_rhat(f) if f.shape[0] > 1 and f.shape[1] >= 4 else np.nan
 
 
-def _unmet(problem, rounds, params):
-    """List what a run is to reach and has not reached."""
+def _unmet(rounds):
+    """List what the evidence is to reach and has not reached."""
     import arviz as az
 
     left = []
@@ -197,14 +196,17 @@ def _unmet(problem, rounds, params):
     se = evidence_of(rounds)[1]
     if not se <= EVIDENCE_SE:
         left.append(f"the standard error of the log evidence is {se:.2g}, above {EVIDENCE_SE:g}")
-    if left:
-        return left
-    chains, draws = next(iter(params.values())).shape[:2]
-    rhat = _rhat_of(problem, params)
+    return left
+
+
+def _unmet_by_function(f):
+    """List what the function is to reach and has not reached, from its values."""
+    left, (chains, draws) = [], f.shape[:2]
+    rhat = _rhat_of(f)
     if rhat > FUNCTION_RHAT:
         left.append(f"R-hat of the function is {rhat:.3f}, above {FUNCTION_RHAT:g}")
     if draws >= 4:
-        ess, least = function_ess(problem, params), min(FUNCTION_ESS, chains * draws // 4)
+        ess, least = function_ess(f), min(FUNCTION_ESS, chains * draws // 4)
         if ess < least:
             left.append(f"the effective sample size of the function is {ess:.0f}, below {least}")
     return left

@@ -209,9 +209,9 @@ class System:
         states, parts = (start.copy(), values, gradients), []
         while True:
             ladder = Ladder(np.full(ANCESTORS, beta), step, scale[None], np.zeros(0))
-            kept, _, moments, _ = self._walk(states, np.arange(ANCESTORS), ladder, BLOCK, RATE, thin=1, keep=ANCESTORS)
+            kept, _, scales, *_ = self._walk(states, np.arange(ANCESTORS), ladder, BLOCK, RATE, keep=ANCESTORS)
             parts.append(kept)
-            fresh = _scales(moments).mean(axis=0)
+            fresh = scales.mean(axis=0)
             if len(parts) == 1:
                 step, scale = step * np.exp(np.log(scale / fresh).mean()), fresh
             likelihoods = np.concatenate(parts)[:, :, -3]
@@ -240,6 +240,8 @@ class System:
         draws : int
             To keep at the cold end.
         """
+        from bayesnn.ops.tempering import ACCEPTED, REJECTED
+
         if self.rounds:
             self.ladder, nearest = self.rounds[-1].ladder.spaced()
             self.states = tuple(array[nearest].copy() for array in self.states)
@@ -247,13 +249,14 @@ class System:
         slot = np.arange(k)
         self._walk(self.states, slot, self.ladder, max(iterations // SETTLING, 8), RATE)
         thin = max(iterations // draws, 1)
-        kept, logs, moments, stats = self._walk(self.states, slot, self.ladder, iterations, 0.0, thin=thin, keep=1)
+        kept, logs, scales, stats, trips = self._walk(
+            self.states, slot, self.ladder, iterations, 0.0, thin=thin, keep=1
+        )
         self.states = tuple(array[slot].copy() for array in self.states)
-        sums, trips = stats
         pairs = (iterations + 1 - np.arange(k) % 2) // 2
-        rejection = sums[:, 1] / np.maximum(pairs, 1)
+        rejection = stats[:, REJECTED] / np.maximum(pairs, 1)
         barrier = np.concatenate([[0.0], np.cumsum(rejection[:-1])])
-        ladder = replace(self.ladder.rescaled(_scales(moments)), barrier=barrier)
+        ladder = replace(self.ladder.rescaled(scales), barrier=barrier)
         kept = kept[-draws:, 0]
         self.rounds.append(
             Round(
@@ -261,9 +264,9 @@ class System:
                 iterations=iterations,
                 steps=self.ladder.steps,
                 rejection=rejection,
-                acceptance=sums[:, 0] / iterations,
-                log_likelihood=sums[:, 3] / iterations,
-                round_trips=int(trips),
+                acceptance=stats[:, ACCEPTED] / iterations,
+                log_likelihood=logs.mean(axis=0),
+                round_trips=trips,
                 evidence=bridge(logs, self.ladder.betas),
                 draws=kept[:, :-3],
                 log_likelihoods=kept[:, -3],
@@ -278,13 +281,13 @@ class System:
         return self.density.many(positions)
 
     def _walk(self, states, slot, ladder, iterations, rate, *, thin=1, keep=0):
-        """Walk in chunks; states, slot and steps are changed in place."""
-        from bayesnn.ops.tempering import GRADIENTS, MOMENTS, STATISTICS, compiled
+        """Walk in chunks, changing states, slot and steps; return draws, log-likelihoods, scales, sums, round trips."""
+        from bayesnn.ops.tempering import GRADIENTS, STATISTICS, compiled
 
         m, size = states[0].shape
         climbing = len(ladder.steps) == m
         kept, logs = np.empty((iterations // thin, keep, size + 3)), np.empty((iterations, m))
-        moments, stats = np.zeros((m, MOMENTS, size)), np.zeros((m, STATISTICS))
+        slopes, stats = np.zeros((m, size)), np.zeros((m, STATISTICS))
         trips, leaps = np.zeros(m + 1, dtype=np.int64), np.full(len(ladder.steps), LEAPS)
         chunk = -(-CHUNK // thin) * thin
         for begin in range(0, iterations, chunk):
@@ -295,14 +298,11 @@ class System:
             compiled()(
                 self.rng, self.callback.address, self.callback.table, *states, slot, trips, ladder.betas,
                 ladder.steps, ladder.scales, leaps, fresh, begin, rate, self.target, thin,
-                kept[begin // thin : end // thin], logs[begin:end], moments, stats,
+                kept[begin // thin : end // thin], logs[begin:end], slopes, stats,
             )  # fmt: skip
         self.gradients += int(stats[:, GRADIENTS].sum())
-        return kept, logs, moments / iterations, (stats, trips[m])
-
-
-def _scales(moments):
-    return 1.0 / np.sqrt(np.maximum(moments[:, 2], 1e-12))
+        scales = 1.0 / np.sqrt(np.maximum(slopes / iterations, 1e-12))
+        return kept, logs, scales, stats, int(trips[m])
 
 
 def _rhat(values):

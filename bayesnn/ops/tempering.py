@@ -19,11 +19,9 @@ JITTER = 0.3
 """Standard deviation of the logarithm of a trajectory's step size around that of its temperature."""
 SHORTEST, LONGEST = 1e-6, 10.0
 """Bounds of a step size that is being tuned."""
-ACCEPTED, REJECTED, GRADIENTS, LIKELIHOODS, STATISTICS = range(5)
+ACCEPTED, REJECTED, GRADIENTS, STATISTICS = range(4)
 """Columns of the statistics: sums of acceptance probabilities, of probabilities that a swap with the next temperature
-is rejected, of gradients, of log-likelihoods."""
-MEANS, SQUARES, SLOPES, MOMENTS = range(4)
-"""Rows of the moments: sums of positions, of their squares, of squared gradients of the log density."""
+is rejected, and of gradients."""
 
 _density = call_by_address(DENSITY)
 
@@ -79,7 +77,7 @@ def swap(rng, slot, value, betas, start, stats):
 
 def _walk(
     rng, address, table, theta, value, gradient, slot, trips, betas, steps, scales, leaps, fresh, begin, rate, target,
-    thin, kept, logs, moments, stats,
+    thin, kept, logs, slopes, stats,
 ):  # fmt: skip
     """Run chains at many temperatures for as many iterations as `logs` has rows.
 
@@ -112,8 +110,8 @@ def _walk(
         Draws at the last temperatures: position, log-likelihood, log-prior, and which state.
     logs : array (iterations, m)
         Log-likelihood at each temperature after each iteration.
-    moments, stats : arrays (m, 3, dim), (m, 4)
-        Sums that are added to; see `MEANS` and `ACCEPTED`.
+    slopes, stats : arrays (m, dim), (m, 3)
+        Sums that are added to: of squared gradients of the log density, and see `ACCEPTED`.
     """
     m, dim = theta.shape
     q, p, v, g = np.empty(dim), np.empty(dim), np.empty(2), np.empty(2 * dim)
@@ -148,13 +146,9 @@ def _walk(
         for k in range(m):
             s = slot[k]
             logs[t, k] = value[s, 0]
-            stats[k, LIKELIHOODS] += value[s, 0]
             for i in range(dim):
-                x = theta[s, i]
                 slope = betas[k] * gradient[s, i] + gradient[s, dim + i]
-                moments[k, MEANS, i] += x
-                moments[k, SQUARES, i] += x * x
-                moments[k, SLOPES, i] += slope * slope
+                slopes[k, i] += slope * slope
         if (t + 1) % thin == 0 and t // thin < len(kept):
             for k in range(keep):
                 s = slot[m - keep + k]
