@@ -367,7 +367,7 @@ def test_what_is_advised_where_a_fit_is_refused_is_accepted(row):
 COMPLAINTS = {
     "divergences": (TWO, {"target_accept": 0.8}, "draws diverged", ["target_accept=0.95", "leave it out"]),
     "divergences at a high target": (
-        bnn.MLP(hidden=(3,), noise=0.01, prior=bnn.Normal(1.0)),
+        bnn.MLP(hidden=(3,), noise=0.007, prior=bnn.Normal(1.5)),
         {"target_accept": 0.9},
         "draws diverged",
         ["target_accept=0.95", "leave it out"],
@@ -393,6 +393,8 @@ COMPLAINTS = {
 }
 
 
+# What is advised may leave as few divergences as `check` allows.
+@pytest.mark.filterwarnings("ignore:[1-4] of 4000 draws diverged")
 @pytest.mark.parametrize("row", COMPLAINTS)
 def test_what_is_advised_where_a_posterior_complains_calms_it(row):
     net, options, complaint, remedies = COMPLAINTS[row]

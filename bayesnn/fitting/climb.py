@@ -144,13 +144,19 @@ def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, 
         if eigenvalues.min() < -1e-6 * eigenvalues.max():
             break
         curved = eigenvalues > 1e-9 * eigenvalues.max()
-        new = x.copy()
-        new[free] -= vectors[:, curved] @ ((vectors[:, curved].T @ gradient[free]) / eigenvalues[curved])
-        new_value, new_gradient = objective(new)
-        # Far from the minimum the value falls while the gradient may rise; near it only the gradient tells.
-        rounding = 1e-12 * max(1.0, abs(value))
-        flatter = np.abs(new_gradient[free]).max() < np.abs(gradient[free]).max()
-        if not (new_value < value - rounding or (flatter and new_value <= value + rounding)):
+        step = np.zeros_like(x)
+        step[free] = vectors[:, curved] @ ((vectors[:, curved].T @ gradient[free]) / eigenvalues[curved])
+        # Where two optima are about to part the minimum is of fourth order, and whole steps along the flat direction
+        # leave a bent valley.
+        for part in (1.0, 0.5, 0.25, 0.125):
+            new = x - part * step
+            new_value, new_gradient = objective(new)
+            # Far from the minimum the value falls while the gradient may rise; near it only the gradient tells.
+            rounding = 1e-12 * max(1.0, abs(value))
+            flatter = np.abs(new_gradient[free]).max() < np.abs(gradient[free]).max()
+            if new_value < value - rounding or (flatter and new_value <= value + rounding):
+                break
+        else:
             break
         x, value, gradient = new, new_value, new_gradient
     return x
