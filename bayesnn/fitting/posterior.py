@@ -93,7 +93,7 @@ def fit_posterior(
     max_rounds : int, optional
         At most so many rounds are added; None means 5. What was not reached by then is said.
     max_seconds : float, optional
-        A round that would end later than this is not begun.
+        A round that would end later than this is not begun; the last takes the time that is left.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
     collapse : bool, optional

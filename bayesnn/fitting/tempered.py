@@ -79,6 +79,15 @@ def temper(
                 return params
             return draw_output_layer(problem, params, theta.shape[:2], np.random.default_rng(streams[chains]))
 
+        rhats: dict[int, float] = {}
+
+        def unmet(here):
+            if left := _unmet(here):
+                return left
+            f = function_values(problem, complete(here))
+            rhats[len(systems[0].rounds)] = _rhat_of(f)
+            return _unmet_by_function(f, rhats[len(systems[0].rounds)])
+
         ended, left = run_rounds(
             systems,
             cores or os.cpu_count() or 1,
@@ -87,7 +96,7 @@ def temper(
             rounds=rounds or max_rounds or ROUNDS,
             seconds=np.inf if max_seconds is None else max_seconds,
             least=rounds or 1,
-            unmet=lambda here: _unmet(here) or _unmet_by_function(function_values(problem, complete(here))),
+            unmet=unmet,
             tell=tell,
         )
         here = [system.rounds[-1] for system in systems]
@@ -107,7 +116,7 @@ def temper(
         params=params,
         stats=_statistics(here),
         attrs=attrs,
-        judge=lambda tree: _judge(tree, problem, left, ended),
+        judge=lambda tree: _judge(tree, problem, left, ended, rhats.get(len(systems[0].rounds))),
         groups={"tempering": group},
     )
 
@@ -159,10 +168,10 @@ def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:
     return float(series.mean()), float(az.mcse(series))
 
 
-def _judge(tree, problem, unmet, ended):
+def _judge(tree, problem, unmet, ended, rhat):
     """Say how a run went, and warn of what it was to reach and did not."""
     attrs, last = tree.attrs, tree["tempering"].isel(round=-1)
-    attrs["bayesnn_function_rhat"] = _rhat_of(function_values(problem, params_of(tree)))
+    attrs["bayesnn_function_rhat"] = _rhat_of(function_values(problem, params_of(tree))) if rhat is None else rhat
     attrs["bayesnn_unmet"], attrs["bayesnn_ended"] = "; ".join(unmet), ended
     iterations, trips = int(last["iterations"]), last["round_trips"].to_numpy()
     attrs["bayesnn_message"] = (
@@ -199,10 +208,9 @@ def _unmet(rounds):
     return left
 
 
-def _unmet_by_function(f):
-    """List what the function is to reach and has not reached, from its values."""
+def _unmet_by_function(f, rhat):
+    """List what the function is to reach and has not reached, from its values and their R-hat."""
     left, (chains, draws) = [], f.shape[:2]
-    rhat = _rhat_of(f)
     if rhat > FUNCTION_RHAT:
         left.append(f"R-hat of the function is {rhat:.3f}, above {FUNCTION_RHAT:g}")
     if draws >= 4:

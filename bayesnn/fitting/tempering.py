@@ -42,6 +42,8 @@ ANCESTORS, BLOCK, LONGEST, PATIENCE, RESTARTS = 16, 16, 128, 4, 3
 the next run may make them where the systems' runs disagree, and how often."""
 SHARE = 1 / 3
 """Part of the time that there is which these runs may take."""
+ROOM = 0.9
+"""Part of the time that is left which the last round may take: the ladder that it spaces anew may be longer."""
 STAGE_RHAT = 1.2
 """R-hat of the log-likelihood, over the second halves of a stage's chains, at which they are long enough."""
 STAGE_ESS = 0.5
@@ -177,7 +179,6 @@ class System:
             Log evidence.
         """
         from scipy.optimize import brentq
-        from scipy.special import logsumexp
 
         positions = self.density.prior_draws(self.rng, ANCESTORS * BLOCK)
         values = self._at(positions)[0][:, 0]
@@ -186,13 +187,17 @@ class System:
         while beta < 1.0:
             values = np.where(np.isfinite(values), values, -np.inf)
 
-            def excess(rise, values=values):
-                return np.exp(2 * logsumexp(rise * values) - logsumexp(2 * rise * values)) / len(values) - STAGE_ESS
+            below = values - values.max()
+
+            def excess(rise, below=below):
+                weights = np.exp(rise * below)
+                return weights.sum() ** 2 / (weights @ weights) / len(below) - STAGE_ESS
 
             rise = 1.0 - beta
             rise = brentq(excess, 0.0, rise) if excess(rise) < 0 else rise
-            evidence += logsumexp(rise * values) - np.log(len(values))
-            weights = np.exp(rise * values - logsumexp(rise * values))
+            weights = np.exp(rise * below)
+            evidence += rise * values.max() + np.log(weights.mean())
+            weights /= weights.sum()
             beta = beta + rise if rise < 1.0 - beta else 1.0
             places = (self.rng.random() + np.arange(ANCESTORS)) / ANCESTORS
             ancestors = np.searchsorted(np.cumsum(weights), places).clip(max=len(weights) - 1)
@@ -360,7 +365,7 @@ def run_rounds(
     rounds : int
         Rounds of sampling at most.
     seconds : float
-        A round that would end later is not started.
+        A round that would end later is not started, and the last that there is time for takes what is left.
     least : int
         Rounds of sampling at least.
     unmet : callable
@@ -381,7 +386,7 @@ def run_rounds(
         Before the first round was whole.
     """
     began, stop = time.perf_counter(), systems[0].stop
-    last = began
+    last, ran = began, 0
     short = [max(tune * 2**r // 7, 1) for r in range(3)] if tune >= 7 else []
     lengths = [*short, *(draws * 2**r for r in range(rounds))]
     left: Sequence[str] = ["no round of sampling was run"]
@@ -400,10 +405,15 @@ def run_rounds(
             start_systems(systems, each, seconds=SHARE * seconds)
             for number, length in enumerate(lengths):
                 before = time.perf_counter()
-                if number and before - began + (before - last) * length / lengths[number - 1] > seconds:
-                    return "seconds", left
+                if number:
+                    room = (seconds - (before - began)) / (before - last) * ran
+                    if room < length:
+                        return "seconds", left
+                    # The last round that there is time for takes all of it.
+                    if number >= len(short) and ROOM * room < 3 * length:
+                        length = max(length, int(ROOM * room))
                 each(lambda system, length=length: system.run(length, draws))
-                last = before
+                last, ran = before, length
                 here = [system.rounds[number] for system in systems]
                 evidence = [r.evidence.combined for r in here]
                 tell(

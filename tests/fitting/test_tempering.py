@@ -46,7 +46,7 @@ def test_evidence_and_moments_by_quadrature(two_weights, collapse):
     post = bnn.fit_posterior(two_weights, X5, Y5, random_seed=2, collapse=collapse, **QUIET)
     evidence = bnn.log_evidence(post)
     # As in tests/test_truths.py.
-    assert evidence.se < 0.03
+    assert evidence.se < 0.05
     assert abs(evidence.value + 1.43811849) < 3 * evidence.se
     f = two_weights.forward(params_of(post), np.array([[1.5]]))[..., 0, 0]
     assert close_to_mean(f, 0.89373583)
