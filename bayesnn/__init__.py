@@ -84,6 +84,7 @@ _MODULES = (
     "plots",
     "priors",
     "symmetry",
+    "theory",
     "tree",
 )
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

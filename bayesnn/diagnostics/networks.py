@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,9 +22,9 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, S
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
-from bayesnn.fitting.progress import bar
 from bayesnn.network import MLP
 from bayesnn.prediction import score
+from bayesnn.theory.tasks import check_executor, run_tasks
 from bayesnn.tree import Inputs, Problem, ScalingChoice, params_of, prepare
 
 if TYPE_CHECKING:
@@ -242,11 +242,7 @@ def compare_networks(
         max_seconds=max_seconds,
         progressbar=progressbar,
     )
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise SpecError(
-            f"Got executor={executor!r}; it must be a concurrent.futures.Executor. Write "
-            "executor=ProcessPoolExecutor(2), or leave it out."
-        )
+    check_executor(executor)
     log_prior = _log_prior(prior, networks)
     seeds = rng_of(random_seed).integers(2**31, size=len(networks)).tolist()
     problems = {}
@@ -278,25 +274,24 @@ def compare_networks(
         if net.flat not in flat:
             flat.append(net.flat)
             tasks["mle", len(flat) - 1] = (_mle_log_likelihood, net, data, seed, shared)
-    done: dict[tuple[str, Any], Any] = {}
-    troubles: dict[tuple[str, Any], Exception] = {}
-    with warnings.catch_warnings(), bar("networks", len(tasks), show=progressbar) as step:
+    with warnings.catch_warnings():
         # What each fit would say is in its row. Threads share the filters of this one.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        interrupted = _run(tasks, executor, done, troubles, step)
+        ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, ended=_cut_short)
+    done = ran.done
 
     here = [name for name in networks if ("evidence", name) in done]
     if not here:
-        if interrupted:
+        if ran.interrupted:
             raise KeyboardInterrupt
-        raise next(iter(troubles.values()))
+        raise next(iter(ran.failed.values()))
     rows = {name: done["evidence", name][0] for name in here}
     for name in here if mle else ():
         rows[name]["MLE log-likelihood"] = done.get(("mle", flat.index(networks[name].flat)), np.nan)
     table = _table(rows, {name: log_prior[name] for name in here})
     table.networks = {name: networks[name] for name in here}
     table.fits = {name: done["evidence", name][1] for name in here}
-    _warn(table, tasks, troubles, interrupted)
+    _warn(table, tasks, ran.failed, ran.interrupted)
     return table
 
 
@@ -447,39 +442,9 @@ def _mle_log_likelihood(net, data, seed, **search):
     return log_likelihood_of(mle)
 
 
-def _run(tasks, executor, done, troubles, step):
-    """Run tasks, here or in an executor, into `done` and `troubles`; say whether that was interrupted."""
-    futures = {}
-    try:
-        if executor is None:
-            for key, (function, *args, options) in tasks.items():
-                try:
-                    done[key] = function(*args, **options)
-                except Exception as error:
-                    troubles[key] = error
-                step()
-                # The sampler ends in order, with what it has, and does not pass the interruption on.
-                if key[0] == "evidence" and key in done and done[key][1].attrs["bayesnn_ended"] == "interrupted":
-                    return True
-            return False
-        futures = {executor.submit(function, *args, **more): key for key, (function, *args, more) in tasks.items()}
-        for future in as_completed(futures):
-            _collect(future, futures[future], done, troubles)
-            step()
-    except KeyboardInterrupt:
-        for future, key in futures.items():
-            # One that passed the interruption on has nothing to give.
-            if not future.cancel() and future.done() and isinstance(future.exception(), Exception | None):
-                _collect(future, key, done, troubles)
-        return True
-    return any(k[0] == "evidence" and v[1].attrs["bayesnn_ended"] == "interrupted" for k, v in done.items())
-
-
-def _collect(future, key, done, troubles):
-    try:
-        done[key] = future.result()
-    except Exception as error:
-        troubles[key] = error
+def _cut_short(key, value):
+    """Say whether a fit was interrupted: the sampler ends in order, with what it has, and does not pass that on."""
+    return key[0] == "evidence" and value[1].attrs["bayesnn_ended"] == "interrupted"
 
 
 def _table(rows, log_prior):

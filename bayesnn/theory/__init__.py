@@ -1,0 +1,6 @@
+"""The theory lab: what textbooks claim about the likelihoods of networks, each claim one call with its number.
+
+Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
+"""
+
+__all__: list[str] = []
