@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import bayesnn as bnn
 from bayesnn import cli
+from bayesnn.cli.fits import judged
+from bayesnn.cli.options import Kind, check_writable
 from bayesnn.errors import FitError, SpecError
 
 PNG = b"\x89PNG"
@@ -84,7 +86,7 @@ def test_compare_writes_fits_table_and_pictures(houses):
 
 def test_saved_fits_are_those_of_the_table(houses):
     folder, _ = houses
-    fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
+    fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in Kind]
     data = bnn.load_data(folder / "houses.csv", target="price", random_seed=0)
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
     again = bnn.compare(*fits, bnn.load_fit(folder / "run" / "tempered.nc"), data=data)
@@ -94,9 +96,9 @@ def test_saved_fits_are_those_of_the_table(houses):
 
 def test_the_verdict_is_three_lines_and_the_whole_of_it_is_saved(houses):
     folder, ran = houses
-    fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in cli.Kind]
+    fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in Kind]
     posteriors = {"posterior": fits[2], "tempered": bnn.load_fit(folder / "run" / "tempered.nc")}
-    (_, verdict), saved = cli._judged(posteriors), (folder / "run" / "diagnosis.txt").read_text()
+    (_, verdict), saved = judged(posteriors), (folder / "run" / "diagnosis.txt").read_text()
     head, *rest = verdict.brief
     assert "\n".join([f"posterior: {head}", *rest]) in ran.stdout
     assert verdict.message not in ran.stdout
@@ -233,7 +235,7 @@ def test_bad_options_are_refused_before_data_are_loaded(tmp_path, run, monkeypat
     def reached(*args, **kwargs):
         pytest.fail("what takes long was started")
 
-    monkeypatch.setattr(cli, "_load", reached)
+    monkeypatch.setattr("bayesnn.data.load_data", reached)
     (tmp_path / "taken").write_text("what was there")
     out = ("--out", tmp_path / "new" / "run") if "--out" not in words else ()
     words = [word.format(folder=tmp_path) for word in words]
@@ -256,7 +258,7 @@ def test_bad_options_are_refused_before_data_are_loaded(tmp_path, run, monkeypat
     ],
 )
 def test_what_cannot_be_written_is_found_before_anything_is_read(tmp_path, run, monkeypatch, words):
-    monkeypatch.setattr(cli, "_load", lambda *args: pytest.fail("data were loaded"))
+    monkeypatch.setattr("bayesnn.data.load_data", lambda *args, **kwargs: pytest.fail("data were loaded"))
     (tmp_path / "taken").touch()
     (tmp_path / "full" / "traces.png").mkdir(parents=True)
     code, _, said_err = run(*(word.format(folder=tmp_path) for word in words))
@@ -282,11 +284,11 @@ def test_data_that_do_not_suit_the_network_are_found_before_the_first_fit(tmp_pa
 def test_a_file_that_is_there_is_not_touched_by_a_look_at_it(tmp_path):
     path = tmp_path / "old.csv"
     path.write_text("old")
-    cli._check_writable(path, path)
+    check_writable(path, path)
     assert path.read_text() == "old"
     too_long = tmp_path / (300 * "x")
     with pytest.raises(SpecError, match="too long"):
-        cli._check_writable(too_long, too_long)
+        check_writable(too_long, too_long)
 
 
 @pytest.mark.parametrize(
@@ -453,7 +455,7 @@ def test_occam_weighs_widths_and_priors(run, tmp_path):
     ],
 )
 def test_occam_refuses_bad_options_before_data_are_loaded(run, tmp_path, monkeypatch, words, message):
-    monkeypatch.setattr(cli, "_load", lambda *args: pytest.fail("data were loaded"))
+    monkeypatch.setattr("bayesnn.data.load_data", lambda *args, **kwargs: pytest.fail("data were loaded"))
     (tmp_path / "taken").touch()
     words = [word.format(folder=tmp_path) for word in words]
     code, said, said_err = run("occam", *words, *(() if "--out" in words else ("--out", tmp_path / "new")))

@@ -1,0 +1,5 @@
+"""``python -m bayesnn.cli``."""
+
+from bayesnn.cli import main
+
+main()

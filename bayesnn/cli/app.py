@@ -1,0 +1,10 @@
+"""The application that the commands belong to."""
+
+import typer
+
+app = typer.Typer(
+    help="One small neural network, three answers: maximum likelihood, maximum a posteriori, the full posterior.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)

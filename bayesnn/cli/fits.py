@@ -1,0 +1,207 @@
+"""Commands that fit, and that read fits: compare, fit, predict, diagnose."""
+
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesnn.cli.app import app
+from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
+from bayesnn.cli.options import Kind, Run, Sampler, check_writable, takes_run
+from bayesnn.errors import DataError, FitError, SpecError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesnn.diagnostics import Diagnosis
+
+_PICTURES = {
+    "fits.png": "the three answers",
+    "traces.png": "what the chains say",
+    "optima-mle.png": "where the starts of the MLE ended",
+    "optima-map.png": "where the starts of the MAP ended",
+}
+_WAIT = 20.0
+"""Seconds that a tempered run may be expected to take, and may take, where nobody asked for one."""
+
+
+@app.command()
+@takes_run
+def compare(
+    run: Run,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(help="How the posterior is sampled; left out, by both where tempering is expected to be quick."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
+) -> None:
+    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
+    console = console_of()
+    paths = {kind: out / f"{kind}.nc" for kind in Kind}
+    tempered_path, table_path, verdict_path = out / "tempered.nc", out / "comparison.csv", out / "diagnosis.txt"
+    files = [*paths.values(), tempered_path, table_path, verdict_path, *(out / name for name in _PICTURES)]
+    dataset, net = run.load(out, files)
+    console.print(repr(dataset), markup=False, highlight=False)
+    console.print(repr(net), markup=False, highlight=False)
+
+    from bayesnn.diagnostics import compare as table_of
+    from bayesnn.fitting.progress import compiling
+    from bayesnn.tree import heading
+
+    points: list[xr.DataTree] = []
+    posteriors: dict[str, xr.DataTree] = {}
+    with compiling():
+        for kind in (Kind.mle, Kind.map):
+            points.append(run.fit(kind, net, dataset, paths[kind], console))
+        if sampler != Sampler.tempering:
+            posteriors["posterior"] = run.fit(Kind.posterior, net, dataset, paths[Kind.posterior], console)
+        if sampler in (Sampler.tempering, Sampler.both) or (sampler is None and _is_quick(run, net, dataset, console)):
+            seconds = _WAIT if sampler is None else None
+            posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=seconds)
+    answer, verdict = judged(posteriors)
+    named = {heading(fit): fit for fit in points} | posteriors
+    table = table_of(named, data=dataset if dataset.X_test is not None else None)
+    print_frame(table, console, f"{dataset.name}: three answers")
+    for fit in points:
+        tell_fit(fit, console)
+    head, *rest = verdict.brief
+    console.print(f"posterior: {head}", style="green" if verdict.trustworthy else "red", markup=False, highlight=False)
+    console.print("\n".join(rest), markup=False, highlight=False)
+    missed, error = verdict.missed
+    if missed == missed:
+        found = f"{missed:.1%} ± {error:.1%} of the posterior" if missed else "no mode of the function"
+        console.print(f"By the tempered fit the chains missed {found}.", highlight=False)
+    if "tempered" in posteriors:
+        tell_fit(posteriors["tempered"], console, name="tempered")
+    if len(posteriors) > 1:
+        console.print(f"Predictions and pictures are those of the fit in {answer}.nc.", highlight=False)
+    table.to_csv(table_path)
+    tell_saved(table_path, console)
+    words = [fill(f"{name}: {fit.attrs['bayesnn_message']}", 100) for name, fit in named.items()]
+    verdict_path.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
+    tell_saved(verdict_path, console)
+
+    from bayesnn.plots import plot_fits, plot_optima, plot_traces
+
+    axes = {
+        "fits.png": plot_fits(*points, posteriors[answer], data=dataset),
+        "traces.png": plot_traces(posteriors),
+        "optima-mle.png": plot_optima(points[0]),
+        "optima-map.png": plot_optima(points[1]),
+    }
+    for name, drawn in axes.items():
+        save_picture(drawn, _PICTURES[name], path=out / name, console=console)
+
+
+def _is_quick(run, net, dataset, console):
+    """Whether tempering is expected to end in time; otherwise say how to ask for it."""
+    from bayesnn.fitting.tempered import expected_seconds
+    from bayesnn.tree import prepare
+
+    seconds = expected_seconds(prepare(net, dataset), draws=run.draws, chains=run.chains)
+    if seconds > _WAIT:
+        console.print(
+            f"Tempering, which weighs modes that the chains don't cross, would take about {seconds:.0f} s or more: ask "
+            "for it with --sampler both.",
+            highlight=False,
+        )
+    return seconds <= _WAIT
+
+
+def judged(posteriors: "dict[str, xr.DataTree]") -> "tuple[str, Diagnosis]":
+    """Which of the posteriors is the answer, and what is to be said of it: the tempered one where chains fail it."""
+    from bayesnn.diagnostics import diagnose as diagnosis_of
+
+    if len(posteriors) == 1:
+        return next((name, diagnosis_of(fit)) for name, fit in posteriors.items())
+    try:
+        verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"])
+    except FitError:
+        # The tempered fit is not to be trusted itself.
+        return "posterior", diagnosis_of(posteriors["posterior"])
+    return "posterior" if verdict.trustworthy else "tempered", verdict
+
+
+@app.command()
+@takes_run
+def fit(
+    run: Run,
+    kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
+    sampler: Annotated[Sampler, typer.Option(help="How a posterior is sampled: nuts or tempering.")] = Sampler.nuts,
+    out: Annotated[Path | None, typer.Option(help="File for the fit; KIND.nc if left out.")] = None,
+) -> None:
+    """Fit one of the three answers and write it to a netCDF file."""
+    console = console_of()
+    path = out or Path(f"{kind}.nc")
+    if sampler == Sampler.both or (sampler == Sampler.tempering and kind != Kind.posterior):
+        raise SpecError(
+            f"Got --sampler {sampler} for {kind}; one fit is by one sampler, and only a posterior is sampled. Write "
+            "bayesnn fit posterior --sampler tempering, or take bayesnn compare."
+        )
+    dataset, net = run.load(path, [path])
+
+    from bayesnn.prediction import score
+
+    if sampler == Sampler.tempering:
+        tree = run.temper(net, dataset, path, console)
+    else:
+        tree = run.fit(kind, net, dataset, path, console)
+    tell_fit(tree, console)
+    for where, rows in (("in-sample", ()), ("held-out", (dataset.X_test, dataset.y_test))):
+        if where == "in-sample" or dataset.X_test is not None:
+            figures = ", ".join(f"{k} {v:.4g}" for k, v in score(tree, *rows).items())
+            console.print(f"{where}: {figures}", highlight=False)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
+    data: Annotated[Path, typer.Option(help="CSV file with the fit's feature columns.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the predictions.")] = Path("predictions.csv"),
+    prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+) -> None:
+    """Predict the rows of a CSV file with a fit."""
+    check_writable(out, out)
+
+    import pandas as pd
+
+    from bayesnn.data import read_csv
+    from bayesnn.prediction import predict as predictions_of
+    from bayesnn.tree import load_fit, problem_of
+
+    tree = load_fit(run)
+    problem = problem_of(tree)
+    frame = read_csv(data)
+    missing = [c for c in problem.feature_names if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted."
+        )
+    found = predictions_of(tree, frame, prob=prob)
+    wide: dict[Any, Any] = {}
+    for name, var in found.data_vars.items():
+        if name == "label":
+            wide[name] = [problem.class_names[k] for k in var.to_numpy()]
+        elif var.ndim == 1:
+            wide[name] = var.to_numpy()
+        else:
+            many = var.shape[1] > 1
+            wide |= {
+                f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)
+            }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(wide).to_csv(out, index=False)
+    console_of().print(f"wrote {len(frame)} predictions to {out}")
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")],
+) -> None:
+    """Say in words what the chains of a posterior agree and disagree about."""
+    from bayesnn.diagnostics import diagnose as diagnosis_of
+    from bayesnn.tree import load_fit
+
+    console_of().print(diagnosis_of(load_fit(run)))

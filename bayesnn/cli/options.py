@@ -1,0 +1,227 @@
+"""The options that commands share, and what is refused before anything is loaded or computed."""
+
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesnn.cli.console import tell_saved
+from bayesnn.errors import ConvergenceWarning, SpecError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+    from bayesnn.data import Dataset
+    from bayesnn.network import MLP
+
+
+class Kind(StrEnum):
+    """The three answers."""
+
+    mle = "mle"
+    map = "map"
+    posterior = "posterior"
+
+
+class Sampler(StrEnum):
+    """How a posterior is sampled."""
+
+    nuts = "nuts"
+    tempering = "tempering"
+    both = "both"
+
+
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
+Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
+Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
+Activation = Annotated[str, typer.Option(help="Activation of the hidden units.")]
+PriorSd = Annotated[float, typer.Option(help="Standard deviation of the normal prior of all weights and biases.")]
+Noise = Annotated[float | None, typer.Option(help="Known noise scale, in scaled units; learned if left out.")]
+Restarts = Annotated[int, typer.Option(help="Random starts of MLE and MAP.")]
+Draws = Annotated[int, typer.Option(help="Draws of each chain.")]
+Tune = Annotated[int, typer.Option(help="Warm-up draws of each chain of NUTS.")]
+Chains = Annotated[int, typer.Option(help="Number of chains.")]
+MaxIter = Annotated[int, typer.Option("--maxiter", help="Iterations of each start of MLE and MAP.")]
+TargetAccept = Annotated[
+    float | None,
+    typer.Option(help="Acceptance of NUTS; left out, a run that diverges is repeated at higher ones."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
+
+
+def load(data: str, target: str | None, task: str | None, seed: int) -> "Dataset":
+    """Load bundled data, or a CSV file."""
+    from bayesnn.data import load_data
+
+    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
+    return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+
+
+def as_option(name: str, value: object) -> str:
+    """Write an argument as the command line has it."""
+    return f"--{name.replace('_', '-')} {value}"
+
+
+def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
+    """Refuse a file that can't be written, before anything is computed; what trying leaves behind is removed."""
+    made: list[Path] = []
+    try:
+        new = not path.exists()
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise SpecError(
+            f"Got {option} {given}; {path} can't be written ({error.strerror}). Name a "
+            f"{'file in a folder' if given == path else 'folder'} that is there and may be written to, or can be made."
+        ) from error
+    finally:
+        with suppress(OSError):
+            for folder in reversed(made):
+                folder.rmdir()
+
+
+def widths_of(hidden: str) -> tuple[int, ...]:
+    """Read the widths of the hidden layers."""
+    try:
+        widths = tuple(int(h) for h in hidden.split(",") if h.strip())
+    except ValueError:
+        widths = (-1,)
+    if min(widths, default=0) < 0:
+        raise SpecError(
+            f"Got --hidden {hidden!r}; it must be positive integers separated by commas. Write --hidden 16,16, or 0 "
+            "for none."
+        )
+    return tuple(h for h in widths if h)
+
+
+def grid_of(hidden: str, prior_sd: str) -> tuple[list[int], list[float]]:
+    """Read the widths and the standard deviations of a grid of networks, each value once."""
+    from bayesnn.arguments import check_arguments
+
+    widths_of(hidden)
+    widths = [int(h) for h in hidden.split(",") if h.strip()]
+    try:
+        sds = [float(sd) for sd in prior_sd.split(",") if sd.strip()]
+    except ValueError:
+        sds = []
+    for sd in sds:
+        check_arguments(as_option, prior_sd=sd)
+    for option, got, known, usual in (("hidden", hidden, widths, "0,1,2,3"), ("prior-sd", prior_sd, sds, "0.3,1,3")):
+        if not known:
+            raise SpecError(
+                f"Got --{option} {got!r}; it must be numbers separated by commas. Write --{option} {usual}."
+            )
+    return list(dict.fromkeys(widths)), list(dict.fromkeys(sds))
+
+
+def network_of(
+    task: str, loss: str | None, hidden: str, activation: str, prior_sd: float, noise: float | None
+) -> "MLP":
+    """Make the network that options stand for, with the task's own loss where none is named."""
+    from bayesnn.losses.table import LOSS_OF_TASK
+    from bayesnn.network import MLP
+    from bayesnn.priors import Normal
+
+    name = loss or LOSS_OF_TASK[task]
+    return MLP(hidden=widths_of(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `compare` and `fit` have in common: their options, and what is made of them."""
+
+    data: Data = "diabetes"
+    target: Target = None
+    task: Task = None
+    loss: Loss = None
+    hidden: Hidden = "3"
+    activation: Activation = "tanh"
+    prior_sd: PriorSd = 1.0
+    noise: Noise = None
+    restarts: Restarts = 20
+    maxiter: MaxIter = 2000
+    draws: Draws = 1000
+    tune: Tune = 1000
+    chains: Chains = 4
+    target_accept: TargetAccept = None
+    seed: Seed = 0
+
+    def load(self, out: Path, files: Iterable[Path]) -> "tuple[Dataset, MLP]":
+        """Refuse options that can be refused, the quickest first; give the data and the network."""
+        from bayesnn.arguments import check_arguments
+
+        unchecked = ("data", "target", "task", "loss", "hidden", "activation")
+        check_arguments(as_option, **{name: value for name, value in vars(self).items() if name not in unchecked})
+        widths_of(self.hidden)
+        for file in files:
+            check_writable(file, out)
+        # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
+        self._network("regression")
+        dataset = load(self.data, self.target, self.task, self.seed)
+        net = self._network(dataset.task)
+
+        from bayesnn.tree import prepare
+
+        prepare(net, dataset)
+        return dataset, net
+
+    def _network(self, task):
+        return network_of(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
+
+    def fit(self, kind: Kind, net: "MLP", dataset: "Dataset", path: Path, console: "Console") -> "xr.DataTree":
+        """Fit one of the three answers, the posterior by NUTS, and write it to a file."""
+        from bayesnn.fitting import fit_map, fit_mle, fit_posterior
+        from bayesnn.tree import save_fit
+
+        if kind == Kind.posterior:
+            sampling = {name: getattr(self, name) for name in ("draws", "tune", "chains", "target_accept")}
+            tree = fit_posterior(net, dataset, random_seed=self.seed, **sampling)
+        else:
+            search = {name: getattr(self, name) for name in ("restarts", "maxiter")}
+            with warnings.catch_warnings():
+                # The command says it, once, when all is done.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fit = fit_mle if kind == Kind.mle else fit_map
+                tree = fit(net, dataset, random_seed=self.seed, nonexistent="flag", **search)
+        tell_saved(save_fit(tree, path), console)
+        return tree
+
+    def temper(
+        self, net: "MLP", dataset: "Dataset", path: Path, console: "Console", *, max_seconds: float | None = None
+    ) -> "xr.DataTree":
+        """Sample the posterior by tempering, and write it to a file."""
+        from bayesnn.fitting import fit_posterior
+        from bayesnn.tree import save_fit
+
+        sampling: dict[str, Any] = {"draws": self.draws, "chains": self.chains, "max_seconds": max_seconds}
+        tree = fit_posterior(net, dataset, sampler="tempering", random_seed=self.seed, **sampling)
+        tell_saved(save_fit(tree, path), console)
+        return tree
+
+
+def takes_run(command: Any) -> Any:
+    """Give a command the options of `Run`, which it gets as its first argument."""
+    own, shared = list(signature(command).parameters.values())[1:], signature(Run).parameters
+
+    @wraps(command)
+    def wrapper(**given):
+        return command(Run(**{name: given.pop(name) for name in shared}), **given)
+
+    needed = [p for p in own if p.default is p.empty]
+    wrapper.__signature__ = Signature([*needed, *shared.values(), *own[len(needed) :]])  # type: ignore[attr-defined]
+    return wrapper
