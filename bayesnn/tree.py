@@ -86,6 +86,11 @@ class Problem:
         return self.scaling.log_y_sd if self.scaling is not None else 0.0
 
     @property
+    def log_units(self) -> float:
+        """What the log-likelihood of all rows is larger by than in the user's units."""
+        return len(self.X) * self.log_y_sd
+
+    @property
     def y_sd(self) -> np.ndarray:
         """Standard deviations (K,) by which scaled targets are multiplied; ones where they are not scaled."""
         if self.scaling is not None and self.scaling.y_sd is not None:

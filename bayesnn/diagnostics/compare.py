@@ -192,7 +192,7 @@ def log_likelihood_of(fit: "xr.DataTree") -> float:
         return fit["limit"]["log_likelihood"].item()
     problem = problem_of(fit)
     each = problem.net.log_likelihood(params_of(fit), problem.X, problem.y).sum(axis=-1)
-    return float(np.mean(each) - len(problem.X) * problem.log_y_sd)
+    return float(np.mean(each) - problem.log_units)
 
 
 def _column(fit, X, y):

@@ -83,7 +83,7 @@ def _log_likelihood(params, problem):
     rows = max(1, 4_000_000 // max(v.size for v in params.values()))
     blocks = [slice(i, i + rows) for i in range(0, n, rows)]
     values = [problem.net.log_likelihood(params, problem.X[b], problem.y[b]).sum(axis=-1) for b in blocks]
-    return sum(values) - n * problem.log_y_sd
+    return sum(values) - problem.log_units
 
 
 def agreement(space: str, names: list[str], values: np.ndarray) -> "pd.DataFrame":

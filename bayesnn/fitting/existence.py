@@ -287,13 +287,12 @@ def judge(problem: Problem, audit: dict[str, np.ndarray], limits: Sequence[Limit
     """
     net, best = problem.net, int(np.argmin(audit["value"]))
     value = float(audit["value"][best])
-    jacobian = len(problem.X) * problem.log_y_sd
     if limits:
         limit = min(limits, key=lambda limit: limit.value)
         tied = limit.value <= value + slack(value) and audit["signature"][best] == "infinity"
         if tied or limit.value < value - slack(value):
             kind = "log-likelihood" if limit.closure.unpenalised else "log density"
-            numbers = {"supremum": -limit.value - jacobian, "best_finite": -value - jacobian}
+            numbers = {"supremum": -limit.value - problem.log_units, "best_finite": -value - problem.log_units}
             gap = value - limit.value
             above = f"{gap:.2g} above" if gap > slack(value) else "no lower than"
             reason = (

@@ -80,7 +80,7 @@ class Limit:
     @property
     def _jacobian(self):
         """By how much log densities are larger in the units the model works in."""
-        return len(self.closure.problem.X) * self.closure.problem.log_y_sd
+        return self.closure.problem.log_units
 
     def weights(self, scale: float) -> Params:
         """Finite weights on the path to the limit: the larger the scale, the nearer.

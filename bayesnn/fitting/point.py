@@ -268,7 +268,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
         groups["limit"] = _limit_group(problem, existence.limit)
     optima = to_dataset(params, problem, {"start": np.arange(len(ends))})
     loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
-    optima["log_likelihood"] = ("start", loglik - len(problem.X) * problem.log_y_sd)
+    optima["log_likelihood"] = ("start", loglik - problem.log_units)
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
     unknown = problem.net.prior.has_learned_scale
     log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
@@ -311,8 +311,7 @@ def _limit_group(problem, limit):
     points = [limit.weights(scale) for scale in scales]
     params = {name: np.stack([point[name] for point in points]) for name in points[0]}
     group = to_dataset(params, problem, {"scale": scales})
-    jacobian = len(problem.X) * problem.log_y_sd
-    along = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - jacobian
+    along = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - problem.log_units
     group["path_log_likelihood"] = ("scale", along)
     group["log_likelihood"] = limit.log_likelihood
     words = {

@@ -102,16 +102,15 @@ def temper(
         here = [system.rounds[-1] for system in systems]
         params = complete(here)
     value, se = evidence_of(here)
-    shift = -len(problem.y) * problem.log_y_sd
     attrs = {
-        "bayesnn_log_evidence": value + shift,
+        "bayesnn_log_evidence": value - problem.log_units,
         "bayesnn_log_evidence_se": se,
         "bayesnn_rounds": len(systems[0].rounds),
         "bayesnn_gradients": sum(system.gradients for system in systems),
         "bayesnn_tune": tune,
         "bayesnn_target_accept": target or TARGET,
     }
-    group = _group(systems, shift)
+    group = _group(systems, problem.log_units)
     return Sampled(
         params=params,
         stats=_statistics(here),
@@ -224,7 +223,7 @@ def _exact(problem, density, draws, chains, rng):
     """Nothing is left to sample: the output layer's draws are independent, and the evidence is known."""
     import xarray as xr
 
-    value = float(density.many(np.empty((1, 0)))[0].sum()) - len(problem.y) * problem.log_y_sd
+    value = float(density.many(np.empty((1, 0)))[0].sum()) - problem.log_units
     attrs = {"bayesnn_log_evidence": value, "bayesnn_log_evidence_se": 0.0, "bayesnn_gradients": 0, "bayesnn_tune": 0}
 
     def judge(tree):
@@ -250,7 +249,7 @@ def _statistics(rounds):
     )
 
 
-def _group(systems, shift):
+def _group(systems, log_units):
     """Write every round of every system, padded with NaN where a ladder has fewer temperatures."""
     import xarray as xr
 
@@ -266,9 +265,9 @@ def _group(systems, shift):
     of_round = {
         "barrier": lambda r: r.ladder.barrier[-1],
         "round_trips": lambda r: r.round_trips,
-        "log_evidence_forward": lambda r: r.evidence.forward + shift,
-        "log_evidence_backward": lambda r: r.evidence.backward + shift,
-        "log_evidence": lambda r: r.evidence.combined + shift,
+        "log_evidence_forward": lambda r: r.evidence.forward - log_units,
+        "log_evidence_backward": lambda r: r.evidence.backward - log_units,
+        "log_evidence": lambda r: r.evidence.combined - log_units,
     }
     data = {}
     for name, read in of_temperature.items():

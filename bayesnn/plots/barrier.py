@@ -80,7 +80,7 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     """
     params, net, X, y = point_of(fit, None)
     check_optimum(fit)
-    prior, units_of_y = kind_of(fit) != "mle", len(X) * problem_of(fit).log_y_sd
+    prior, units_of_y = kind_of(fit) != "mle", problem_of(fit).log_units
 
     def height(weights):
         density = net.log_likelihood(weights, X, y).sum(axis=-1) - units_of_y
