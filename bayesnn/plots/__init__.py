@@ -4,6 +4,7 @@ from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.capacity import capacity_table, plot_capacity
 from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
+from bayesnn.plots.information import plot_information
 from bayesnn.plots.mirrors import plot_mirrors
 from bayesnn.plots.modes import plot_modes
 from bayesnn.plots.optima import plot_optima
@@ -19,6 +20,7 @@ __all__ = [
     "plot_capacity",
     "plot_evidence",
     "plot_fits",
+    "plot_information",
     "plot_mirrors",
     "plot_modes",
     "plot_optima",

@@ -3,4 +3,5 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-__all__: list[str] = []
+from bayesnn.theory.information import Information, fisher_information
+
