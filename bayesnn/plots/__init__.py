@@ -2,6 +2,7 @@
 
 from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.capacity import capacity_table, plot_capacity
+from bayesnn.plots.consistency import plot_consistency
 from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
 from bayesnn.plots.information import plot_information
@@ -18,6 +19,7 @@ __all__ = [
     "capacity_table",
     "plot_barrier",
     "plot_capacity",
+    "plot_consistency",
     "plot_evidence",
     "plot_fits",
     "plot_information",
