@@ -12,29 +12,22 @@ from scipy import stats
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FitError, SpecError
-from bayesnn.fitting.climb import audit_ends, climb
-from bayesnn.fitting.density import log_density
-from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.point import starts
 from bayesnn.fitting.progress import compiling
 from bayesnn.network import MLP, Params
-from bayesnn.symmetry.align import alignment_element
-from bayesnn.symmetry.group import apply_symmetry, flips, layer_orders, numbered_elements
 from bayesnn.theory.information import Information, fisher_information
+from bayesnn.theory.replicate import fit_one
 from bayesnn.theory.results import Result
-from bayesnn.theory.scores import information_root, output_jacobian, output_scores
 from bayesnn.theory.tasks import check_executor, run_tasks
-from bayesnn.theory.truth import Truth, make_truth
-from bayesnn.tree import prepare
+from bayesnn.theory.truth import make_truth
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+FALLS = 0.25
+"""Power of 1 / n from which on something is said to fall; theory has a half."""
 LEVEL = 0.95
 """Of the intervals and regions whose coverage is counted."""
-SAME = 1e-6
-"""Nats within which two searches have reached the same height."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -133,26 +126,34 @@ class Consistency(Result):
             f" At n = {table.index[-1]} Wald's intervals cover {last['Wald']:.3f}, those of the sandwich "
             f"{last['sandwich']:.3f}, and the likelihood ratio has the mean {last['mean ratio']:.2f}"
         )
-        if self.singular:
-            kind = (
-                f"The truth is singular (rank {self.information.rank} of {d}): the function is found, the weights are "
-                "not."
-            )
-            covers += f", where {d} would be regular."
-        elif not self.known:
-            kind = (
-                "The network does not have the function that data came from: the MLE goes to the pseudo-true one, and "
-                "its covariance is the sandwich, not the inverse information."
-            )
-            covers += f", where {d} would be well specified."
-        else:
-            kind = "The MLE is consistent modulo symmetry; raw weights stay where the starts lead them."
-            covers += (
+        covers += (
+            f" ({d} in a regular truth)."
+            if self.singular or not self.known
+            else (
                 f" (theory {d}); the scaled error is {last['scaled error']:.3f} (theory {self.expected:.3f}), the "
                 f"efficiency {last['efficiency']:.2f}."
             )
+        )
         lost = f" {len(self.failed)} data sets failed." if self.failed else ""
-        return f"{kind}{falls}{covers}{lost}{' It was interrupted.' if self.interrupted else ''}"
+        return f"{self._kind()}{falls}{covers}{lost}{' It was interrupted.' if self.interrupted else ''}"
+
+    def _kind(self):
+        """Say what kind of truth it is, and whether it was found."""
+        slopes, last, d = self.slopes, self.table.iloc[-1], self.information.size
+        found = {name: slope < -FALLS for name, slope in slopes.items()}
+        if self.singular:
+            kind = f"The truth is singular (rank {self.information.rank} of {d})"
+            lost = found.get("function error") and not found["aligned"]
+            return f"{kind}{': the function is found, the weights are not' if lost else ''}."
+        if not self.known:
+            return (
+                "The truth is a function: distances are to the pseudo-true weights, and the covariance of the MLE is "
+                "the sandwich, not the inverse of the information."
+            )
+        if not found.get("aligned"):
+            return f"The truth is regular (rank {d} of {d})."
+        mirrored = last["raw"] > 3 * last["aligned"]
+        return f"The MLE goes to the truth{' modulo symmetry; the raw weights do not' if mirrored else ''}."
 
 
 def consistency_study(
@@ -163,7 +164,7 @@ def consistency_study(
     *,
     inputs: Any,
     noise: float | None = None,
-    restarts: int = 5,
+    restarts: int = 10,
     executor: Executor | None = None,
     path: str | Path | None = None,
     random_seed: Seed = None,
@@ -218,13 +219,16 @@ def consistency_study(
 
     Notes
     -----
-    Of each data set the likelihood is climbed from the truth and from random starts; the MLE is the highest end. The
-    raw distance is that of the highest end of random starts, and the aligned one that of the MLE's nearest symmetric
-    copy. In a regular truth the scaled error :math:`(n E \|I_f^{1/2}(\hat f - f)\|^2)^{1/2}` tends to
-    :math:`\sqrt d`, the likelihood ratio to :math:`\chi^2_d`, and
-    :math:`n (\hat\theta - \theta)^\top I (\hat\theta - \theta)`, of whose median efficiency is the inverse, too. Wald's
-    intervals take the inverse of the observed information :math:`H`, the sandwich
-    :math:`H^{-1} \sum_i s_i s_i^\top H^{-1}` with the scores :math:`s_i`, which holds under a wrong model too.
+    Of each data set the likelihood is climbed from the truth and from random starts; the MLE is the highest end. In
+    small data sets, and where the truth is singular, it may be one that few starts reach, such as a step between two
+    rows: the column ``starts`` tells, and more of them find more.
+
+    The raw distance is that of the highest end of random starts, and the aligned one that of the MLE's nearest
+    symmetric copy. In a regular truth the scaled error :math:`(n E \|I_f^{1/2}(\hat f - f)\|^2)^{1/2}` tends to
+    :math:`\sqrt d`, and both the likelihood ratio and :math:`n (\hat\theta - \theta)^\top I (\hat\theta - \theta)` to
+    :math:`\chi^2_d`: efficiency is the median of this limit divided by the median of the latter. Wald's intervals take
+    the inverse of the observed information :math:`H`, the sandwich :math:`H^{-1} \sum_i s_i s_i^\top H^{-1}` with the
+    scores :math:`s_i`, which holds under a wrong model too; data sets without a proper minimum have none.
 
     References
     ----------
@@ -260,7 +264,7 @@ def consistency_study(
         at = source.point
         information = fisher_information(net, at, source.population)
         tasks: dict[Any, tuple[Any, ...]] = {
-            (n, i): (_replicate, net, source, at, n, [seed, n, i], int(restarts), {})
+            (n, i): (fit_one, net, source, at, n, [seed, n, i], int(restarts), {})
             for n in sizes
             for i in range(int(replicates))
         }
@@ -297,98 +301,6 @@ def _written(given):
     if hasattr(given, "dist"):
         return f"{given.dist.name}{given.args}{given.kwds}"
     return f"{getattr(given, '__module__', '')}.{getattr(given, '__qualname__', type(given).__qualname__)}"
-
-
-def _replicate(net: MLP, source: Truth, at: Params, n: int, seed: list[int], restarts: int) -> dict[str, Any]:
-    """Draw and fit one data set; numbers and lists only."""
-    rng = np.random.default_rng(seed)
-    problem = prepare(net.flat, *source.draw(rng, n))
-    objective = Objective(log_density(problem, jacobian=False))
-    smooth, kinks = net.loss.smooth and (not net.hidden or net.phi.smooth), np.zeros(objective.size)
-    first = [objective.pack(at), *starts(problem, objective, restarts, rng)]
-    ends = [climb(objective, start, kinks=kinks, smooth=smooth, maxiter=1000)[0] for start in first]
-    heights = np.array([objective(end)[0] for end in ends])
-    highest = 1 + int(np.argmin(heights[1:]))
-    # A random start counts where it is as high as the one at the truth but for rounding.
-    best = highest if heights[highest] <= heights[0] + SAME else 0
-    mle = nearest(objective.unpack(ends[best]), at, net)
-    error = _flat(mle, net) - _flat(at, net)
-    _, audit = audit_ends(objective, [objective.pack(mle)], kinks=kinks)
-    minimum = bool(audit["converged"][0]) and audit["signature"][0] == "minimum"
-    wald, sandwich = (
-        _standardised(net, problem, objective, mle, error) if minimum else (np.full(len(error), np.nan),) * 2
-    )
-    change = net.forward(mle, source.population) - net.forward(at, source.population)
-    root = _function_root(net, at, source.population)
-    return {
-        "raw": float(np.linalg.norm(_flat(objective.unpack(ends[highest]), net) - _flat(at, net))),
-        "aligned": float(np.linalg.norm(error)),
-        "function error": float(np.sqrt(np.mean(change**2))),
-        "scaled error": float(np.sqrt(n * np.mean(np.sum((root @ change[:, :, None]) ** 2, axis=(1, 2))))),
-        "likelihood ratio": 2 * float(objective(objective.pack(at))[0] - heights[best]),
-        "starts": float(np.mean(heights[1:] <= heights.min() + SAME)),
-        "minimum": minimum,
-        "error": error.tolist(),
-        "Wald": wald.tolist(),
-        "sandwich": sandwich.tolist(),
-    }
-
-
-def _standardised(net, problem, objective, mle, error):
-    """Errors in units of their standard errors, from the observed information and from the sandwich."""
-    x = objective.pack(mle)
-    slopes = objective.slopes(x)
-    covariance = slopes @ np.linalg.inv(objective.hessian(x)) @ slopes.T
-    jacobian, args = output_jacobian(net, mle, problem.X), net.likelihood_args(mle)
-    by_output = output_scores(net.loss, problem.y, net.forward(mle, problem.X), **args)
-    m, d = jacobian.shape[1:]
-    scores = np.einsum("nm,nmd->nd", by_output[:, :m], jacobian)
-    if len(error) > d:
-        scores = np.hstack([scores, by_output[:, m:]])
-    robust = covariance @ scores.T @ scores @ covariance
-    return error / np.sqrt(np.diag(covariance)), error / np.sqrt(np.diag(robust))
-
-
-def nearest(params: Params, at: Params, net: MLP) -> Params:
-    """Choose the symmetric copy, of those with the same likelihood, that is nearest to a weight vector.
-
-    Parameters
-    ----------
-    params, at : dict of str to array
-        One weight vector, and the one to come near.
-    net : MLP
-        The network.
-
-    Returns
-    -------
-    dict of str to array
-        By alignment; by trying all copies where a flip shifts the next bias too, as that of a sigmoid unit does.
-    """
-    if not net.hidden:
-        return params
-    flat = net.flat
-    if flips(flat, "likelihood") == flips(flat):
-        element, _ = alignment_element({k: v[None] for k, v in params.items()}, flat, reference=at)
-        return apply_symmetry(params, element[0], flat)
-    order = int(np.prod(layer_orders(net, "likelihood"), dtype=float))
-    if order > 100_000:
-        raise SpecError(
-            f"Got a network with {order} symmetric copies, all of which are tried. Take fewer hidden units."
-        )
-    moved = apply_symmetry(params, numbered_elements(net, range(order), "likelihood"), net)
-    distance = sum(((v - at[k]) ** 2).reshape(order, -1).sum(axis=1) for k, v in moved.items() if k in net.dims())
-    return {k: v[int(np.argmin(distance))] for k, v in moved.items()}
-
-
-def _flat(params, net):
-    """One vector of all parameters in their own units, in the order of `fisher_information`."""
-    return np.concatenate([np.ravel(params[k]) for k in (*net.dims(), "noise", "cutpoints") if k in params])
-
-
-def _function_root(net, at, X):
-    """Root of the information about the outputs alone, at each row."""
-    f = net.forward(at, X)
-    return information_root(net.loss, f, **net.likelihood_args(at))[:, :, : f.shape[1]]
 
 
 def _expected(net, information):

@@ -11,7 +11,7 @@ import bayesnn as bnn
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.symmetry import apply_symmetry, orbit, random_symmetry
 from bayesnn.theory import consistency, consistency_study
-from bayesnn.theory.consistency import nearest
+from bayesnn.theory.replicate import nearest
 from bayesnn.theory.truth import make_truth
 
 # The truth and the inputs of the known answer.
@@ -74,7 +74,7 @@ def test_the_aligned_distance_falls_and_the_raw_one_is_that_of_a_mirror_image(re
     assert (off <= found["aligned"] + 1e-9).all()
     assert table["raw"][400] > 4
     assert regular.slopes["function error"] < -0.2
-    assert "consistent modulo symmetry" in regular.message
+    assert "goes to the truth modulo symmetry; the raw weights do not" in regular.message
 
 
 def test_the_optimum_is_that_of_many_more_starts(regular):
@@ -98,7 +98,7 @@ def test_who_runs_it_and_what_is_in_a_file_change_nothing(tmp_path, monkeypatch)
     here = run((20, 40, 80), 3)
     assert here.equals(there)
     assert here.loc[part.index].equals(part)
-    monkeypatch.setattr(consistency, "_replicate", None)
+    monkeypatch.setattr(consistency, "fit_one", None)
     assert run((20, 40, 80), 3, path=path).equals(here)
     with pytest.raises(SpecError, match="another path"):
         consistency_study(LINE, ON_LINE, (20,), 1, inputs=stats.norm(), path=path, restarts=1, **QUIET)
@@ -157,7 +157,7 @@ def test_with_too_many_units_the_function_is_found_and_the_weights_are_not(singu
     assert singular.slopes["aligned"] > -0.2
     assert singular.table["Wald"][1600] < 0.9
     assert not within(singular.replicates["likelihood ratio"], stats.chi2(7 * 24))
-    assert "singular (rank 4 of 7)" in singular.message
+    assert "singular (rank 4 of 7): the function is found, the weights are not" in singular.message
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
@@ -209,3 +209,13 @@ def test_where_every_data_set_fails_it_is_said():
     rare = {"W1": [[0.1]], "b1": [-9.0]}
     with pytest.raises(FitError, match="All 2 data sets failed"):
         consistency_study(bnn.MLP((), loss="binary_cross_entropy"), rare, (5,), 2, inputs=EVEN, restarts=1, **QUIET)
+
+
+def test_a_study_without_data_sets_says_so():
+    def inputs(rng, n):
+        if n == 30:
+            raise KeyboardInterrupt
+        return rng.normal(size=n)
+
+    found = consistency_study(LINE, ON_LINE, (30,), 2, inputs=inputs, restarts=1, **QUIET)
+    assert "No data set was fitted" in repr(found)
