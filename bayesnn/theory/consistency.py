@@ -15,7 +15,7 @@ from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting.progress import compiling
 from bayesnn.network import MLP, Params
 from bayesnn.theory.information import Information, fisher_information
-from bayesnn.theory.replicate import fit_one
+from bayesnn.theory.replicate import fit_one, nearest
 from bayesnn.theory.results import Result
 from bayesnn.theory.tasks import check_executor, run_tasks
 from bayesnn.theory.truth import make_truth
@@ -43,9 +43,9 @@ class Consistency(Result):
     known : bool
         Whether the network has the function that data were drawn from.
     information : Information
-        Expected information of one observation at that point.
+        Expected information at that point, of the rows that stand for the distribution of the inputs.
     expected : float
-        Limit of the function error, in its own units; NaN where theory has none.
+        Limit of the scaled error; NaN where the truth is not regular.
     replicates : DataFrame
         A row for each data set, with the index (n, replicate): distances ``raw`` and ``aligned``, ``function error``,
         ``scaled error`` (times the root of n, in units of the standard error of one observation), ``likelihood ratio``,
@@ -122,10 +122,12 @@ class Consistency(Result):
             if slopes
             else ""
         )
-        covers = (
-            f" At n = {table.index[-1]} Wald's intervals cover {last['Wald']:.3f}, those of the sandwich "
-            f"{last['sandwich']:.3f}, and the likelihood ratio has the mean {last['mean ratio']:.2f}"
+        intervals = (
+            f"Wald's intervals cover {last['Wald']:.3f}, those of the sandwich {last['sandwich']:.3f}"
+            if last["no minimum"] < last["data sets"]
+            else "no data set has a proper minimum, and none intervals"
         )
+        covers = f" At n = {table.index[-1]} {intervals}; the likelihood ratio has the mean {last['mean ratio']:.2f}"
         covers += (
             f" ({d} in a regular truth)."
             if self.singular or not self.known
@@ -228,7 +230,8 @@ def consistency_study(
     :math:`\sqrt d`, and both the likelihood ratio and :math:`n (\hat\theta - \theta)^\top I (\hat\theta - \theta)` to
     :math:`\chi^2_d`: efficiency is the median of this limit divided by the median of the latter. Wald's intervals take
     the inverse of the observed information :math:`H`, the sandwich :math:`H^{-1} \sum_i s_i s_i^\top H^{-1}` with the
-    scores :math:`s_i`, which holds under a wrong model too; data sets without a proper minimum have none.
+    scores :math:`s_i`, which holds under a wrong model too; data sets without a proper minimum have none. Where there are
+    kinks, Wald's intervals take the expected information, and there is no sandwich.
 
     References
     ----------
@@ -263,14 +266,14 @@ def consistency_study(
     with compiling(show=progressbar):
         at = source.point
         information = fisher_information(net, at, source.population)
+        # What can't be aligned is refused before data are drawn.
+        nearest(at, at, net)
         tasks: dict[Any, tuple[Any, ...]] = {
             (n, i): (fit_one, net, source, at, n, [seed, n, i], int(restarts), {})
             for n in sizes
             for i in range(int(replicates))
         }
-        ran = run_tasks(
-            tasks, executor, label="data sets", progressbar=progressbar, path=path, settings=settings
-        )  # fmt: skip
+        ran = run_tasks(tasks, executor, label="data sets", progressbar=progressbar, path=path, settings=settings)
     if not ran.done and ran.failed:
         raise FitError(f"All {len(ran.failed)} data sets failed, the first with: {next(iter(ran.failed.values()))}")
     regular = source.known and information.rank == information.size
@@ -321,7 +324,7 @@ def _frame(done, information, rows):
         error = np.array(numbers["error"])
         row["squared distance"] = n * float(error @ information.matrix @ error) / rows
         for name in ("Wald", "sandwich"):
-            inside = np.abs(numbers[name]) <= reach
-            row[name] = float(np.mean(inside)) if numbers["minimum"] else np.nan
+            unknown = np.isnan(numbers[name]).any()
+            row[name] = np.nan if unknown else float(np.mean(np.abs(numbers[name]) <= reach))
         found.append(row)
     return pd.DataFrame(found, index=pd.MultiIndex.from_tuples(list(done), names=["n", "replicate"]))

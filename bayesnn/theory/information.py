@@ -187,6 +187,8 @@ def fisher_information(
     weights that leave a hidden unit.
     """
     if not isinstance(net, MLP):
+        if params is not None or X is not None:
+            raise SpecError("Got a fit with parameters or inputs; it brings its own. Write fisher_information(fit).")
         at, net, X, _ = point_of(net, None)
     else:
         if params is None or X is None:

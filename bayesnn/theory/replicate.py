@@ -12,6 +12,7 @@ from bayesnn.fitting.point import starts
 from bayesnn.network import MLP, Params
 from bayesnn.symmetry.align import alignment_element
 from bayesnn.symmetry.group import apply_symmetry, flips, layer_orders, numbered_elements
+from bayesnn.theory.information import fisher_information
 from bayesnn.theory.scores import information_root, output_jacobian, output_scores
 from bayesnn.theory.truth import Truth
 from bayesnn.tree import prepare
@@ -27,17 +28,21 @@ def fit_one(net: MLP, source: Truth, at: Params, n: int, seed: list[int], restar
     objective = Objective(log_density(problem, jacobian=False))
     smooth, kinks = net.loss.smooth and (not net.hidden or net.phi.smooth), np.zeros(objective.size)
     first = [objective.pack(at), *starts(problem, objective, restarts, rng)]
-    ends = [climb(objective, start, kinks=kinks, smooth=smooth, maxiter=1000)[0] for start in first]
+    climbed = [climb(objective, start, kinks=kinks, smooth=smooth, maxiter=1000) for start in first]
+    ends = [end for end, _, _ in climbed]
     heights = np.array([objective(end)[0] for end in ends])
     highest = 1 + int(np.argmin(heights[1:]))
     # A random start counts where it is as high as the one at the truth but for rounding.
     best = highest if heights[highest] <= heights[0] + SAME else 0
     mle = nearest(objective.unpack(ends[best]), at, net)
     error = _flat(mle, net) - _flat(at, net)
-    _, audit = audit_ends(objective, [objective.pack(mle)], kinks=kinks)
-    minimum = bool(audit["converged"][0]) and audit["signature"][0] == "minimum"
-    wald, sandwich = (
-        _standardised(net, problem, objective, mle, error) if minimum else (np.full(len(error), np.nan),) * 2
+    if smooth:
+        _, audit = audit_ends(objective, [objective.pack(mle)], kinks=kinks)
+        minimum = bool(audit["converged"][0]) and audit["signature"][0] == "minimum"
+    else:
+        minimum = climbed[best][2]
+    standardised = (
+        _standardised(net, problem, objective, mle, error, smooth) if minimum else (np.full_like(error, np.nan),) * 2
     )
     change = net.forward(mle, source.population) - net.forward(at, source.population)
     root = _function_root(net, at, source.population)
@@ -50,13 +55,17 @@ def fit_one(net: MLP, source: Truth, at: Params, n: int, seed: list[int], restar
         "starts": float(np.mean(heights[1:] <= heights.min() + SAME)),
         "minimum": minimum,
         "error": error.tolist(),
-        "Wald": wald.tolist(),
-        "sandwich": sandwich.tolist(),
+        "Wald": standardised[0].tolist(),
+        "sandwich": standardised[1].tolist(),
     }
 
 
-def _standardised(net, problem, objective, mle, error):
+def _standardised(net, problem, objective, mle, error, smooth):
     """Errors in units of their standard errors, from the observed information and from the sandwich."""
+    if not smooth:
+        # The likelihood is made of straight pieces, which have no curvature.
+        bound = fisher_information(net, mle, problem.X).bound
+        return error / np.sqrt(np.diag(bound)), np.full_like(error, np.nan)
     x = objective.pack(mle)
     slopes = objective.slopes(x)
     covariance = slopes @ np.linalg.inv(objective.hessian(x)) @ slopes.T

@@ -18,6 +18,7 @@ from bayesnn.theory.truth import make_truth
 TRUTH = {"W1": [[2.0, 1.5]], "b1": [1.5, -2.0], "W2": [[1.0], [-1.5]], "b2": [0.2]}
 TWO, EVEN = bnn.MLP((2,), noise=0.2), stats.uniform(-3, 6)
 LINE, ON_LINE = bnn.MLP((), noise=0.2), {"W1": [[1.0]], "b1": [0.5]}
+WIDE, WIDE_TRUTH = bnn.MLP((8,), "sigmoid", noise=0.2), {"W1": [[1.0]], "b1": [0.5], "W2": [[1.0]], "b2": [0.0]}
 QUIET = {"random_seed": 1, "progressbar": False}
 
 
@@ -182,6 +183,21 @@ def test_counts_and_ordered_labels_are_studied_too():
         assert within(found.replicates["squared distance"], stats.chi2(15 * d))
 
 
+def test_a_loss_with_kinks_has_intervals_of_the_expected_information():
+    net = bnn.MLP((), loss="absolute_error", noise=0.2)
+    found = consistency_study(net, ON_LINE, (400,), 12, inputs=EVEN, restarts=1, **QUIET)
+    assert within(found.replicates["likelihood ratio"], stats.chi2(24))
+    assert found.table["Wald"][400] >= stats.binom(12, 0.95).ppf(5e-4) / 12
+    assert np.isnan(found.table["sandwich"][400])
+
+
+def test_where_no_parameter_can_be_told_there_are_no_intervals():
+    classes = {"W1": [[0.7, 0.1, -0.5]], "b1": [0.3, 0.0, 0.1]}
+    found = consistency_study(bnn.MLP((), loss="cross_entropy"), classes, (200,), 2, inputs=EVEN, restarts=1, **QUIET)
+    assert "singular (rank 4 of 6)" in found.message
+    assert "no data set has a proper minimum" in found.message
+
+
 def test_bad_arguments_are_refused():
     for changed, error, words in (
         ({"net": "MLP"}, SpecError, "must be a bnn.MLP"),
@@ -198,6 +214,7 @@ def test_bad_arguments_are_refused():
         ({"truth": parabola, "net": bnn.MLP((), loss="huber")}, SpecError, "are found for 'squared_error'"),
         ({"truth": lambda X: X[:2, 0], "n_values": (50,)}, DataError, r"for 2000 rows|for 2 rows|\(n,\) or"),
         ({"executor": 2}, SpecError, "ProcessPoolExecutor"),
+        ({"net": WIDE, "truth": WIDE_TRUTH}, SpecError, "symmetric copies, all of which are tried"),
     ):
         given = {"net": LINE, "truth": ON_LINE, "n_values": (20,), "replicates": 1, "inputs": EVEN} | changed
         net, truth, sizes, count = (given.pop(k) for k in ("net", "truth", "n_values", "replicates"))

@@ -206,6 +206,8 @@ def test_a_fit_brings_its_parameters_and_rows():
     found = fisher_information(tree_of(TWO, X, X[:, 0], draws, kind="mle"))
     assert (found.size, found.n) == (7, 40)
     assert "least sd" in repr(found)
+    with pytest.raises(SpecError, match="brings its own"):
+        fisher_information(tree_of(TWO, X, X[:, 0], draws, kind="mle"), TRUTH, X)
     assert found.table["least sd"].iloc[-1] == pytest.approx(found.eigenvalues[-1] ** -0.5)
 
 
