@@ -230,8 +230,8 @@ def consistency_study(
     :math:`\sqrt d`, and both the likelihood ratio and :math:`n (\hat\theta - \theta)^\top I (\hat\theta - \theta)` to
     :math:`\chi^2_d`: efficiency is the median of this limit divided by the median of the latter. Wald's intervals take
     the inverse of the observed information :math:`H`, the sandwich :math:`H^{-1} \sum_i s_i s_i^\top H^{-1}` with the
-    scores :math:`s_i`, which holds under a wrong model too; data sets without a proper minimum have none. Where there are
-    kinks, Wald's intervals take the expected information, and there is no sandwich.
+    scores :math:`s_i`, which holds under a wrong model too; data sets without a proper minimum have none. With
+    kinks Wald's intervals take the expected information, and there is no sandwich.
 
     References
     ----------
