@@ -184,7 +184,7 @@ def unit_information(loss: Location) -> tuple[float, float, float]:
     Parameters
     ----------
     loss : Location
-        Closed forms of the built-in ones; others by quadrature, to about 1e-12.
+        Closed forms of the built-in ones; others by quadrature, to about 1e-12, or 1e-9 where the slope has a bend.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """Expected information: against quadrature, Monte Carlo and closed forms, and the words for what is not known."""
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,13 +8,14 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
+from scipy import integrate
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.objective import Objective
 from bayesnn.theory import fisher_information
-from bayesnn.theory.scores import information_root, output_jacobian, output_scores
+from bayesnn.theory.scores import information_root, output_jacobian, output_scores, unit_information
 from bayesnn.tree import prepare
 from tests.conftest import X_NODE, tree_of
 
@@ -83,6 +85,28 @@ def test_the_information_is_the_expected_hessian(loss):
             second = 2 * hessian(i, j, 0.002) - hessian(i, j, 0.004)
             assert second == pytest.approx(ours[i, j], abs=1e-3 * max(1.0, ours.max())), (i, j)
     assert ours[0, 0] > 0.02, "a matrix of zeros would not pass"
+
+
+@pytest.mark.parametrize(
+    ("loss", "psi"),
+    [
+        (bnn.losses.Huber(), lambda u: np.clip(u, -1.345, 1.345)),
+        (bnn.losses.Quantile(0.8), lambda u: 0.8 if u > 0 else -0.2),
+        (bnn.losses.StudentT(2.5), lambda u: 3.5 * u / (2.5 + u**2)),
+        (LOG_COSH, np.tanh),
+        (SKEWED, lambda u: u / np.sqrt(1 + u**2) - 0.5),
+    ],
+    ids=repr,
+)
+def test_the_information_of_a_residual_is_that_of_adaptive_quadrature(loss, psi):
+    def moment(k):
+        def inside(u):
+            return np.exp(loss.logp(np.array([u]), np.zeros((1, 1)), noise=1.0)[0]) * u**k * psi(u) ** 2
+
+        ends = [-np.inf, -40, -1.345, 0, 1.345, 40, np.inf]
+        return sum(integrate.quad(inside, *pair, epsabs=1e-13)[0] for pair in itertools.pairwise(ends))
+
+    assert_allclose(unit_information(loss), [moment(0), moment(1), moment(2) - 1], atol=1e-10)
 
 
 def net_of(loss):
