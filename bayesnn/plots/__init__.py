@@ -2,8 +2,10 @@
 
 from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.capacity import capacity_table, plot_capacity
+from bayesnn.plots.consistency import plot_consistency
 from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
+from bayesnn.plots.information import plot_information
 from bayesnn.plots.mirrors import plot_mirrors
 from bayesnn.plots.modes import plot_modes
 from bayesnn.plots.optima import plot_optima
@@ -17,8 +19,10 @@ __all__ = [
     "capacity_table",
     "plot_barrier",
     "plot_capacity",
+    "plot_consistency",
     "plot_evidence",
     "plot_fits",
+    "plot_information",
     "plot_mirrors",
     "plot_modes",
     "plot_optima",
