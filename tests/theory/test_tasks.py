@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from distributed import Client, LocalCluster
 
 from bayesnn.errors import SpecError
 from bayesnn.theory.tasks import run_tasks
@@ -26,6 +27,12 @@ def test_the_order_is_that_of_the_tasks_whoever_runs_them():
         there = run_tasks(tasks(), pool, **QUIET)
     assert here.done == there.done == {("n", i): {"square": i**2} for i in range(4)}
     assert list(here.done) == list(there.done)
+
+
+def test_a_cluster_gives_the_same_numbers():
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            assert run_tasks(tasks(), client.get_executor(), **QUIET).done == run_tasks(tasks(), **QUIET).done
 
 
 def test_a_failure_costs_only_its_own_task():
