@@ -30,9 +30,9 @@ def test_the_order_is_that_of_the_tasks_whoever_runs_them():
 
 
 def test_a_cluster_gives_the_same_numbers():
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        with Client(cluster) as client:
-            assert run_tasks(tasks(), client.get_executor(), **QUIET).done == run_tasks(tasks(), **QUIET).done
+    two = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with LocalCluster(**two) as cluster, Client(cluster) as client:
+        assert run_tasks(tasks(), client.get_executor(), **QUIET).done == run_tasks(tasks(), **QUIET).done
 
 
 def test_a_failure_costs_only_its_own_task():
