@@ -1,6 +1,7 @@
 """One file a picture. Each returns its matplotlib Axes and never shows them."""
 
 from bayesnn.plots.barrier import plot_barrier
+from bayesnn.plots.calibration import plot_calibration
 from bayesnn.plots.capacity import capacity_table, plot_capacity
 from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
@@ -16,6 +17,7 @@ from bayesnn.plots.traces import plot_traces
 __all__ = [
     "capacity_table",
     "plot_barrier",
+    "plot_calibration",
     "plot_capacity",
     "plot_evidence",
     "plot_fits",

@@ -3,6 +3,8 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
+from bayesnn.theory.calibration import calibrate
 from bayesnn.theory.identities import Identities, identities
+from bayesnn.theory.ranks import Calibration
 
-__all__ = ["Identities", "identities"]
+__all__ = ["Calibration", "Identities", "calibrate", "identities"]
