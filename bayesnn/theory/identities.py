@@ -60,6 +60,8 @@ class Identities(Result):
         """Which identities fail, or that none does, and what could not be judged."""
         judged, total = int(self.rows["z"].notna().sum()), len(self.rows)
         few = "" if judged == total else f" {total - judged} of {total} have an ESS below {ESS_MIN}: no verdict."
+        if not self.rows["ess"].notna().any():
+            return "No verdict: no identity has an ESS; the draws are too few, stuck or not finite."
         if not judged:
             return f"No verdict: the identities need an ESS of {ESS_MIN}, and the most is {self.rows['ess'].max():.0f}."
         if self.failed:

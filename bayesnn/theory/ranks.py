@@ -96,18 +96,18 @@ class Calibration(Result):
         if n < LEAST:
             words = f"No verdict: ranks of {n} replicates say nothing, it takes {LEAST}."
         elif self.outside:
-            shown = "; ".join(f"{name}: {how(self.ranks[name].to_numpy())}" for name in self.outside[:4])
-            more = f"; and {len(self.outside) - 4} more" if len(self.outside) > 4 else ""
+            shown = ", ".join(f"{name} ({how(self.ranks[name].to_numpy())})" for name in self.outside[:4])
+            more = f" and {len(self.outside) - 4} more" if len(self.outside) > 4 else ""
             words = (
                 f"Not calibrated: over {n} replicates the ranks of {len(self.outside)} of {quantities} quantities "
-                f"leave their bands ({self.prob:.0%} for all together). {shown[0].upper() + shown[1:]}{more}."
+                f"leave their bands ({self.prob:.0%} of right models stay inside): {shown}{more}."
             )
         else:
             _, lower, upper = self.band
             half = np.max(upper - lower) / 2
             words = (
                 f"Calibrated, as far as {n} replicates can tell: the ranks of all {quantities} quantities stay within "
-                f"their bands ({self.prob:.0%} for all together). These are up to {half:.2f} wide to either side: "
+                f"their bands ({self.prob:.0%} of right models do). These are up to {half:.2f} wide to either side: "
                 "smaller errors take more replicates to see."
             )
         if self.failed:

@@ -101,7 +101,7 @@ def test_a_prior_sd_that_is_off_by_a_fifth_is_seen_by_the_sum_of_squares(sd, sai
     found = run(LINE, X, partial(exact_line, sd=sd), quantities=("log_likelihood", "sum_of_squares"))
     assert found.outside[0] == "sum of squares"
     assert found.table.loc["sum of squares", "verdict"] == said
-    assert f"Sum of squares: {said}" in found.message
+    assert f"sum of squares ({said})" in found.message
 
 
 def test_a_jacobian_that_is_left_out_is_seen_by_the_noise():

@@ -191,6 +191,14 @@ def test_too_few_effective_draws_get_no_verdict(posts):
     assert stuck.table["z"].isna().all()
 
 
+def test_draws_that_are_not_finite_get_no_verdict(posts):
+    params = {k: v.copy() for k, v in params_of(posts["heavy"]).items()}
+    params["W2"][0, 3] = np.nan
+    found = identities(tree_of(NETS["heavy"][0], X5, Y5, params))
+    assert found.failed == ()
+    assert "not finite" in repr(found)
+
+
 def test_an_aligned_posterior_is_judged_as_it_was_sampled(posts):
     assert_allclose(identities(align(posts["relu"])).table, identities(posts["relu"]).table, rtol=1e-12)
 
