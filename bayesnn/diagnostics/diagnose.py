@@ -73,7 +73,8 @@ def diagnose(post: "xr.DataTree", *, grid: Inputs | None = None, reference: "xr.
     A function that disagrees is put down to modes if at least two groups of chains have settled (an ESS of 10 within
     each) and differ in a mean by more than 5 standard errors and 1 standard deviation, otherwise to slow mixing (fewer
     than 5 effective draws in 100, or an R-hat above 1.05 in spite of the ESS) or to too few draws. E-BFMI below 0.3
-    [3]_ is noted, and so are divergences of up to 1 draw in 1,000; compare [4]_.
+    [3]_ is noted, and so are divergences of up to 1 draw in 1,000; compare [4]_. So is one of the `identities
+    <bayesnn.theory.identities>` of every posterior that fails, which R-hat can't know of.
 
     A tempered fit says itself what it did not reach, and is trusted only if that is nothing and its systems agree about
     the function (R-hat at most 1.01 at twenty training inputs, 1.05 for all that is followed).

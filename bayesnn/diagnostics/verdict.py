@@ -11,6 +11,7 @@ from bayesnn.diagnostics.phrases import big, chains_words, number, plural
 from bayesnn.diagnostics.tempering import tempering_call, tempering_words, unfinished
 from bayesnn.fitting.chains import DIVERGENT_MAX, TARGETS
 from bayesnn.network import Params
+from bayesnn.theory.identities import quick_identities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -113,7 +114,11 @@ def judge(
         verdict, message, remedy = _words_agree(facts, rhat, said, counted)
     if tempering:
         message = f"{message} {tempering_words(tempering)}"
-    notes = _notes(facts, table, verdict, diverged, need, _higher(post))
+    notes = [*_notes(facts, table, verdict, diverged, need, _higher(post))]
+    if not broken.any() and (failed := quick_identities(post).failed_words):
+        notes.append(
+            f"{failed} The draws may agree, and still not be from this posterior: bnn.theory.identities(post)."
+        )
     return out | {"verdict": verdict, "message": message, "remedy": remedy, "notes": tuple(notes)}
 
 

@@ -1,6 +1,7 @@
 """One file a picture. Each returns its matplotlib Axes and never shows them."""
 
 from bayesnn.plots.barrier import plot_barrier
+from bayesnn.plots.calibration import plot_calibration
 from bayesnn.plots.capacity import capacity_table, plot_capacity
 from bayesnn.plots.consistency import plot_consistency
 from bayesnn.plots.evidence import plot_evidence
@@ -18,6 +19,7 @@ from bayesnn.plots.traces import plot_traces
 __all__ = [
     "capacity_table",
     "plot_barrier",
+    "plot_calibration",
     "plot_capacity",
     "plot_consistency",
     "plot_evidence",

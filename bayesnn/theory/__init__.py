@@ -3,7 +3,19 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
+from bayesnn.theory.calibration import calibrate
 from bayesnn.theory.consistency import Consistency, consistency_study
+from bayesnn.theory.identities import Identities, identities
 from bayesnn.theory.information import Information, fisher_information
+from bayesnn.theory.ranks import Calibration
 
-__all__ = ["Consistency", "Information", "consistency_study", "fisher_information"]
+__all__ = [
+    "Calibration",
+    "Consistency",
+    "Identities",
+    "Information",
+    "calibrate",
+    "consistency_study",
+    "fisher_information",
+    "identities",
+]

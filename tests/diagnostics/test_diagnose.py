@@ -1,5 +1,6 @@
 """The verdict on chains whose trouble is known because it was built in, and the numbers against other sources."""
 
+import dataclasses
 import io
 import json
 import math
@@ -558,6 +559,17 @@ def test_points_and_other_trees_are_refused(sine_problem):
             diagnose(tree_of(sine_problem, point, kind=kind))
     with pytest.raises(FitError):
         diagnose(xr.DataTree())
+
+
+def test_chains_that_agree_on_another_posterior_are_noted(sine_post):
+    assert not [note for note in diagnose(sine_post).notes if "identity" in note]
+    wider = sine_post.copy()
+    wider.attrs["bayesnn_network"] = dataclasses.replace(NET, prior=bnn.Normal(1.2)).to_json()
+    found = diagnose(wider)
+    assert found.trustworthy
+    (note,) = [note for note in found.notes if "identity" in note]
+    assert "must be -7" in note
+    assert "bnn.theory.identities(post)" in str(found)
 
 
 def test_every_form_says_the_same(sine_problem):
