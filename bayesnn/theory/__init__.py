@@ -3,4 +3,23 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-__all__: list[str] = []
+from bayesnn.theory.conjugate import (
+    ConjugatePosterior,
+    EstimateComparison,
+    compare_estimates,
+    conjugate_posterior,
+)
+from bayesnn.theory.likelihoods import textbook_likelihood
+from bayesnn.theory.textbook import TextbookLikelihood
+from bayesnn.theory.underflow import Underflow, underflow
+
+__all__ = [
+    "ConjugatePosterior",
+    "EstimateComparison",
+    "TextbookLikelihood",
+    "Underflow",
+    "compare_estimates",
+    "conjugate_posterior",
+    "textbook_likelihood",
+    "underflow",
+]
