@@ -9,17 +9,25 @@ from bayesnn.theory.conjugate import (
     compare_estimates,
     conjugate_posterior,
 )
+from bayesnn.theory.convex import Convexity, MirrorBarrier, convexity, mirror_barrier
 from bayesnn.theory.likelihoods import textbook_likelihood
+from bayesnn.theory.racing import WeightRace, race_weights
 from bayesnn.theory.textbook import TextbookLikelihood
 from bayesnn.theory.underflow import Underflow, underflow
 
 __all__ = [
     "ConjugatePosterior",
+    "Convexity",
     "EstimateComparison",
+    "MirrorBarrier",
     "TextbookLikelihood",
     "Underflow",
+    "WeightRace",
     "compare_estimates",
     "conjugate_posterior",
+    "convexity",
+    "mirror_barrier",
+    "race_weights",
     "textbook_likelihood",
     "underflow",
 ]
