@@ -210,7 +210,8 @@ def conjugate_posterior(likelihood: TextbookLikelihood, *, prior: tuple[float, f
 
     A maximum of the likelihood and the quantiles of the posterior do not depend on how the parameter is written. The
     peak of a density does, since a change of variable multiplies the density by its Jacobian, and so does a mean,
-    since the mean of a function is not the function of the mean.
+    since the mean of a function is not the function of the mean. Of a beta distribution the peak by way of the logit,
+    and of a gamma distribution that by way of the logarithm, is the mean.
 
     Parameters
     ----------
