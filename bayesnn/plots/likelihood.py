@@ -15,7 +15,7 @@ KINDS = {"wald": ("Wald", "#D55E00"), "likelihood_ratio": ("likelihood ratio", "
 
 
 def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np.ndarray:
-    """Draw a likelihood as a function of its parameters, the data fixed.
+    """Draw a likelihood as a function of its parameters, the data fixed, beside the density of the data.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
-        Of one parameter the likelihood with its integral, and the log-likelihood with the parabola of its curvature,
-        which the Wald interval is read off, and the level of the likelihood ratio. Of mean and standard deviation the
-        surface, and both profiles.
+    array (3,) or (2,) of matplotlib.axes.Axes
+        Of one parameter the density of an observation at the MLE, which sums or integrates to one; the likelihood with
+        its integral; the log-likelihood with the parabola of its curvature, which the Wald interval is read off, and
+        the level of the likelihood ratio. Of mean and standard deviation the surface, and both profiles.
 
     Raises
     ------
@@ -42,18 +42,20 @@ def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np
     >>> from bayesnn.theory import textbook_likelihood
     >>> axes = plot_likelihood(textbook_likelihood("bernoulli", [0, 0, 0, 1, 0]))
     >>> [ax.get_title() for ax in axes]
-    ['likelihood: integrates to 0.0333', 'log-likelihood']
+    ['of the data: sums to 1', 'of p: integrates to 0.0333', 'log-likelihood']
     """
     if not isinstance(likelihood, TextbookLikelihood):
         raise SpecError(
             f"Got {type(likelihood).__name__}; the picture is of bnn.theory.textbook_likelihood('normal', [-1, 0, 1])."
         )
     check_arguments(prob=prob)
-    axes = new_axes(1, 2, width=4.1, height=3.6)[0]
     if len(likelihood.names) == 2:
+        axes = new_axes(1, 2, width=4.1, height=3.6)[0]
         _surface(axes, likelihood, prob)
     else:
-        _curves(axes, likelihood, prob)
+        axes = new_axes(1, 3, width=2.85, height=3.1)[0]
+        _data(axes[0], likelihood)
+        _curves(axes[1:], likelihood, prob)
     handles: dict[str, Any] = {}
     for ax in axes:
         handles |= {v: k for k, v in zip(*ax.get_legend_handles_labels(), strict=True)}
@@ -68,6 +70,28 @@ def _range(likelihood, prob):
     low, high = ends.min(axis=1), ends.max(axis=1)
     bounds, margin = np.array(list(likelihood.bounds.values())), 0.6 * (high - low)
     return np.column_stack([np.maximum(low - margin, bounds[:, 0]), np.minimum(high + margin, bounds[:, 1])])
+
+
+def _data(ax, likelihood):
+    """Draw the density of one observation while the parameter is at its estimate, and the observations."""
+    at, y = tuple(likelihood.mle.values()), likelihood.data
+    whole = likelihood.discrete
+    if whole:
+        places = likelihood.support(*at)
+        probability = likelihood.density(places, *at)
+        shown = places <= max(y.max(), places[probability > 1e-3 * probability.max()].max())
+        ax.vlines(places[shown], 0, probability[shown], color=INK, lw=4)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlim(places[shown].min() - 0.6, places[shown].max() + 0.6)
+    else:
+        sd = likelihood.standard_error[0] * np.sqrt(likelihood.n)
+        places = np.linspace(min(y.min(), at[0]) - 2.5 * sd, max(y.max(), at[0]) + 2.5 * sd, 401)
+        ax.fill_between(places, likelihood.density(places, *at), color=PALE, alpha=0.6, lw=0)
+        ax.plot(places, likelihood.density(places, *at), color=INK, lw=2)
+    ax.plot(y, np.zeros(len(y)), "x", color=INK, ms=7, mew=1.5, clip_on=False, label="observations", zorder=4)
+    ax.set(xlabel="y", ylabel="density at the MLE" if not whole else "probability at the MLE")
+    ax.set_ylim(0, None)
+    ax.set_title(f"of the data: {'sums' if whole else 'integrates'} to {likelihood.over_data(*at):.3g}", fontsize=10)
 
 
 def _curves(axes, likelihood, prob):
@@ -104,7 +128,7 @@ def _curves(axes, likelihood, prob):
     left.set_ylim(0, None)
     left.set_ylabel("likelihood")
     right.set_ylabel("log-likelihood")
-    left.set_title(f"likelihood: integrates to {over:.3g}", fontsize=10)
+    left.set_title(f"of {name}: integrates to {over:.3g}", fontsize=10)
     right.set_title("log-likelihood", fontsize=10)
 
 

@@ -3,13 +3,10 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-from bayesnn.theory.conjugate import (
-    ConjugatePosterior,
-    EstimateComparison,
-    compare_estimates,
-    conjugate_posterior,
-)
-from bayesnn.theory.convex import Convexity, MirrorBarrier, convexity, mirror_barrier
+from bayesnn.theory.barrier import MirrorBarrier, mirror_barrier
+from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
+from bayesnn.theory.convex import Convexity, convexity
+from bayesnn.theory.estimates import EstimateComparison, compare_estimates
 from bayesnn.theory.likelihoods import textbook_likelihood
 from bayesnn.theory.racing import WeightRace, race_weights
 from bayesnn.theory.textbook import TextbookLikelihood

@@ -52,7 +52,8 @@ class BinomialLikelihood(TextbookLikelihood):
     def _law(self, *theta: Any) -> Any:
         return stats.binom(self.trials, *theta)
 
-    def _support(self, law):
+    def support(self, *theta: float) -> np.ndarray:
+        """All numbers of successes."""
         return np.arange(self.trials + 1)
 
     @property
@@ -117,8 +118,9 @@ class PoissonLikelihood(TextbookLikelihood):
     def _law(self, *theta: Any) -> Any:
         return stats.poisson(*theta)
 
-    def _support(self, law):
-        return np.arange(law.mean() + 12 * law.std() + 40)
+    def support(self, *theta: float) -> np.ndarray:
+        """All counts that have any probability in floating-point numbers."""
+        return np.arange(theta[0] + 12 * np.sqrt(theta[0]) + 40)
 
     @property
     def log_over_parameters(self) -> float:
@@ -146,6 +148,7 @@ class NormalLikelihood(TextbookLikelihood):
     """
 
     family: ClassVar[str] = "Normal"
+    discrete: ClassVar[bool] = False
     bounds = {"mu": (-np.inf, np.inf), "sigma": (0.0, np.inf)}  # noqa: RUF012
     links = {"mu": "identity", "sigma": "log"}  # noqa: RUF012
 
@@ -163,8 +166,10 @@ class NormalLikelihood(TextbookLikelihood):
     def _law(self, *theta: Any) -> Any:
         return stats.norm(*theta)
 
-    def _support(self, law):
-        return law.mean() - 10 * law.std(), law.mean() + 10 * law.std()
+    def support(self, *theta: float) -> np.ndarray:
+        """Ten standard deviations to either side of the mean."""
+        law = self._law(*theta)
+        return law.mean() + 10 * law.std() * np.array([-1.0, 1.0])
 
     @property
     def log_over_parameters(self) -> float:

@@ -141,7 +141,7 @@ def race_weights(
     Raises
     ------
     SpecError
-        Arguments that break a rule; no held-out rows.
+        Arguments that break a rule; no held-out rows; a noise or cutpoints that are learned.
     DataError
         Data that break a rule.
 
@@ -171,6 +171,10 @@ def race_weights(
     priors = [Flat(), *(Normal(float(sd)) for sd in prior_sds)]
     problems = [replace(problem, net=replace(net, prior=prior)) for prior in priors]
     objectives = [Objective(log_density(one, jacobian=False)) for one in problems]
+    if more := sorted(set(objectives[0].names) - set(problem.shapes)):
+        raise SpecError(
+            f"Got a network that learns {', '.join(more)} besides its weights; the race is of weights alone. Write noise=1.0, or loss='binary_cross_entropy'."
+        )
     start = np.zeros(objectives[0].size)
     if net.hidden:
         start = objectives[1].density.prior_draws(rng_of(random_seed), 1)[0] / float(prior_sds[0])
@@ -178,11 +182,13 @@ def race_weights(
         learning_rate = 1 / max(float(np.linalg.eigvalsh(o.hessian(start))[-1]) for o in objectives)
     kept = np.unique(np.r_[0, np.round(np.geomspace(1, steps, 200))]).astype(int)
     exists = existence_of(problems[0])
+    smooth = net.loss.smooth and (not net.hidden or net.phi.smooth)
     paths, ends = [], []
     with bar("gradient descent", len(objectives), show=progressbar) as step:
         for one in objectives:
             paths.append(_descend(one, start, float(learning_rate), kept))
-            ends.append(_optimum(one, paths[-1][-1]))
+            end, _, _ = climb(one, paths[-1][-1], kinks=np.zeros(one.size), smooth=smooth, maxiter=2000)
+            ends.append(newton(one, end, np.zeros(one.size)) if smooth else end)
             step()
     norms = [np.linalg.norm(end) for end in ends]
     norms[0] = {True: norms[0], False: np.inf, None: np.nan}[exists.exists]
@@ -227,9 +233,3 @@ def _descend(objective, x, rate, kept):
                 break
             rate /= 2
     return out
-
-
-def _optimum(objective, start):
-    kinks = np.zeros(objective.size)
-    end, _, _ = climb(objective, start, kinks=kinks, smooth=True, maxiter=2000)
-    return newton(objective, end, kinks)

@@ -44,6 +44,7 @@ class TextbookLikelihood(Result):
     family: ClassVar[str]
     bounds: ClassVar[dict[str, tuple[float, float]]]
     links: ClassVar[dict[str, str]]
+    discrete: ClassVar[bool] = True
 
     def _values(self, theta):
         raise NotImplementedError
@@ -52,8 +53,19 @@ class TextbookLikelihood(Result):
         """Distribution of one observation, of scipy.stats."""
         raise NotImplementedError
 
-    def _support(self, law):
-        """Possible observations, all but a share of 1e-18."""
+    def support(self, *theta: float) -> np.ndarray:
+        """Possible observations, but for a share of 1e-18: all of them, or the ends of an interval.
+
+        Parameters
+        ----------
+        *theta : float
+            The parameters.
+
+        Returns
+        -------
+        array
+            Whole numbers from 0 on; of a normal sample (2,).
+        """
         raise NotImplementedError
 
     @property
@@ -112,7 +124,7 @@ class TextbookLikelihood(Result):
             Of their common shape.
         """
         law = self._law(*theta)
-        return law.pdf(y) if hasattr(law.dist, "pdf") else law.pmf(y)
+        return law.pmf(y) if self.discrete else law.pdf(y)
 
     def over_data(self, *theta: float) -> float:
         """Sum or integrate the likelihood over all data sets of this size while the parameters are fixed.
@@ -128,10 +140,10 @@ class TextbookLikelihood(Result):
             One, but for rounding: the n-th power of the sum or integral over one observation, found numerically.
         """
         law = self._law(*theta)
-        if hasattr(law.dist, "pdf"):
-            one = integrate.quad(law.pdf, *self._support(law), epsabs=1e-14, limit=200)[0]
+        if self.discrete:
+            one = float(np.sum(law.pmf(self.support(*theta))))
         else:
-            one = float(np.sum(law.pmf(self._support(law))))
+            one = integrate.quad(law.pdf, *self.support(*theta), epsabs=1e-14, limit=200)[0]
         return one**self.n
 
     @property
@@ -281,7 +293,7 @@ class TextbookLikelihood(Result):
         at = tuple(self.mle.values())
         where = ", ".join(f"{name} = {value:.6g}" for name, value in self.mle.items())
         over = float(np.exp(self.log_over_parameters))
-        sums = "integrates" if hasattr(self._law(*at).dist, "pdf") else "sums"
+        sums = "sums" if self.discrete else "integrates"
         words = [
             f"{self.family} likelihood of n = {self.n}: largest at {where}, where the NLL is {self.nll(*at):.10g}.",
             f"Over all data it {sums} to {self.over_data(*at):.10g} while the parameter is fixed; over "

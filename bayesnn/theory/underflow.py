@@ -121,7 +121,7 @@ def underflow(likelihood: TextbookLikelihood, *theta: float) -> Underflow:
     product, done, inexact, n = 1.0, 0, None, None
     while n is None:
         with np.errstate(over="ignore", under="ignore"):
-            running = product * block[:1] if len(block) == 1 else np.cumprod(np.append(product, block))[1:]
+            running = np.cumprod(np.append(product, block))[1:]
         small, ended = (running < np.finfo(float).tiny), (running == 0) | np.isinf(running)
         if inexact is None and small.any():
             inexact = done + int(np.argmax(small)) + 1

@@ -26,7 +26,11 @@ def legend(axes):
 
 
 def test_the_likelihood_has_its_peak_its_parabola_and_its_intervals():
-    left, right = plot_likelihood(COIN)
+    data, left, right = plot_likelihood(COIN)
+    (bars,) = data.collections
+    assert_allclose([s[1] for s in bars.get_segments()], [[0, 0.8], [1, 0.2]])
+    assert_allclose(line(data, "observations")[0], COIN.data)
+    assert data.get_title() == "of the data: sums to 1"
     p, values = left.get_lines()[0].get_data()
     inside = (p > 0) & (p < 1)
     assert_allclose(values[inside], (p * (1 - p) ** 4)[inside], rtol=1e-12)
@@ -37,12 +41,12 @@ def test_the_likelihood_has_its_peak_its_parabola_and_its_intervals():
     assert_allclose(parabola, -2.5020121177 - (p - 0.2) ** 2 * 5 / 0.16 / 2, atol=1e-9)
     cut = -2.5020121177 - stats.chi2.ppf(0.95, 1) / 2
     assert_allclose(line(right, "_ends")[1], cut, atol=1e-9)
-    assert left.get_title() == "likelihood: integrates to 0.0333"
+    assert left.get_title() == "of p: integrates to 0.0333"
     left.figure.canvas.draw()
 
 
 def test_at_the_border_there_is_no_parabola_and_wald_is_a_point():
-    left, right = plot_likelihood(textbook_likelihood("poisson", [0, 0, 0]))
+    _, left, right = plot_likelihood(textbook_likelihood("poisson", [0, 0, 0]))
     assert "Wald 95%: a point" in legend([left])
     assert not [one for one in right.get_lines() if str(one.get_label()).startswith("parabola")]
     assert len(line(right, "_ends")[0]) == 1, "the other end is the border"
@@ -59,6 +63,13 @@ def test_the_surface_peaks_at_the_mle_and_profiles_end_at_the_intervals():
     low, high = left.get_ylim()
     assert 0 < low < three.likelihood_ratio(0.8)[1, 0]
     assert high > three.likelihood_ratio(0.8)[1, 1]
+
+
+def test_the_density_of_a_number_is_a_curve():
+    known = textbook_likelihood("normal", [-1, 0, 1], sigma=2.0)
+    y, density = plot_likelihood(known)[0].get_lines()[0].get_data()
+    assert_allclose(density, stats.norm(0, 2).pdf(y), rtol=1e-12)
+    assert y.min() < -4 < 4 < y.max()
 
 
 def test_estimates_have_a_panel_for_each_prior():

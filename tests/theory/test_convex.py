@@ -88,6 +88,8 @@ def test_one_logistic_node_has_one_optimum():
     assert found.hessian.item() == pytest.approx((X_NODE**2).sum() / 4, rel=1e-14)
     assert found.nll(found.mle) == pytest.approx(2.8230011987, abs=1e-10)
     assert found.table["optima"].to_list() == ["one", "one"]
+    coin = convexity(replace(NODE, bias=True), np.zeros((5, 0)), [0, 0, 0, 1, 0])
+    assert_allclose(coin.mle, [np.log(0.25)], atol=1e-10)
     w = np.linspace(-30, 30, 1001)
     assert (np.diff(found.nll(w[:, None]), 2) > 0).all()
 
@@ -218,6 +220,11 @@ def test_a_dataset_brings_its_rows_and_hidden_units_race_too():
     assert race.norm[0, 0] == race.norm[1, 0] > 0
     assert race.norm[0, -1] > race.norm[1, -1]
     assert (np.diff(race.train[0]) <= 1e-12).all()
+
+
+def test_what_is_learned_besides_weights_has_no_race():
+    with pytest.raises(SpecError, match="learns noise"):
+        race_weights(bnn.MLP(hidden=()), X5, Y5, X_new=X5, y_new=Y5, progressbar=False)
 
 
 @pytest.mark.parametrize(
