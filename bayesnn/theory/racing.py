@@ -173,7 +173,8 @@ def race_weights(
     objectives = [Objective(log_density(one, jacobian=False)) for one in problems]
     if more := sorted(set(objectives[0].names) - set(problem.shapes)):
         raise SpecError(
-            f"Got a network that learns {', '.join(more)} besides its weights; the race is of weights alone. Write noise=1.0, or loss='binary_cross_entropy'."
+            f"Got a network that learns {', '.join(more)} besides its weights; the race is of weights alone. "
+            "Write noise=1.0, or loss='binary_cross_entropy'."
         )
     start = np.zeros(objectives[0].size)
     if net.hidden:

@@ -292,12 +292,13 @@ class TextbookLikelihood(Result):
         """What the likelihood is of, where it is largest, and its two integrals."""
         at = tuple(self.mle.values())
         where = ", ".join(f"{name} = {value:.6g}" for name, value in self.mle.items())
-        over = float(np.exp(self.log_over_parameters))
+        log_over = self.log_over_parameters
+        over = f"{np.exp(log_over):.6g}" if log_over > -700 else f"exp({log_over:.6g})"
         sums = "sums" if self.discrete else "integrates"
         words = [
             f"{self.family} likelihood of n = {self.n}: largest at {where}, where the NLL is {self.nll(*at):.10g}.",
-            f"Over all data it {sums} to {self.over_data(*at):.10g} while the parameter is fixed; over "
-            f"{' and '.join(self.names)} it integrates to {over:.6g} while the data are fixed, so it is no density "
+            f"Over all data it {sums} to {self.over_data(*at):.8g} while the parameter is fixed; over "
+            f"{' and '.join(self.names)} it integrates to {over} while the data are fixed, so it is no density "
             "of the parameter.",
         ]
         if self.at_border:

@@ -159,6 +159,15 @@ def test_all_zeros_have_their_mle_at_the_border(family):
     assert "at the border" not in repr(SAMPLES[family])
 
 
+def test_large_samples_are_told_without_underflow():
+    many = textbook_likelihood("bernoulli", [0, 1] * 50_000)
+    assert "it integrates to exp(-69320" in repr(many)
+    with mp.workdps(40):
+        exact = mp.log(mp.beta(50_001, 50_001))
+    assert many.log_over_parameters == pytest.approx(float(exact), rel=1e-13)
+    assert many.likelihood(0.5) == 0
+
+
 def test_out_of_bounds_the_likelihood_is_zero():
     assert_allclose(SAMPLES["bernoulli"].likelihood([-0.1, 0.0, 1.0, 1.1]), 0)
     assert SAMPLES["normal"].likelihood(0, -1) == 0
