@@ -57,7 +57,7 @@ class ConjugatePosterior(Result):
 
     @property
     def map(self) -> float:
-        """Peak of the density: at a border where it is highest there, NaN where no one point is."""
+        """Peak of the density, at a border where it is highest there."""
         raise NotImplementedError
 
     @property
@@ -114,8 +114,6 @@ class ConjugatePosterior(Result):
             f"{self.link} {self.name} the MAP is {by_way[0]:.6g} instead of {own[0]:.6g}, and the mean {by_way[1]:.6g} "
             f"instead of {own[1]:.6g}; MLE, median and quantiles stay."
         )
-        if np.isnan(self.map):
-            return f"{words} No single point has the highest density, so there is no MAP."
         if self.map in self.likelihood.bounds[self.name]:
             return f"{words} The MAP is at the border."
         return words
@@ -138,11 +136,10 @@ class BetaPosterior(ConjugatePosterior):
 
     @property
     def map(self) -> float:
-        """Peak of the density: at a border where it is highest there, NaN where no one point is."""
+        """Peak of the density, at a border where it is highest there."""
         a, b = self.parameters
-        if min(a, b) >= 1 and max(a, b) > 1:
-            return (a - 1) / (a + b - 2)
-        return float(a >= 1) if max(a, b) >= 1 and min(a, b) < 1 else np.nan
+        # With one observation or more at least one of the two exceeds one.
+        return (a - 1) / (a + b - 2) if min(a, b) >= 1 else float(a > b)
 
     @property
     def _elsewhere(self):
