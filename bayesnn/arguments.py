@@ -140,6 +140,7 @@ _RULES: dict[str, Any] = {
         0.95,
         ": a run with divergences is then repeated at higher ones",
     ),
+    "prob": (_is_probability, "a number between 0 and 1", 0.95),
     "collapse": (_or_none(_is_switch), _SWITCH, False),
     "log_likelihood": (_is_switch, _SWITCH, False),
     "log_prior": (_is_switch, _SWITCH, False),

@@ -4,14 +4,18 @@ from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.calibration import plot_calibration
 from bayesnn.plots.capacity import capacity_table, plot_capacity
 from bayesnn.plots.consistency import plot_consistency
+from bayesnn.plots.convexity import plot_convexity
+from bayesnn.plots.estimates import plot_estimates
 from bayesnn.plots.evidence import plot_evidence
 from bayesnn.plots.fits import plot_fits
 from bayesnn.plots.information import plot_information
+from bayesnn.plots.likelihood import plot_likelihood
 from bayesnn.plots.mirrors import plot_mirrors
 from bayesnn.plots.modes import plot_modes
 from bayesnn.plots.optima import plot_optima
 from bayesnn.plots.orbit import plot_orbit
 from bayesnn.plots.prior import plot_prior
+from bayesnn.plots.race import plot_race
 from bayesnn.plots.rhat import plot_rhat
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
@@ -22,14 +26,18 @@ __all__ = [
     "plot_calibration",
     "plot_capacity",
     "plot_consistency",
+    "plot_convexity",
+    "plot_estimates",
     "plot_evidence",
     "plot_fits",
     "plot_information",
+    "plot_likelihood",
     "plot_mirrors",
     "plot_modes",
     "plot_optima",
     "plot_orbit",
     "plot_prior",
+    "plot_race",
     "plot_rhat",
     "plot_strips",
     "plot_traces",

@@ -4,13 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.errors import SpecError
 from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
-from bayesnn.plots.weights import check_units
-from bayesnn.symmetry import GroupElement, apply_symmetry
-from bayesnn.symmetry.group import flips, log_prior
-from bayesnn.symmetry.orbit import point_of
-from bayesnn.tree import heading, kind_of, problem_of
+from bayesnn.symmetry.paths import mirror_paths
+from bayesnn.tree import heading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,27 +74,12 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     >>> ax.get_title(), ax.figure.legends[0].get_texts()[0].get_text()
     ('paths between mirror modes', 'flip unit 1: falls by 18')
     """
-    params, net, X, y = point_of(fit, None)
-    check_optimum(fit)
-    prior, units_of_y = kind_of(fit) != "mle", problem_of(fit).log_units
-
-    def height(weights):
-        density = net.log_likelihood(weights, X, y).sum(axis=-1) - units_of_y
-        return density + log_prior(weights, net) if prior else density
-
-    moves = _moves(net, layer, units, "posterior" if prior else "likelihood")
-    modes = [apply_symmetry(params, element, net) for _, element in moves]
-    for (words, _), mode in zip(moves, modes, strict=True):
-        if all(np.allclose(mode[k], params[k], rtol=0, atol=1e-9) for k in params):
-            raise SpecError(
-                f"Got an optimum that stays where it is under {words!r}: a unit is zero, or two are equal, and "
-                "there is no other mode to go to. Choose other units."
-            )
-    t, top = np.linspace(0.0, 1.0, 201), float(height(params))
-    left, *rest = new_axes(1, min(2, len(moves)), width=4.5, height=3.9)[0]
+    paths = mirror_paths(fit, layer=layer, units=units)
+    t, top = np.linspace(0.0, 1.0, 201), float(paths.log_density(paths.params))
+    left, *rest = new_axes(1, min(2, len(paths.names)), width=4.5, height=3.9)[0]
     deepest = 0.0
-    for k, ((words, _), mode) in enumerate(zip(moves, modes, strict=True)):
-        values = height(_mix(t, params, [mode]))
+    for k, words in enumerate(paths.names):
+        values = paths.along(k, t)
         fall = values[0] - values.min()
         label = f"{words}: falls by {fall:,.0f}" if fall >= 100 else f"{words}: falls by {fall:.2g}"
         left.plot(t, values, color=CHAINS[k], ls=DASHES[k], lw=2, label=label)
@@ -107,28 +88,13 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     left.set_xlabel("way from the optimum to its image, t")
     left.set_title("paths between mirror modes", fontsize=10)
     left.margins(y=0.08)
-    _depth_axis(left, top, deepest, "log-likelihood + log-prior" if prior else "log-likelihood")
+    _depth_axis(left, top, deepest, "log-likelihood + log-prior" if paths.prior else "log-likelihood")
     left.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False, handlelength=3)
     if fit.attrs.get("bayesnn_exists", 1) == -1:
         left.figure.suptitle(f"{heading(fit)}: an end point that may be no optimum", fontsize=10)
     if rest:
-        _plane(rest[0], height, params, modes, moves)
+        _plane(rest[0], paths)
     return np.array([left, *rest])
-
-
-def check_optimum(fit: "xr.DataTree") -> None:
-    """Refuse an end point that is no optimum: what lies between its images is no barrier between modes."""
-    remedy = "Use a MAP fit: bnn.fit_map(net, X, y)."
-    if fit.attrs.get("bayesnn_exists", 1) == 0:
-        raise SpecError(f"Got a fit that is headed {heading(fit)!r}: its weights are no optimum. {remedy}")
-    if "optima" in fit and "best" in fit["optima"].attrs:
-        best = fit["optima"].to_dataset().isel(start=int(fit["optima"].attrs["best"]))
-        if not bool(best["converged"]):
-            slope = float(best["gradient_norm"]) if "gradient_norm" in best else np.nan
-            raise SpecError(
-                f"Got a fit whose best start has not converged (gradient norm {slope:.2g}): its weights are no "
-                f"optimum. Raise maxiter. {remedy}"
-            )
 
 
 def _depth_axis(ax, top, deepest, name):
@@ -149,62 +115,11 @@ def _depth_axis(ax, top, deepest, name):
     ax.minorticks_off()
 
 
-def _moves(net, layer, units, keep):
-    """Name up to three group elements; the third leads from the first one's image to the second one's."""
-    if not 1 <= layer <= len(net.hidden):
-        raise SpecError(
-            f"Got layer={layer!r} of a network with {len(net.hidden)} hidden layers; mirror modes come from hidden "
-            "units. Choose a layer that exists, or use hidden=(2,)."
-        )
-    m, signed = net.hidden[layer - 1], flips(net, keep)[layer - 1]
-    units = check_units(units[:m], m)
-    order, plus = np.arange(m), np.ones(m, dtype=int)
-
-    def element(order, sign):
-        whole = GroupElement.identity(net)
-        permutations, signs = list(whole.permutations), list(whole.signs)
-        permutations[layer - 1], signs[layer - 1] = order, sign
-        return GroupElement(tuple(permutations), tuple(signs))
-
-    def exchange(i, j):
-        swapped = order.copy()
-        swapped[[i - 1, j - 1]] = j - 1, i - 1
-        return f"swap units {i} and {j}", element(swapped, plus)
-
-    flip = f"flip unit {units[0]}", element(order, np.where(order == units[0] - 1, -1, 1))
-    if m == 1 and signed:
-        return [flip]
-    if m == 1:
-        raise SpecError(
-            f"Got a layer of one {net.phi.name} unit; its {keep} has no mirror image. Use tanh, or a wider layer."
-        )
-    if len(set(units)) != 2 or len(units) != 2:
-        raise SpecError(f"Got units={units}; two different units are exchanged. Choose such as (1, 2).")
-    if signed:
-        first, second, words = flip, exchange(*units), "both"
-    elif m == 2:
-        return [exchange(*units)]
-    else:
-        third = min(set(range(1, m + 1)) - set(units))
-        first, second, words = exchange(*units), exchange(units[1], third), "rotate all three"
-    return [first, second, (words, first[1].inverse() @ second[1])]
-
-
-def _mix(t, start, ends):
-    """Points start + sum of t[..., i] (ends[i] - start), for a batch of coefficients."""
-    t = np.asarray(t)[..., None] if len(ends) == 1 else np.asarray(t)
-    out = {}
-    for name, value in start.items():
-        steps = np.stack([np.asarray(end[name]) - value for end in ends])
-        out[name] = value + np.tensordot(t, steps, axes=1)
-    return out
-
-
-def _plane(ax, height, params, modes, moves):
+def _plane(ax, paths):
     """Draw contours over the plane through the optimum and its first two images, and the paths between the three."""
     from matplotlib.colors import BoundaryNorm
 
-    ends = modes[:2]
+    params, ends = paths.params, paths.images[:2]
     a, b = (np.concatenate([np.ravel(end[k] - params[k]) for k in params]) for end in ends)
     # Coordinates with right angles and lengths as in weight space: the triangle keeps its shape.
     corner = np.array([[np.linalg.norm(a), 0.0], [a @ b / np.linalg.norm(a), 0.0]])
@@ -213,8 +128,8 @@ def _plane(ax, height, params, modes, moves):
     centre, half = (places.min(axis=0) + places.max(axis=0)) / 2, 0.8 * np.ptp(places, axis=0).max()
     u, v = (c + np.linspace(-half, half, GRID) for c in centre)
     t = np.stack(np.meshgrid(u, v), axis=-1) @ np.linalg.inv(corner)
-    top = float(height(params))
-    below = np.maximum(0.0, top - np.array([height(_mix(row, params, ends)) for row in t]))
+    top = float(paths.log_density(params))
+    below = np.maximum(0.0, top - np.array([paths.log_density(paths.at(row, ends)) for row in t]))
     below = np.minimum(below, LEVELS[-1])
     levels = LEVELS[: max(3, np.searchsorted(LEVELS, below.max()) + 1)]
     drawn = ax.contourf(u, v, below, levels=levels, norm=BoundaryNorm(levels, 256), cmap="viridis_r")
@@ -224,7 +139,7 @@ def _plane(ax, height, params, modes, moves):
         ax.plot(*places[[i, j]].T, color="white", lw=3.2, zorder=2)
         ax.plot(*places[[i, j]].T, color=CHAINS[k], ls=DASHES[k], lw=2, zorder=2)
     ax.plot(*places.T, MARKERS[0], color=INK, mec="white", mew=1.2, ms=8, ls="", zorder=3, label="_modes")
-    names = ["optimum", *(words for words, _ in moves[:2])]
+    names = ["optimum", *paths.names[:2]]
     # Two lie on the lower edge of the triangle: their names are one below the other where they would meet.
     close = corner[0, 0] < 0.9 * half
     offsets = ((0, -8), (0, -22 if close else -8), (0, 8))

@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesnn.plots.chains import chain_legend, draw_traces
 from bayesnn.plots.style import new_axes
-from bayesnn.plots.weights import check_units, raw_and_aligned
+from bayesnn.plots.weights import raw_and_aligned
+from bayesnn.symmetry.paths import check_units
 
 if TYPE_CHECKING:
     import xarray as xr

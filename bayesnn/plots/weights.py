@@ -9,6 +9,7 @@ from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
 from bayesnn.plots.chains import check_draws
 from bayesnn.symmetry.align import align
+from bayesnn.symmetry.paths import check_units
 from bayesnn.tree import params_of, problem_of
 
 if TYPE_CHECKING:
@@ -57,14 +58,6 @@ def unit_weights(
     if weight == "in":
         return params[name][..., number - 1, :], [f"{name}[{end}, {u}]" for u in units]
     return params[name][..., number - 1], [f"{name}[{u}, {end}]" for u in units]
-
-
-def check_units(units: Iterable[int], n: int) -> list[int]:
-    """Units as a list, if there are such units."""
-    units = list(units)
-    if not units or not set(units) <= set(range(1, n + 1)):
-        raise SpecError(f"Got units={units}; the layer has units 1 to {n}. Choose among them.")
-    return units
 
 
 def check_pair(units: Iterable[int], n: int) -> list[int]:

@@ -3,19 +3,41 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
+from bayesnn.theory.barrier import MirrorBarrier, mirror_barrier
 from bayesnn.theory.calibration import calibrate
+from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
 from bayesnn.theory.consistency import Consistency, consistency_study
+from bayesnn.theory.convex import Convexity, convexity
+from bayesnn.theory.estimates import EstimateComparison, compare_estimates
 from bayesnn.theory.identities import Identities, identities
 from bayesnn.theory.information import Information, fisher_information
+from bayesnn.theory.likelihoods import textbook_likelihood
+from bayesnn.theory.racing import WeightRace, race_weights
 from bayesnn.theory.ranks import Calibration
+from bayesnn.theory.textbook import TextbookLikelihood
+from bayesnn.theory.underflow import Underflow, underflow
 
 __all__ = [
     "Calibration",
+    "ConjugatePosterior",
     "Consistency",
+    "Convexity",
+    "EstimateComparison",
     "Identities",
     "Information",
+    "MirrorBarrier",
+    "TextbookLikelihood",
+    "Underflow",
+    "WeightRace",
     "calibrate",
+    "compare_estimates",
+    "conjugate_posterior",
     "consistency_study",
+    "convexity",
     "fisher_information",
     "identities",
+    "mirror_barrier",
+    "race_weights",
+    "textbook_likelihood",
+    "underflow",
 ]

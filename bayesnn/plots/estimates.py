@@ -1,0 +1,70 @@
+"""MLE, MAP and mean side by side: they meet as n grows, whatever the prior."""
+
+import numpy as np
+
+from bayesnn.errors import SpecError
+from bayesnn.plots.style import COLOURS, INK, PALE, new_axes
+from bayesnn.theory import EstimateComparison
+
+
+def plot_estimates(comparison: EstimateComparison) -> np.ndarray:
+    """Draw estimates against n, a panel for each prior.
+
+    Parameters
+    ----------
+    comparison : EstimateComparison
+        From `bayesnn.theory.compare_estimates`.
+
+    Returns
+    -------
+    array (p,) of matplotlib.axes.Axes
+        MLE, MAP, mean, the mean by way of the other scale, and the band between the posterior's outer quantiles.
+
+    Raises
+    ------
+    SpecError
+        Something else.
+
+    Examples
+    --------
+    >>> from bayesnn.plots import plot_estimates
+    >>> from bayesnn.theory import compare_estimates, textbook_likelihood
+    >>> coin = textbook_likelihood("bernoulli", [0, 0, 0, 1, 0])
+    >>> [ax.get_title() for ax in plot_estimates(compare_estimates(coin, priors=[(1, 1), (5, 5)]))]
+    ['Beta(1, 1)', 'Beta(5, 5)']
+    """
+    if not isinstance(comparison, EstimateComparison):
+        raise SpecError(
+            f"Got {type(comparison).__name__}; the picture is of what bnn.theory.compare_estimates returns."
+        )
+    table, first = comparison.table, comparison.posteriors[0]
+    priors = list(dict.fromkeys(table.index.get_level_values("prior")))
+    across = min(len(priors), 3)
+    grid = new_axes(-(-len(priors) // across), across, width=8.2 / max(across, 2), height=3.0, sharey=True, sharex=True)
+    axes = grid.ravel()
+    looks = {
+        "MLE": {"color": COLOURS["mle"], "marker": "D", "ls": "-"},
+        "MAP": {"color": COLOURS["map"], "marker": "o", "ls": "-"},
+        "mean": {"color": COLOURS["posterior"], "marker": "s", "ls": "-"},
+        f"mean by {first.link}": {"color": INK, "marker": "^", "ls": ":", "mfc": "white"},
+    }
+    for ax, prior in zip(axes, priors, strict=False):
+        rows = table.loc[prior]
+        ax.fill_between(
+            rows.index, rows["lower"], rows["upper"], color=PALE, alpha=0.7, lw=0, label="95% of the posterior"
+        )
+        for name, look in looks.items():
+            ax.plot(rows.index, rows[name], lw=1.5, ms=5, label=name, **look)
+        ax.set_xscale("log")
+        ax.set_xticks(rows.index, [str(n) for n in rows.index])
+        ax.minorticks_off()
+        ax.set_title(prior, fontsize=10)
+        ax.set_xlabel("n")
+    for ax in axes[len(priors) :]:
+        ax.remove()
+    for row in grid:
+        row[0].set_ylabel(first.name)
+    handles, labels = axes[0].get_legend_handles_labels()
+    look = {"loc": "outside lower center", "ncols": 5, "fontsize": 8, "frameon": False}
+    axes[0].figure.legend(handles, labels, **look)
+    return axes[: len(priors)]
