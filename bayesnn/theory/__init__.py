@@ -3,4 +3,15 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-__all__: list[str] = []
+from bayesnn.theory.exact import ExactPosterior, exact_posterior
+from bayesnn.theory.references import Reference, reference_posteriors
+from bayesnn.theory.validate import Validation, validate_sampler
+
+__all__ = [
+    "ExactPosterior",
+    "Reference",
+    "Validation",
+    "exact_posterior",
+    "reference_posteriors",
+    "validate_sampler",
+]
