@@ -1,5 +1,7 @@
 """Exact posteriors against scipy's quadrature, closed forms and values that were known before; and what is refused."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -9,10 +11,13 @@ from scipy.stats import norm, poisson
 
 import bayesnn as bnn
 from bayesnn.errors import DataError, ImproperPriorError, SpecError
+from bayesnn.fitting.density import log_density
 from bayesnn.theory import exact_posterior, reference_posteriors
 from bayesnn.theory.basins import basins, find_peaks
 from bayesnn.theory.cubature import integrate
-from tests.conftest import EIGHTY, NINETY_SEVEN, X5, X_FLANKS, X_NODE, Y5, Y_NODE
+from bayesnn.theory.exact import _integrated
+from bayesnn.tree import prepare
+from tests.conftest import NINETY_SEVEN, X5, X_FLANKS, X_NODE, Y5, Y_NODE
 from tests.test_own import Halved
 
 # Typed from where they were found by other means, none of which is the cubature here.
@@ -40,6 +45,11 @@ KNOWN = {
 
 
 @pytest.fixture(scope="module")
+def two_functions(flank_net):
+    return exact_posterior(flank_net, X_FLANKS, NINETY_SEVEN, X_new=[2.5], quantiles=(0.1, 0.5))
+
+
+@pytest.fixture(scope="module")
 def computed():
     return {name: reference.compute() for name, reference in reference_posteriors().items()}
 
@@ -63,7 +73,12 @@ def test_a_reference_has_the_values_that_were_known(name):
 
 def test_references_are_of_every_kind():
     references = reference_posteriors().values()
-    assert {r.net.loss.name for r in references} >= {"squared_error", "binary_cross_entropy", "cross_entropy", "poisson"}
+    assert {r.net.loss.name for r in references} >= {
+        "squared_error",
+        "binary_cross_entropy",
+        "cross_entropy",
+        "poisson",
+    }
     assert any(r.net.noise_prior for r in references)
     assert sum("share 1" in r.values for r in references) == 2
 
@@ -81,11 +96,11 @@ def by_quadrature(log_likelihood, log_prior, reach):
             scipy.integrate.quad(
                 lambda v: np.exp(log_likelihood(v, w) + log_prior(v) + log_prior(w)), a, b, epsabs=1e-16, epsrel=1e-9
             )[0]
-            for a, b in zip(points, points[1:], strict=False)
+            for a, b in pairwise(points)
         )
 
     edges = [0, 0.01, 0.03, 0.1, 0.3, 0.7, 1.5, 3, 6, reach]
-    parts = [scipy.integrate.quad(inner, a, b, epsabs=1e-14, epsrel=1e-8)[0] for a, b in zip(edges, edges[1:])]
+    parts = [scipy.integrate.quad(inner, a, b, epsabs=1e-14, epsrel=1e-8)[0] for a, b in pairwise(edges)]
     return np.log(2 * sum(parts))
 
 
@@ -103,37 +118,34 @@ def test_the_evidence_of_counts():
 
 
 def test_the_evidence_under_a_prior_with_a_kink():
-    def likelihood(v, w):
-        return float(norm.logpdf(Y5, v * np.tanh(w * X5), 0.3).sum())
-
     net = bnn.MLP((1,), noise=0.3, bias=False, prior=bnn.Laplace(1.0))
     exact = exact_posterior(net, X5, Y5, quantiles=())
     # By nested quadrature with edges about the ridge, to 1e-10, which takes half a minute.
     assert exact.log_evidence == pytest.approx(-1.6813327379, abs=1e-8)
     assert exact.dimensions == 2
-    del likelihood
 
 
 def test_a_spike_between_boxes_is_not_missed():
     """Of a learned noise a thousandth part lies where two weights are known to a hundredth: plain boxes miss it."""
-    net = bnn.MLP((1,), noise=bnn.HalfNormal(1.0))
-    exact = exact_posterior(net, X5, Y5, X_new=[1.5], quantiles=(), tolerance=0.1)
+    problem = prepare(bnn.MLP((1,), noise=bnn.HalfNormal(1.0)), X5, Y5)
+    found = _integrated(log_density(problem, jacobian=True, collapse=True), 0.3)
+    error = abs(found.fine.log_z - found.coarse.log_z)
     # On meshes of a third of the size, to 1e-9.
-    assert exact.log_evidence == pytest.approx(-4.384355536, abs=exact.log_evidence_error)
-    assert exact.log_evidence_error < 1e-3
+    assert abs(found.fine.log_z + 4.384355536) <= error < 1e-3
 
 
 def test_both_ways_to_integrate_agree():
     """With a prior from outside nothing is integrated in closed form."""
     ours, theirs = (
-        exact_posterior(bnn.MLP((), noise=0.3, prior=prior), X5, Y5) for prior in (bnn.Normal(0.5), Halved(1.0))
+        exact_posterior(bnn.MLP((), noise=0.3, prior=prior), X5[:3], Y5[:3], X_new=[1.5], tolerance=0.1)
+        for prior in (bnn.Normal(0.5), Halved(1.0))
     )
     assert (ours.dimensions, theirs.dimensions) == (0, 2)
-    assert theirs.log_evidence == pytest.approx(ours.log_evidence, abs=1e-9)
-    assert_allclose(theirs.mean, ours.mean, atol=1e-9)
-    assert_allclose(theirs.sd, ours.sd, atol=1e-9)
-    assert_allclose(theirs.weights[["mean", "sd"]], ours.weights[["mean", "sd"]], atol=1e-8)
-    assert_allclose(theirs.predictive, ours.predictive, atol=1e-8)
+    assert theirs.log_evidence == pytest.approx(ours.log_evidence, abs=1e-7)
+    assert_allclose(theirs.mean, ours.mean, atol=1e-7)
+    assert_allclose(theirs.sd, ours.sd, atol=1e-7)
+    assert_allclose(theirs.weights[["mean", "sd"]], ours.weights[["mean", "sd"]], atol=1e-7)
+    assert_allclose(theirs.predictive.filter(regex="[^r]$"), ours.predictive.filter(regex="[^r]$"), atol=1e-7)
 
 
 # --- predictions ----------------------------------------------------------------------------------------------------
@@ -147,12 +159,14 @@ def test_quantiles_of_a_line_are_normal():
         assert row[f"quantile {p}"] == pytest.approx(norm.ppf(p, exact.mean.item(), row["sd"]), abs=1e-10)
 
 
-def test_quantiles_of_two_functions_hold_their_probability(flank_net):
-    exact = exact_posterior(flank_net, X_FLANKS, EIGHTY, X_new=[2.5], quantiles=(0.1, 0.5))
+def test_quantiles_of_two_functions_hold_their_probability(two_functions):
+    exact = two_functions
     # A mixture of nearly normal functions, a share each.
     means, shares = exact.modes["mean[0]"], exact.modes["share"]
-    below = float(exact.predictive["quantile 0.1"].iloc[0])
-    assert shares @ norm.cdf(below, means, 0.18) == pytest.approx(0.1, abs=0.01)
+    within = float(np.sqrt(exact.predictive["sd"].iloc[0] ** 2 - shares @ means**2 + exact.mean.item() ** 2))
+    for p in (0.1, 0.5):
+        below = float(exact.predictive[f"quantile {p}"].iloc[0])
+        assert shares @ norm.cdf(below, means, within) == pytest.approx(p, abs=0.005)
     assert means @ shares == pytest.approx(exact.mean.item(), abs=1e-8)
 
 
@@ -182,7 +196,7 @@ def test_everything_is_in_the_users_units():
 def test_the_evidence_of_ordered_labels_counts_one_order():
     """Without weights to speak of, cutpoints alone are a known integral: one of three classes each."""
     net = bnn.MLP((), loss="ordinal", prior=bnn.Normal(1e-6))
-    exact = exact_posterior(net, [[0.0], [1.0], [2.0]], [0, 1, 2])
+    exact = exact_posterior(net, [[0.0], [1.0], [2.0]], [0, 1, 2], tolerance=0.1)
     c = 3 * np.random.default_rng(1).normal(size=(400_000, 2))
     c.sort(axis=1)
     p = 1 / (1 + np.exp(-c))
@@ -193,14 +207,13 @@ def test_the_evidence_of_ordered_labels_counts_one_order():
 # --- modes, words, refusals -----------------------------------------------------------------------------------------
 
 
-def test_mirror_images_are_one_function(two_weights, flank_net):
+def test_mirror_images_are_one_function(two_weights, two_functions):
     one = exact_posterior(two_weights, X5, Y5)
     assert len(one.modes) == 1
     assert one.modes["peaks"].item() == 2
     assert "1 mode in function space" in repr(one)
-    two = exact_posterior(flank_net, X_FLANKS, NINETY_SEVEN, quantiles=())
-    assert two.modes["peaks"].tolist() == [2, 2]
-    assert "2 modes in function space (96.9316%, 3.06835%)" in two.message
+    assert two_functions.modes["peaks"].tolist() == [2, 2]
+    assert "2 modes in function space (96.9316%, 3.06835%)" in two_functions.message
 
 
 def test_the_words_say_what_was_integrated(node):
@@ -218,7 +231,7 @@ def test_the_words_say_what_was_integrated(node):
 
 
 def test_too_many_parameters_are_refused():
-    with pytest.raises(SpecError, match=r"9 parameters.*at most 4.*sampler='tempering'"):
+    with pytest.raises(SpecError, match=r"8 parameters.*at most 4.*sampler='tempering'"):
         exact_posterior(bnn.MLP((4,), noise=0.3), X5, Y5)
     with pytest.raises(SpecError, match=r"10 parameters; cubature"):
         exact_posterior(bnn.MLP((3,), noise=0.3, loss="absolute_error"), X5, Y5)
@@ -270,9 +283,6 @@ def test_basins_need_a_valley():
 
 
 def test_every_peak_is_found_once(two_weights):
-    from bayesnn.fitting.density import log_density
-    from bayesnn.tree import prepare
-
     density = log_density(prepare(two_weights, X5, Y5), jacobian=False)
     peaks, widths = find_peaks(density, np.random.default_rng(1).normal(size=(12, 2)), np.ones(2))
     assert_allclose(np.sort(peaks[:, 0]), [-0.75938992, 0.75938992], atol=1e-4)
