@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
-from bayesnn.fitting.density import collapses, log_density
+from bayesnn.fitting.density import ModelDensity, collapses, log_density
 from bayesnn.fitting.posterior import check_proper
 from bayesnn.network import MLP
 from bayesnn.theory.basins import climb, distinct, find_peaks
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST = len(ORDER) - 1
 """Most parameters that are left to integrate over."""
+EVALUATIONS = 6_000_000, 200_000
+"""About the most evaluations on a mesh, by our own kernels and by a PyMC model, which is slower."""
 STARTS = 32
 """Draws from the prior from which peaks are climbed to."""
 SMALLEST = 1e-6
@@ -154,7 +156,7 @@ def exact_posterior(
     Raises
     ------
     SpecError
-        More than four parameters left to integrate over, or quantiles that are none.
+        More than four parameters left to integrate over; quantiles or a tolerance that are none.
     ImproperPriorError
         A flat prior.
     DataError
@@ -185,7 +187,7 @@ def exact_posterior(
     problem = prepare(net, X, y, scaling=scaling)
     check_proper(net)
     inputs = problem.X if X_new is None else new_inputs(problem, X_new)
-    _check_quantiles(quantiles)
+    _check(quantiles, tolerance)
     collapse = collapses(net)
     _check_size(problem, collapse)
     density: Any = log_density(problem, jacobian=True, collapse=collapse)
@@ -199,8 +201,12 @@ def exact_posterior(
         return _result(problem, fine, coarse, found, quantiles, density=density, collapse=collapse)
 
 
-def _check_quantiles(quantiles):
-    if not all(isinstance(p, float) and 0 < p < 1 for p in quantiles):
+def _check(quantiles, tolerance):
+    if tolerance is not None and not (isinstance(tolerance, float) and 0 < tolerance <= 1):
+        raise SpecError(
+            f"Got tolerance={tolerance!r}; it must be a number between 0 and 1. Write tolerance=1e-3, or leave it out."
+        )
+    if not isinstance(quantiles, tuple | list) or not all(isinstance(p, float) and 0 < p < 1 for p in quantiles):
         raise SpecError(
             f"Got quantiles={quantiles!r}; they must be probabilities between 0 and 1. Write quantiles=(0.05, 0.95)."
         )
@@ -238,7 +244,15 @@ def _integrated(density, tolerance):
     centre = np.where(np.abs(middle) < 0.2 * scales, 0.0, middle)
     peaks, widths = find_peaks(density, draws[:STARTS], scales)
     with np.errstate(over="ignore", invalid="ignore"):
-        return integrate(lambda x: density.many(x)[0], centre, scales, peaks=peaks, widths=widths, tolerance=tolerance)
+        return integrate(
+            lambda x: density.many(x)[0],
+            centre,
+            scales,
+            peaks=peaks,
+            widths=widths,
+            tolerance=tolerance,
+            most=EVALUATIONS[isinstance(density, ModelDensity)],
+        )
 
 
 def _result(problem: Problem, fine: Moments, coarse: Moments, found: Cubature, quantiles, *, density, collapse):
