@@ -123,7 +123,8 @@ def find_peaks(density: Any, starts: np.ndarray, scales: np.ndarray) -> tuple[np
     Returns
     -------
     peaks, widths : array (p, d)
-        Each peak once; a width is the inverse square root of the curvature along an axis.
+        Each peak once; a width is the inverse square root of the curvature along an axis. Where no climb ends, the
+        first start.
     """
     found: list[np.ndarray] = []
     widths: list[np.ndarray] = []
@@ -136,7 +137,7 @@ def find_peaks(density: Any, starts: np.ndarray, scales: np.ndarray) -> tuple[np
         if np.isfinite(at).all() and not any((np.abs(at - other) < 0.1 * width).all() for other in found):
             found.append(at)
             widths.append(width)
-    return np.array(found), np.array(widths)
+    return (np.array(found), np.array(widths)) if found else (starts[:1], scales[None])
 
 
 def distinct(ends: np.ndarray) -> int:

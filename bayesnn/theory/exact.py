@@ -260,7 +260,9 @@ def _result(problem: Problem, fine: Moments, coarse: Moments, found: Cubature, q
     import pandas as pd
 
     def error(a, b):
-        return np.abs(a - b) + ROUNDING * (1 + np.abs(a))
+        # A likelihood without a variance leaves infinities, and their difference is unknown.
+        with np.errstate(invalid="ignore"):
+            return np.abs(a - b) + ROUNDING * (1 + np.abs(a))
 
     net, scaling = problem.net, problem.scaling
     numbers = net.loss.task in ("regression", "count")
@@ -288,9 +290,9 @@ def _result(problem: Problem, fine: Moments, coarse: Moments, found: Cubature, q
     weights = {}
     for name, mean in fine.weight_mean.items():
         for at in np.ndindex(mean.shape):
-            both = (mean[at], fine.weight_sd[name][at]), (coarse.weight_mean[name][at], coarse.weight_sd[name][at])
-            (a, b), (c, d) = both
-            weights[f"{name}[{','.join(map(str, at))}]" if at else name] = (a, error(a, c), b, error(b, d))
+            spread, others = fine.weight_sd[name][at], (coarse.weight_mean[name][at], coarse.weight_sd[name][at])
+            row = (mean[at], error(mean[at], others[0]), spread, error(spread, others[1]))
+            weights[f"{name}[{','.join(map(str, at))}]" if at else name] = row
     # Draws of cutpoints are ordered, and their prior is written as if they were not.
     cuts = density.shapes[density.names.index("cutpoints")][0] if "cutpoints" in density.names else 0
     shift = float(np.sum(np.log(np.arange(1, cuts + 1)))) - len(problem.y) * problem.log_y_sd

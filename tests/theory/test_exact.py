@@ -178,6 +178,14 @@ def test_quantiles_of_two_functions_hold_their_probability(two_functions):
     assert means @ shares == pytest.approx(exact.mean.item(), abs=1e-8)
 
 
+def test_a_likelihood_without_a_variance_has_quantiles():
+    net = bnn.MLP((), loss=bnn.losses.StudentT(nu=1.5), noise=0.3, bias=False)
+    exact = exact_posterior(net, X5, Y5, X_new=[1.5], quantiles=(0.1, 0.5, 0.9))
+    low, middle, high = (exact.predictive[f"quantile {p}"].item() for p in (0.1, 0.5, 0.9))
+    assert np.isinf(exact.predictive["sd"].item())
+    assert low < exact.mean.item() - 0.5 < middle < exact.mean.item() + 0.5 < high
+
+
 def test_quantiles_of_counts_are_counts():
     exact = exact_posterior(bnn.MLP((), loss="poisson"), [[0.0], [1.0]], [3, 4], quantiles=(0.5, 0.99))
     for (_, _), row in exact.predictive.iterrows():
