@@ -19,6 +19,7 @@ from bayesnn.plots.race import plot_race
 from bayesnn.plots.rhat import plot_rhat
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
+from bayesnn.plots.validation import plot_validation
 
 __all__ = [
     "capacity_table",
@@ -41,4 +42,5 @@ __all__ = [
     "plot_rhat",
     "plot_strips",
     "plot_traces",
+    "plot_validation",
 ]

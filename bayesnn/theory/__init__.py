@@ -9,13 +9,16 @@ from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
 from bayesnn.theory.consistency import Consistency, consistency_study
 from bayesnn.theory.convex import Convexity, convexity
 from bayesnn.theory.estimates import EstimateComparison, compare_estimates
+from bayesnn.theory.exact import ExactPosterior, exact_posterior
 from bayesnn.theory.identities import Identities, identities
 from bayesnn.theory.information import Information, fisher_information
 from bayesnn.theory.likelihoods import textbook_likelihood
 from bayesnn.theory.racing import WeightRace, race_weights
 from bayesnn.theory.ranks import Calibration
+from bayesnn.theory.references import Reference, reference_posteriors
 from bayesnn.theory.textbook import TextbookLikelihood
 from bayesnn.theory.underflow import Underflow, underflow
+from bayesnn.theory.validate import Validation, validate_sampler
 
 __all__ = [
     "Calibration",
@@ -23,21 +26,27 @@ __all__ = [
     "Consistency",
     "Convexity",
     "EstimateComparison",
+    "ExactPosterior",
     "Identities",
     "Information",
     "MirrorBarrier",
+    "Reference",
     "TextbookLikelihood",
     "Underflow",
+    "Validation",
     "WeightRace",
     "calibrate",
     "compare_estimates",
     "conjugate_posterior",
     "consistency_study",
     "convexity",
+    "exact_posterior",
     "fisher_information",
     "identities",
     "mirror_barrier",
     "race_weights",
+    "reference_posteriors",
     "textbook_likelihood",
     "underflow",
+    "validate_sampler",
 ]
