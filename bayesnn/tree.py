@@ -80,6 +80,13 @@ class Problem:
         hidden = {f"hidden_{i}": np.arange(1, h + 1) for i, h in enumerate(self.net.hidden, start=1)}
         return {"feature": list(self.feature_names), **hidden, "output": list(self.output_names)}
 
+    def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
+        """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
+        dims, coords = self.net.dims(), self.coords
+        labels = [coords[d] for d in dims[name]] if name in dims else [range(1, k + 1) for k in shape]
+        places = (", ".join(str(axis[i]) for axis, i in zip(labels, at, strict=True)) for at in np.ndindex(shape))
+        return [f"{name}[{place}]" if place else name for place in places]
+
     @property
     def log_y_sd(self) -> float:
         """Sum over the targets of log standard deviations, by which log densities are larger in scaled units."""

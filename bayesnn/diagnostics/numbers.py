@@ -22,15 +22,11 @@ _STATISTICS = ("diverging", "energy", "tree_depth", "reached_max_treedepth")
 
 def weights_of(params: Params, problem: Problem) -> tuple[list[str], np.ndarray]:
     """Names and values (chain, draw, quantity) of the weights, biases and whatever scales belong to them."""
-    dims, coords = problem.net.dims(), problem.coords
     names, values = [], []
     for name, value in params.items():
         if name == "noise":
             continue
-        labels = [coords[d] for d in dims[name]] if name in dims else [range(1, k + 1) for k in value.shape[2:]]
-        for index in np.ndindex(value.shape[2:]):
-            at = ", ".join(str(axis[i]) for axis, i in zip(labels, index, strict=True))
-            names.append(f"{name}[{at}]" if at else name)
+        names += problem.elements(name, value.shape[2:])
         values.append(value.reshape(*value.shape[:2], -1))
     return names, np.concatenate(values, axis=-1)
 

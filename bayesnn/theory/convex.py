@@ -80,7 +80,7 @@ class Convexity(Result):
         """
         net, problem = self.problem.net, self.problem
         params = Layout(problem.shapes).unpack(np.asarray(weights, dtype=float))
-        nll = problem.log_y_sd * len(problem.X) - net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
+        nll = problem.log_units - net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
         return nll - net.log_prior(params) if penalty else nll
 
     @property
@@ -207,7 +207,7 @@ def convexity(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scali
     exists = existence_of(free)
     return Convexity(
         problem,
-        _names(problem),
+        tuple(e for name, shape in problem.shapes.items() for e in problem.elements(name, shape)),
         hessian,
         hessian + np.diag(ridge),
         null,
@@ -254,18 +254,6 @@ def _basis_of(projection):
     """Orthonormal columns that span what a projection leaves."""
     values, vectors = np.linalg.eigh(projection)
     return vectors[:, values > 0.5]
-
-
-def _names(problem):
-    """Names of the weights and biases as ArviZ writes them, in the order of a flat vector."""
-    coords, dims = problem.coords, problem.net.dims()
-    out = []
-    for name, shape in problem.shapes.items():
-        labels = [coords[dim] for dim in dims[name]]
-        out += [
-            f"{name}[{', '.join(str(la[i]) for la, i in zip(labels, at, strict=True))}]" for at in np.ndindex(shape)
-        ]
-    return tuple(out)
 
 
 def _optimum(problem):

@@ -289,13 +289,13 @@ def _result(problem: Problem, fine: Moments, coarse: Moments, found: Cubature, q
     )
     weights = {}
     for name, mean in fine.weight_mean.items():
-        for at in np.ndindex(mean.shape):
+        for element, at in zip(problem.elements(name, mean.shape), np.ndindex(mean.shape), strict=True):
             spread, others = fine.weight_sd[name][at], (coarse.weight_mean[name][at], coarse.weight_sd[name][at])
             row = (mean[at], error(mean[at], others[0]), spread, error(spread, others[1]))
-            weights[f"{name}[{','.join(map(str, at))}]" if at else name] = row
+            weights[element] = row
     # Draws of cutpoints are ordered, and their prior is written as if they were not.
     cuts = density.shapes[density.names.index("cutpoints")][0] if "cutpoints" in density.names else 0
-    shift = float(np.sum(np.log(np.arange(1, cuts + 1)))) - len(problem.y) * problem.log_y_sd
+    shift = float(np.sum(np.log(np.arange(1, cuts + 1)))) - problem.log_units
     return ExactPosterior(
         net=net,
         log_evidence=found.fine.log_z + shift,
