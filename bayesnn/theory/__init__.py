@@ -3,4 +3,8 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-__all__: list[str] = []
+from bayesnn.theory.criteria import information_criteria
+from bayesnn.theory.singular import product_evidence, singular_study
+from bayesnn.theory.waic import waic
+
+__all__ = ["information_criteria", "product_evidence", "singular_study", "waic"]
