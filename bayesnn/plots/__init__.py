@@ -10,6 +10,7 @@ from bayesnn.plots.optima import plot_optima
 from bayesnn.plots.orbit import plot_orbit
 from bayesnn.plots.prior import plot_prior
 from bayesnn.plots.rhat import plot_rhat
+from bayesnn.plots.singular import plot_singular
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
 
@@ -25,6 +26,7 @@ __all__ = [
     "plot_orbit",
     "plot_prior",
     "plot_rhat",
+    "plot_singular",
     "plot_strips",
     "plot_traces",
 ]

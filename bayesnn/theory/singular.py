@@ -25,6 +25,8 @@ from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 if TYPE_CHECKING:
     import pandas as pd
 
+_COLUMNS = ["-log evidence", "WBIC", "BIC/2", "-WAIC elpd", "-LOO elpd", "learning coefficient"]
+
 
 def product_evidence(n: ArrayLike) -> np.ndarray:
     r"""Evidence of the smallest singular network, :math:`f(x) = v w x` with a truth of zero, exactly.
@@ -112,25 +114,26 @@ class SingularStudy(Result):
 
         Errors (``se``) are those of the means over replicates; of one replicate, Monte Carlo's.
         """
+        errors = {"-log evidence": "log_evidence_se", "WBIC": "wbic_se"}
+        errors["learning coefficient"] = "learning_coefficient_se"
+        rows = self.relative
+        groups = rows.groupby("n")
+        table = groups.mean()[_COLUMNS]
+        for name, own in errors.items():
+            se = groups[name].sem().where(groups.size() > 1, groups[own].first())
+            table.insert(table.columns.get_loc(name) + 1, f"{name} se", se)
+        return table
+
+    @property
+    def relative(self) -> "pd.DataFrame":
+        """The same for each replicate, beside its record."""
         import pandas as pd
 
         rows = pd.DataFrame(list(self.records))
-        columns = {
-            "-log evidence": -rows["log_evidence"] - rows["truth"],
-            "WBIC": rows["wbic"] - rows["truth"],
-            "BIC/2": rows["bic"] - rows["truth"],
-            "-WAIC elpd": -rows["waic"] - rows["truth"],
-            "-LOO elpd": -rows["loo"] - rows["truth"],
-            "learning coefficient": rows["learning_coefficient"],
-        }
-        errors = {"-log evidence": "log_evidence_se", "WBIC": "wbic_se"}
-        errors["learning coefficient"] = "learning_coefficient_se"
-        groups = pd.DataFrame(columns).groupby(rows["n"])
-        table = groups.mean()
-        for name, own in errors.items():
-            se = groups[name].sem().where(groups.size() > 1, rows[own].groupby(rows["n"]).first())
-            table.insert(table.columns.get_loc(name) + 1, f"{name} se", se)
-        return table
+        signs = {"-log evidence": -rows["log_evidence"], "WBIC": rows["wbic"], "BIC/2": rows["bic"]}
+        signs |= {"-WAIC elpd": -rows["waic"], "-LOO elpd": -rows["loo"]}
+        above = {name: values - rows["truth"] for name, values in signs.items()}
+        return rows.assign(**above, **{"learning coefficient": rows["learning_coefficient"]})
 
 
 def singular_study(

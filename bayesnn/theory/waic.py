@@ -73,7 +73,7 @@ def waic(fit: "xr.DataTree") -> WAIC:
     Raises
     ------
     FitError
-        A fit that is not a posterior of two draws or more.
+        A fit of a single draw.
 
     See Also
     --------
@@ -103,12 +103,12 @@ def waic(fit: "xr.DataTree") -> WAIC:
     >>> round(found.elpd, 1), round(found.p, 1)
     (-0.6, 0.9)
     """
-    log_likelihood = pointwise_log_likelihood(fit) if kind_of(fit) == "posterior" else np.empty((0, 0))
-    flat = log_likelihood.reshape(-1, log_likelihood.shape[-1])
+    values = pointwise_log_likelihood(fit)
+    flat = values.reshape(-1, values.shape[-1])
     if len(flat) < 2:
         raise FitError(
-            f"Got a fit of kind {kind_of(fit)!r} with {len(flat)} draws; WAIC is an expectation over a posterior. "
-            "Take bnn.fit_posterior(net, X, y)."
+            f"Got {kind_of(fit)!r}, of one draw; WAIC is an expectation over a posterior. Take "
+            "bnn.fit_posterior(net, X, y)."
         )
     p = flat.var(axis=0, ddof=1)
     elpd = log_mean_exp(flat) - p
