@@ -6,5 +6,6 @@ Every result is a small dataclass that prints as words and a table, and has a pi
 from bayesnn.theory.criteria import information_criteria
 from bayesnn.theory.singular import product_evidence, singular_study
 from bayesnn.theory.waic import waic
+from bayesnn.theory.wide import prior_functions, wide_limit
 
-__all__ = ["information_criteria", "product_evidence", "singular_study", "waic"]
+__all__ = ["information_criteria", "prior_functions", "product_evidence", "singular_study", "waic", "wide_limit"]
