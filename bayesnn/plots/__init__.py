@@ -10,6 +10,7 @@ from bayesnn.plots.optima import plot_optima
 from bayesnn.plots.orbit import plot_orbit
 from bayesnn.plots.prior import plot_prior
 from bayesnn.plots.prior_functions import plot_prior_functions
+from bayesnn.plots.prior_grid import plot_prior_grid
 from bayesnn.plots.rhat import plot_rhat
 from bayesnn.plots.singular import plot_singular
 from bayesnn.plots.strips import plot_strips
@@ -27,6 +28,7 @@ __all__ = [
     "plot_orbit",
     "plot_prior",
     "plot_prior_functions",
+    "plot_prior_grid",
     "plot_rhat",
     "plot_singular",
     "plot_strips",

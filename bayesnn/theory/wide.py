@@ -252,7 +252,7 @@ def prior_functions(
     >>> net = bnn.MLP(hidden=(1,), activation="erf", prior=bnn.Normal(1.0, fan_in=True))
     >>> found = prior_functions(net, [[-1.0], [0.0], [1.0]], widths=[1, 100], random_seed=1)
     >>> found.table["sd in the wide limit"].round(3).tolist()
-    [1.23, 1.23]
+    [1.244, 1.244]
     """
     from scipy.stats import kurtosis
 
