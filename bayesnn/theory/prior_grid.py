@@ -197,7 +197,8 @@ def prior_grid(
             f"Got {problem.X.shape[1]} features and the loss {net.loss.name!r}; functions are kept of one feature and "
             "one output. Pass one column, and numbers or two classes."
         )
-    sizes = sorted({int(n) for n in np.atleast_1d(n_values)})
+    known = np.unique(n_values)
+    sizes = known.tolist() if known.dtype.kind in "iu" else []
     if not sizes or not 1 <= sizes[0] <= sizes[-1] <= len(problem.X):
         raise DataError(
             f"Got n_values={n_values!r} of {len(problem.X)} rows; they lie between 1 and that. Write "

@@ -122,7 +122,7 @@ def map_to_mle(
     FitError
         The MLE is no isolated point: along a flat direction the prior alone decides, with any number of rows.
     SpecError
-        An argument that breaks its rule.
+        A loss or units with kinks, or an argument that breaks its rule.
 
     Notes
     -----
@@ -150,6 +150,11 @@ def map_to_mle(
         raise SpecError(f"Got copies={copies!r}; they are positive integers. Write copies=[1, 4, 16].")
     if net.prior.has_learned_scale or not net.prior.proper:
         raise SpecError(f"Got prior={net.prior!r}; the MAP needs a prior of fixed scale. Write prior=bnn.Normal(1.0).")
+    if not (net.loss.smooth and (not net.hidden or net.phi.smooth)):
+        raise SpecError(
+            f"Got loss {net.loss.name!r} and {net.activation!r} units; the limit needs a Hessian, and one "
+            "of them has kinks. Write loss='squared_error', activation='tanh'."
+        )
     mle = fit_mle(net, X, y, restarts=restarts, random_seed=random_seed, scaling=scaling, progressbar=progressbar)
     problem = prepare(net, X, y, scaling=scaling)
     objective = Objective(log_density(replace(problem, net=net.flat), jacobian=False))

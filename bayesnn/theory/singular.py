@@ -309,10 +309,10 @@ def true_network(net: MLP, truth: Mapping[str, ArrayLike]) -> tuple[MLP, dict[st
 
 def _check_sizes(n_values):
     """Give the numbers of rows in ascending order."""
-    sizes = sorted({int(n) for n in np.atleast_1d(n_values)})
-    if not sizes or sizes[0] < FEWEST:
+    sizes = np.unique(n_values)
+    if sizes.dtype.kind not in "iu" or not len(sizes) or sizes[0] < FEWEST:
         raise DataError(f"Got n_values={n_values!r}; criteria for large n need {FEWEST} rows. Write n_values=[20, 80].")
-    return sizes
+    return sizes.tolist()
 
 
 def _record(net, X, y, rest, **options):

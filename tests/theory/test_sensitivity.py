@@ -78,6 +78,9 @@ def test_what_has_no_point_to_go_to_is_refused(node):
     for prior in (bnn.Flat(), bnn.Hierarchical(1.0)):
         with pytest.raises(SpecError, match="prior of fixed scale"):
             map_to_mle(bnn.MLP((), noise=0.3, prior=prior), X5, Y5)
+    for kinked in ({"loss": "absolute_error"}, {"hidden": (1,), "activation": "relu"}):
+        with pytest.raises(SpecError, match="has kinks"):
+            map_to_mle(bnn.MLP(**{"hidden": (), "noise": 0.3, **kinked}), X5, Y5)
     for copies in ([0], [1.5], []):
         with pytest.raises(SpecError, match="copies="):
             map_to_mle(node, X_NODE, Y_NODE, copies=copies)
@@ -185,6 +188,7 @@ def test_what_is_no_grid_is_refused_before_it_begins():
         ({"prior_sds": []}, SpecError, "prior_sds"),
         ({"n_values": [6]}, DataError, "of 5 rows"),
         ({"n_values": [0]}, DataError, "of 5 rows"),
+        ({"n_values": ["five"]}, DataError, "of 5 rows"),
         ({"prob": 1.0}, SpecError, "prob=1"),
         ({"draws": 0}, SpecError, "draws=0"),
         ({"executor": 2}, SpecError, "ProcessPoolExecutor"),

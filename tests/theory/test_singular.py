@@ -212,6 +212,8 @@ def test_what_is_no_study_is_refused_before_it_begins(tanh_net):
         singular_study(tanh_net, {"W1": [[0.0]], "W2": [[0.0], [1.0]]}, [20], **QUIET)
     with pytest.raises(DataError, match=r"Got n_values=\[3\]"):
         singular_study(tanh_net, ZERO, [3], **QUIET)
+    with pytest.raises(DataError, match=r"Got n_values=\[20\.5\]"):
+        singular_study(tanh_net, ZERO, [20.5], **QUIET)
     with pytest.raises(SpecError, match="span"):
         singular_study(tanh_net, ZERO, [20], span=(1, 1), **QUIET)
     with pytest.raises(SpecError, match="replicates=0"):
