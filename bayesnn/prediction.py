@@ -195,6 +195,44 @@ def score(
     return out
 
 
+def log_likelihood_of(fit: "xr.DataTree") -> float:
+    """Log-likelihood of the rows of a fit, of densities in the user's units.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        Any of the three answers.
+
+    Returns
+    -------
+    float
+        Of a posterior the mean over the draws; of a maximum at infinity that of the limit; infinite where the
+        density of numbers is unbounded.
+    """
+    if is_unbounded(fit):
+        return score(fit)["lppd"]
+    if fit.attrs.get("bayesnn_exists", 1) == 0:
+        return fit["limit"]["log_likelihood"].item()
+    return float(np.mean(pointwise_log_likelihood(fit).sum(axis=-1)))
+
+
+def pointwise_log_likelihood(fit: "xr.DataTree") -> np.ndarray:
+    """Log-likelihood of each row of a fit at each draw, of densities in the user's units.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        Any of the three answers.
+
+    Returns
+    -------
+    array (chain, draw, obs)
+        Natural logarithms.
+    """
+    problem = problem_of(fit)
+    return problem.net.log_likelihood(params_of(fit), problem.X, problem.y) - problem.log_y_sd
+
+
 def centre_of(predictions: "xr.Dataset") -> str:
     """Name the variable of `predict` that says where a number is expected.
 

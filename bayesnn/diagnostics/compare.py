@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.fitting.evidence import log_evidence
-from bayesnn.prediction import score
+from bayesnn.prediction import log_likelihood_of, score
 from bayesnn.tree import Fits, Inputs, Rows, dataset_rows, is_unbounded, named_fits, params_of, problem_of
 
 if TYPE_CHECKING:
@@ -170,29 +170,6 @@ def _data(fit):
 def _equal(a, b):
     """Whether arrays are the same but for the rounding of a scaling."""
     return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-9 * np.abs(b).max(initial=0.0))
-
-
-def log_likelihood_of(fit: "xr.DataTree") -> float:
-    """Log-likelihood of the rows of a fit, of densities in the user's units.
-
-    Parameters
-    ----------
-    fit : xarray.DataTree
-        Any of the three answers.
-
-    Returns
-    -------
-    float
-        Of a posterior the mean over the draws; of a maximum at infinity that of the limit; infinite where the
-        density of numbers is unbounded.
-    """
-    if is_unbounded(fit):
-        return score(fit)["lppd"]
-    if fit.attrs.get("bayesnn_exists", 1) == 0:
-        return fit["limit"]["log_likelihood"].item()
-    problem = problem_of(fit)
-    each = problem.net.log_likelihood(params_of(fit), problem.X, problem.y).sum(axis=-1)
-    return float(np.mean(each) - problem.log_units)
 
 
 def _column(fit, X, y):

@@ -2,12 +2,10 @@
 
 import re
 import shutil
-import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,14 +15,14 @@ from numpy.typing import ArrayLike
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
-from bayesnn.diagnostics.compare import Comparison, log_likelihood_of
+from bayesnn.diagnostics.compare import Comparison
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
 from bayesnn.network import MLP
-from bayesnn.prediction import score
-from bayesnn.theory.tasks import check_executor, run_tasks
+from bayesnn.prediction import log_likelihood_of, score
+from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, ScalingChoice, params_of, prepare
 
 if TYPE_CHECKING:
@@ -274,9 +272,8 @@ def compare_networks(
         if net.flat not in flat:
             flat.append(net.flat)
             tasks["mle", len(flat) - 1] = (_mle_log_likelihood, net, data, seed, shared)
-    with warnings.catch_warnings():
+    with quiet():
         # What each fit would say is in its row. Threads share the filters of this one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
         ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, ended=_cut_short)
     done = ran.done
 
@@ -402,15 +399,9 @@ def _check_same_targets(problems: Mapping[str, Problem]) -> None:
             )
 
 
-def _quiet():
-    """Silence the fits where this may be done: a process has its own filters, a thread shares those of the others."""
-    return warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else nullcontext()
-
-
 def _evidence_row(net, data, seed, *, sampling, **search):
     """Figures of one network, and its posterior. Peak first: it is quick, and an interruption ends the other."""
-    with _quiet():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet():
         try:
             map_ = fit_map(net, *data, random_seed=seed, nonexistent="flag", progressbar=False, **search)
             peak = log_likelihood_of(map_)
@@ -436,8 +427,7 @@ def _evidence_row(net, data, seed, *, sampling, **search):
 
 def _mle_log_likelihood(net, data, seed, **search):
     """Greatest log-likelihood of a network, or its limit."""
-    with _quiet():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet():
         mle = fit_mle(net, *data, random_seed=seed, nonexistent="flag", progressbar=False, **search)
     return log_likelihood_of(mle)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
+from bayesnn.fitting.prior import draws_of
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
 from bayesnn.network import CUTPOINT_SD, MLP, Params
@@ -397,20 +398,7 @@ class FusedDensity(Layout):
 
     def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw flat vectors (count, size) from the prior."""
-        batch, sd = (count,), getattr(self.net.prior, "sd", 1.0)
-        scales = {k: np.abs(sd * rng.normal(size=batch)) for k in self.names if k.startswith("scale")}
-        params = dict(scales)
-        for name, shape in zip(self.names, self.shapes, strict=True):
-            if name == "noise":
-                params[name] = self.net.noise_prior.sample(rng, batch)
-            elif name == "cutpoints":
-                params[name] = np.sort(CUTPOINT_SD * rng.normal(size=batch + shape))
-            elif name[0] in _KINDS:
-                scale = scales.get(f"scale{name[1:]}")
-                if scale is not None:
-                    scale = scale.reshape(-1, *[1] * len(shape))
-                kind, fan_in = _KINDS[name[0]], shape[0]
-                params[name] = self.net.prior.sample(rng, batch + shape, kind=kind, fan_in=fan_in, scale=scale)
+        params = draws_of(self.net, dict(zip(self.names, self.shapes, strict=True)), count, rng)
         return self.pack(params) if params else np.empty((count, 0))
 
     def prior_draw(self, seed: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 """The posterior: NUTS on the model's density, by nutpie, PyMC or NumPyro; or tempering, which weighs its modes."""
 
 import time
+from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,6 +40,7 @@ def fit_posterior(
     rounds: int | None = None,
     max_rounds: int | None = None,
     max_seconds: float | None = None,
+    rungs: Sequence[float] = (),
     scaling: ScalingChoice = None,
     collapse: bool | None = None,
     log_likelihood: bool = False,
@@ -94,6 +97,9 @@ def fit_posterior(
         At most so many rounds are added; None means 5. What was not reached by then is said.
     max_seconds : float, optional
         A round that would end later than this is not begun; the last takes the time that is left.
+    rungs : sequence of float, optional
+        Inverse temperatures between 0 and 1 that every ladder of tempering is to have, beside those that it finds: the
+        log-likelihood of each iteration there is kept.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
     collapse : bool, optional
@@ -120,7 +126,9 @@ def fit_posterior(
         rejection of swaps with the next colder temperature, acceptance, step size, mean log-likelihood; barrier (the
         sum of the rejections), round trips between prior and posterior, and the log evidence forward, backward and
         combined. The attributes ``bayesnn_log_evidence``, ``bayesnn_log_evidence_se`` are in the user's units, and
-        ``bayesnn_unmet`` says what the run was to reach and did not.
+        ``bayesnn_unmet`` says what the run was to reach and did not. With `rungs` there is a group ``rungs``, with
+        ``log_likelihood`` (chain, iteration, inverse_temperature) in the user's units, of the last round; where the
+        output layer is collapsed, it is that of the collapsed model.
 
     Raises
     ------
@@ -169,6 +177,7 @@ def fit_posterior(
     )
     rng = rng_of(random_seed)
     _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
+    at = _check_rungs(sampler, rungs)
     problem = prepare(net, X, y, scaling=scaling)
     check_proper(net)
     if collapse is None:
@@ -195,6 +204,7 @@ def fit_posterior(
             rounds=None if rounds is None else int(rounds),
             max_rounds=None if max_rounds is None else int(max_rounds),
             max_seconds=max_seconds,
+            rungs=at,
             **options,
         )
     else:
@@ -265,6 +275,18 @@ def _check_meant(sampler, *, adaptation, **of_tempering):
             f"Got rounds={of_tempering['rounds']} and max_rounds={of_tempering['max_rounds']}; rounds is their number, "
             "max_rounds a bound where the run itself says when it is done. Leave one out."
         )
+
+
+def _check_rungs(sampler, rungs):
+    """Give the inverse temperatures that a ladder is to have, in ascending order."""
+    valid = np.iterable(rungs) and all(isinstance(b, Real) and 0 < b < 1 for b in rungs)
+    if not valid or (rungs and sampler != "tempering"):
+        rule = "they are inverse temperatures between 0 and 1" if not valid else "only tempering has temperatures"
+        raise SpecError(
+            f"Got rungs={rungs!r} with sampler={sampler!r}; {rule}. Write sampler='tempering', rungs=[0.5], or leave "
+            "them out."
+        )
+    return tuple(sorted({float(b) for b in rungs}))
 
 
 def _order(params):

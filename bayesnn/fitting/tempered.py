@@ -44,6 +44,7 @@ def temper(
     rounds: int | None,
     max_rounds: int | None,
     max_seconds: float | None,
+    rungs: tuple[float, ...],
     progressbar: bool,
 ) -> Sampled:
     """Sample a posterior by tempering; see `fit_posterior`.
@@ -52,7 +53,7 @@ def temper(
     ----------
     problem : Problem
         What is to be fitted, with a proper prior.
-    collapse, draws, tune, chains, cores, rng, target, rounds, max_rounds, max_seconds, progressbar
+    collapse, draws, tune, chains, cores, rng, target, rounds, max_rounds, max_seconds, rungs, progressbar
         As for `fit_posterior`, checked.
 
     Returns
@@ -65,11 +66,11 @@ def temper(
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
         density = log_density(problem, jacobian=True, collapse=collapse, split=True)
         if not density.size:
-            return _exact(problem, density, draws, chains, rng)
+            return _exact(problem, density, draws, chains, rng, rungs)
         callback, stop = callback_of(density), Event()
         streams = np.random.SeedSequence(int(rng.integers(2**31))).spawn(chains + 1)
         systems = [
-            System(density, callback, np.random.default_rng(s), target or TARGET, stop) for s in streams[:chains]
+            System(density, callback, np.random.default_rng(s), target or TARGET, stop, rungs) for s in streams[:chains]
         ]
 
         def complete(here):
@@ -110,13 +111,15 @@ def temper(
         "bayesnn_tune": tune,
         "bayesnn_target_accept": target or TARGET,
     }
-    group = _group(systems, problem.log_units)
+    groups = {"tempering": _group(systems, problem.log_units)}
+    if rungs:
+        groups["rungs"] = _rungs(rungs, np.stack([r.at_rungs for r in here]) - problem.log_units)
     return Sampled(
         params=params,
         stats=_statistics(here),
         attrs=attrs,
         judge=lambda tree: _judge(tree, problem, left, ended, rhats.get(len(systems[0].rounds))),
-        groups={"tempering": group},
+        groups=groups,
     )
 
 
@@ -219,7 +222,7 @@ def _unmet_by_function(f, rhat):
     return left
 
 
-def _exact(problem, density, draws, chains, rng):
+def _exact(problem, density, draws, chains, rng, rungs):
     """Nothing is left to sample: the output layer's draws are independent, and the evidence is known."""
     import xarray as xr
 
@@ -231,7 +234,19 @@ def _exact(problem, density, draws, chains, rng):
         tree.attrs["bayesnn_message"] = f"Exact draws and evidence; log evidence {log_evidence(tree)}."
 
     params = draw_output_layer(problem, {}, (chains, draws), rng)
-    return Sampled(params=params, stats=xr.Dataset(), attrs=attrs, judge=judge)
+    # With nothing left to vary, the collapsed likelihood is the evidence at any temperature.
+    groups = {"rungs": _rungs(rungs, np.full((chains, draws, len(rungs)), value))} if rungs else {}
+    return Sampled(params=params, stats=xr.Dataset(), attrs=attrs, judge=judge, groups=groups)
+
+
+def _rungs(rungs, values):
+    """Write the log-likelihoods (chain, iteration, rung) at the temperatures that were asked for."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {"log_likelihood": (("chain", "iteration", "inverse_temperature"), values)},
+        coords={"chain": np.arange(len(values)), "inverse_temperature": list(rungs)},
+    )
 
 
 def _statistics(rounds):

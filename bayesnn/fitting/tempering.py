@@ -72,27 +72,32 @@ class Ladder:
         the standard deviation does not grow with the distance between modes.
     barrier : array (k,)
         Sum of the rejections of exchanges below each temperature.
+    rungs : tuple of float
+        Inverse temperatures that every spacing keeps, in ascending order.
     """
 
     betas: np.ndarray
     steps: np.ndarray
     scales: np.ndarray
     barrier: np.ndarray
+    rungs: tuple[float, ...] = ()
 
     def spaced(self) -> tuple["Ladder", np.ndarray]:
         """Ladder whose exchanges are rejected alike everywhere, and the nearest old temperature of each new one."""
         from scipy.interpolate import PchipInterpolator
 
-        k = len(self.betas)
+        k = len(np.setdiff1d(self.betas, self.rungs))
         wanted = int(np.clip(np.ceil(PER_BARRIER * self.barrier[-1]) + 2, FEWEST, MOST))
         wanted = k if abs(wanted - k) <= 1 else wanted
-        known = self.barrier + 1e-9 * np.arange(k)
+        known = self.barrier + 1e-9 * np.arange(len(self.betas))
         at = np.linspace(0.0, known[-1], wanted)
-        betas = PchipInterpolator(known, self.betas)(at)
-        betas[0], betas[-1] = 0.0, 1.0
+        even = PchipInterpolator(known, self.betas)(at)
+        even[0], even[-1] = 0.0, 1.0
+        betas = np.union1d(even, self.rungs)
+        at = np.interp(betas, even, at)
         steps = np.exp(np.interp(at, known, np.log(self.steps)))
         scales = np.exp(np.stack([np.interp(at, known, np.log(scale)) for scale in self.scales.T], axis=1))
-        return Ladder(betas, steps, scales, at), np.abs(known[:, None] - at).argmin(axis=0)
+        return Ladder(betas, steps, scales, at, self.rungs), np.abs(known[:, None] - at).argmin(axis=0)
 
     def rescaled(self, scales: np.ndarray) -> "Ladder":
         """Ladder with other scales, and steps as long as before."""
@@ -120,6 +125,8 @@ class Round:
         Positions at the cold end.
     log_likelihoods, log_priors, states : arrays (draws,)
         Of the draws, and which of the states was at the cold end.
+    at_rungs : array (iterations, rungs)
+        Log-likelihoods at the temperatures that were asked for.
     """
 
     ladder: Ladder
@@ -134,6 +141,7 @@ class Round:
     log_likelihoods: np.ndarray
     log_priors: np.ndarray
     states: np.ndarray
+    at_rungs: np.ndarray
 
 
 class System:
@@ -151,6 +159,8 @@ class System:
         Acceptance probability.
     stop : threading.Event
         Set when nobody waits any more.
+    rungs : tuple of float
+        Inverse temperatures that the ladder is to have, in ascending order.
     """
 
     def __init__(
@@ -160,8 +170,10 @@ class System:
         rng: np.random.Generator,
         target: float,
         stop: Event,
+        rungs: tuple[float, ...] = (),
     ):
         self.density, self.callback, self.rng, self.target, self.stop = density, callback, rng, target, stop
+        self.rungs = rungs
         self.gradients = 0
         self.rounds: list[Round] = []
 
@@ -231,7 +243,8 @@ class System:
             a, b = (self.rng.choice(values[j], max(map(len, values[k : k + 2]))) for j in (k, k + 1))
             rejections.append(1.0 - np.exp(np.minimum(0.0, (betas[k + 1] - betas[k]) * (a - b))).mean())
         barrier = np.concatenate([[0.0], np.cumsum(rejections)])
-        self.ladder, nearest = Ladder(np.array(betas), np.array(steps), np.stack(scales), barrier).spaced()
+        ladder = Ladder(np.array(betas), np.array(steps), np.stack(scales), barrier, self.rungs)
+        self.ladder, nearest = ladder.spaced()
         theta = np.stack([positions[k][self.rng.integers(len(positions[k]))] for k in nearest])
         self.states = (theta, *self._at(theta))
 
@@ -277,6 +290,7 @@ class System:
                 log_likelihoods=kept[:, -3],
                 log_priors=kept[:, -2],
                 states=kept[:, -1].astype(int),
+                at_rungs=logs[:, np.searchsorted(self.ladder.betas, self.rungs)],
             )
         )
 

@@ -15,8 +15,11 @@ from bayesnn.plots.modes import plot_modes
 from bayesnn.plots.optima import plot_optima
 from bayesnn.plots.orbit import plot_orbit
 from bayesnn.plots.prior import plot_prior
+from bayesnn.plots.prior_functions import plot_prior_functions
+from bayesnn.plots.prior_grid import plot_prior_grid
 from bayesnn.plots.race import plot_race
 from bayesnn.plots.rhat import plot_rhat
+from bayesnn.plots.singular import plot_singular
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
 from bayesnn.plots.validation import plot_validation
@@ -38,8 +41,11 @@ __all__ = [
     "plot_optima",
     "plot_orbit",
     "plot_prior",
+    "plot_prior_functions",
+    "plot_prior_grid",
     "plot_race",
     "plot_rhat",
+    "plot_singular",
     "plot_strips",
     "plot_traces",
     "plot_validation",

@@ -1,7 +1,6 @@
 """Functions drawn from the prior: what a network says before it has seen data."""
 
 import textwrap
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,10 +8,11 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
 from bayesnn.errors import ImproperPriorError, SpecError
-from bayesnn.network import CUTPOINT_SD, MLP, Params
+from bayesnn.fitting.prior import prior_draws
+from bayesnn.network import MLP
 from bayesnn.plots.functions import counted, frame_of, grid_of, mark_leaving, original, original_y
 from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
-from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
+from bayesnn.tree import Inputs, ScalingChoice, prepare
 
 MOST = 4
 """Most outputs that are shown, a panel each."""
@@ -166,50 +166,6 @@ def _column(problem, feature):
     if isinstance(feature, bool) or not isinstance(feature, int | np.integer) or not 1 <= feature <= len(names):
         raise SpecError(f"Got feature={feature!r}; the data have {', '.join(names)}. Give a name, or a number from 1.")
     return int(feature) - 1
-
-
-def prior_draws(problem: Problem, draws: int, rng: np.random.Generator) -> Params:
-    """Draw parameters from the prior of a network.
-
-    Parameters
-    ----------
-    problem : Problem
-        Network and shapes.
-    draws : int
-        How many.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    dict of str to array (draws, ...)
-        As `MLP.forward` takes them.
-    """
-    net, params = problem.net, {}
-    try:
-        for name, shape in problem.shapes.items():
-            kind: Literal["weight", "bias"] = "weight" if name[0] == "W" else "bias"
-            params[name] = net.prior.sample(rng, (draws, *shape), kind=kind, fan_in=shape[0])
-    except SpecError:
-        # A prior that knows only how to be a random variable, such as a learned scale.
-        params = _pymc_draws(problem, draws, rng)
-    if net.noise_prior is not None:
-        params["noise"] = net.noise_prior.sample(rng, (draws,))
-    if net.loss.task == "ordinal":
-        params["cutpoints"] = np.sort(CUTPOINT_SD * rng.normal(size=(draws, int(problem.y.max()))), axis=-1)
-    return params
-
-
-def _pymc_draws(problem, draws, rng):
-    """Draw the weights and their scales from the PyMC model."""
-    import pymc as pm
-
-    from bayesnn.model import model_of
-
-    model = model_of(problem)
-    names = [rv.name for rv in model.free_RVs if rv.name in problem.shapes]
-    found = pm.draw([model[name] for name in names], draws=draws, random_seed=int(rng.integers(2**31)))
-    return {name: np.reshape(value, (draws, *problem.shapes[name])) for name, value in zip(names, found, strict=True)}
 
 
 def _means(problem, params, inputs):

@@ -155,7 +155,7 @@ class Prior(Translated):
         *,
         kind: Literal["weight", "bias"],
         fan_in: int,
-        scale: float | None = None,
+        scale: float | np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw weights or biases of one layer.
 
@@ -167,7 +167,7 @@ class Prior(Translated):
             Shape of the draws.
         kind, fan_in
             As for `rates`.
-        scale : float, optional
+        scale : float or array, optional
             Learned scale of the layer, where the prior has one.
 
         Returns

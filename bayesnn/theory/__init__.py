@@ -8,17 +8,23 @@ from bayesnn.theory.calibration import calibrate
 from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
 from bayesnn.theory.consistency import Consistency, consistency_study
 from bayesnn.theory.convex import Convexity, convexity
+from bayesnn.theory.criteria import information_criteria
 from bayesnn.theory.estimates import EstimateComparison, compare_estimates
 from bayesnn.theory.exact import ExactPosterior, exact_posterior
 from bayesnn.theory.identities import Identities, identities
 from bayesnn.theory.information import Information, fisher_information
 from bayesnn.theory.likelihoods import textbook_likelihood
+from bayesnn.theory.prior_grid import prior_grid
 from bayesnn.theory.racing import WeightRace, race_weights
 from bayesnn.theory.ranks import Calibration
 from bayesnn.theory.references import Reference, reference_posteriors
+from bayesnn.theory.sensitivity import map_to_mle, power_sensitivity
+from bayesnn.theory.singular import product_evidence, singular_study
 from bayesnn.theory.textbook import TextbookLikelihood
 from bayesnn.theory.underflow import Underflow, underflow
 from bayesnn.theory.validate import Validation, validate_sampler
+from bayesnn.theory.waic import waic
+from bayesnn.theory.wide import prior_functions, wide_limit
 
 __all__ = [
     "Calibration",
@@ -43,10 +49,19 @@ __all__ = [
     "exact_posterior",
     "fisher_information",
     "identities",
+    "information_criteria",
+    "map_to_mle",
     "mirror_barrier",
+    "power_sensitivity",
+    "prior_functions",
+    "prior_grid",
+    "product_evidence",
     "race_weights",
     "reference_posteriors",
+    "singular_study",
     "textbook_likelihood",
     "underflow",
     "validate_sampler",
+    "waic",
+    "wide_limit",
 ]

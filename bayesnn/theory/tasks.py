@@ -1,13 +1,16 @@
 """Independent tasks, here or in any executor: the same numbers with any, and nothing that is done is lost."""
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bayesnn.errors import SpecError
+from bayesnn.errors import ConvergenceWarning, SpecError
 from bayesnn.fitting.progress import bar
 
 
@@ -46,6 +49,19 @@ def check_executor(executor: Any) -> None:
             f"Got executor={executor!r}; it must be a concurrent.futures.Executor. Write "
             "executor=ProcessPoolExecutor(2), or leave it out."
         )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what fits warn of, where this may be done: a process has its own filters, threads share those of one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # ArviZ, of the shapes of tails, which are in its results.
+        warnings.filterwarnings("ignore", "Estimated shape parameter", UserWarning)
+        yield
 
 
 def run_tasks(

@@ -3,6 +3,7 @@
 import re
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,6 +237,66 @@ def test_a_ladder_is_spaced_by_its_rejections():
     assert np.sum(spaced.betas < 0.1) > len(spaced.betas) / 2
     assert nearest[0] == 0
     assert nearest[-1] == 3
+
+
+def test_a_ladder_keeps_the_rungs_that_were_asked_for():
+    ladder = Ladder(np.array([0.0, 0.3, 1.0]), np.full(3, 0.3), np.ones((3, 2)), np.array([0.0, 1.0, 1.5]), (0.4, 0.7))
+    without = replace(ladder, rungs=()).spaced()[0]
+    spaced, nearest = ladder.spaced()
+    assert {0.4, 0.7} < set(spaced.betas)
+    assert_array_equal(np.setdiff1d(spaced.betas, [0.4, 0.7]), without.betas)
+    assert np.all(np.diff(spaced.barrier) > 0)
+    assert len(nearest) == len(spaced.betas)
+    # They are not counted when it is asked how many others are needed.
+    assert_allclose(spaced.spaced()[0].betas[[0, -1]], [0, 1])
+    assert len(spaced.spaced()[0].betas) == len(spaced.betas)
+
+
+@pytest.mark.parametrize(
+    ("collapse", "truths"), [(False, (-0.31105177, -0.62013361)), (True, (1.28298261, 1.22919657))]
+)
+def test_rungs_have_the_log_likelihood_of_their_temperatures(two_weights, collapse, truths):
+    betas = (1 / np.log(5), 1.5 / np.log(5))
+    post = short(two_weights, draws=6000, chains=4, collapse=collapse, rungs=betas[::-1], random_seed=3)
+    group = post["rungs"]["log_likelihood"]
+    assert_array_equal(group["inverse_temperature"], betas)
+    for beta, truth in zip(betas, truths, strict=True):
+        assert -expected_log_likelihood(beta, collapse) == pytest.approx(truth, abs=1e-8)
+        assert close_to_mean(-group.sel(inverse_temperature=beta).to_numpy(), truth)
+        assert not close_to_mean(-group.sel(inverse_temperature=beta).to_numpy(), truth + 0.1)
+
+
+def expected_log_likelihood(beta, collapse):
+    """Of the two-weight network, by a rule on a grid that is exact to rounding: the density is analytic and decays."""
+    w, v = np.linspace(-9, 9, 721)[:, None], np.linspace(-9, 9, 721)
+    h = np.tanh(w * X5)
+    if collapse:
+        log = np.array([multivariate_normal.logpdf(Y5, cov=0.09 * np.eye(5) + np.outer(u, u)) for u in h])
+        density = np.exp(beta * log - w[:, 0] ** 2 / 2)
+    else:
+        residual = (h**2).sum(axis=1)[:, None] * v**2 - 2 * (h @ Y5)[:, None] * v + Y5 @ Y5
+        log = -residual / (2 * 0.09) - 5 * np.log(0.3 * np.sqrt(2 * np.pi))
+        density = np.exp(beta * log - (w**2 + v**2) / 2)
+    return (density * log).sum() / density.sum()
+
+
+def test_rungs_of_a_collapsed_linear_model_are_the_evidence():
+    line = bnn.MLP((), noise=0.3, prior=bnn.Normal(1.0))
+    rungs = short(line, rungs=[0.5])["rungs"]["log_likelihood"]
+    assert_allclose(rungs, -3.66338304, atol=5e-9)
+    # The full posterior at half the inverse temperature is that with twice the variance of the noise.
+    full = short(line, draws=3000, chains=4, collapse=False, rungs=[0.5], random_seed=1)["rungs"]["log_likelihood"]
+    A = np.column_stack([np.ones(5), X5])
+    covariance = np.linalg.inv(A.T @ A / 0.18 + np.eye(2))
+    mean = covariance @ A.T @ Y5 / 0.18
+    loss = (((Y5 - A @ mean) ** 2).sum() + np.trace(A.T @ A @ covariance)) / 0.18
+    assert close_to_mean(full.to_numpy()[..., 0], -loss - 5 * np.log(0.3 * np.sqrt(2 * np.pi)))
+
+
+def test_rungs_are_refused_outside_a_ladder(two_weights):
+    for options in ({"rungs": [0.5]}, {"rungs": [1.0], **QUIET}, {"rungs": 0.5, **QUIET}, {"rungs": ["a"], **QUIET}):
+        with pytest.raises(SpecError, match=r"rungs=.*Write sampler='tempering', rungs=\[0\.5\]"):
+            bnn.fit_posterior(two_weights, X5, Y5, **options)
 
 
 def test_marks_are_those_of_the_function(sine, sine_net):

@@ -545,7 +545,7 @@ def test_the_prior_of_labels_is_one_of_probabilities():
 
 
 def test_draws_from_the_prior_have_its_moments():
-    from bayesnn.plots.prior import prior_draws
+    from bayesnn.fitting.prior import prior_draws
 
     n, rng = 20_000, np.random.default_rng(1)
     problem = prepare(bnn.MLP((4,), prior=bnn.Normal(2.0, fan_in=True, bias=bnn.Laplace(3.0))), X5, Y5)

@@ -96,7 +96,7 @@ def test_the_information_is_the_expected_hessian(loss):
         (LOG_COSH, np.tanh),
         (SKEWED, lambda u: u / np.sqrt(1 + u**2) - 0.5),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, bnn.losses.Loss) else "",
 )
 def test_the_information_of_a_residual_is_that_of_adaptive_quadrature(loss, psi):
     def moment(k):
