@@ -3,4 +3,6 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
-__all__: list[str] = []
+from bayesnn.theory.approximations import Approximations, compare_approximations
+
+__all__ = ["Approximations", "compare_approximations"]
