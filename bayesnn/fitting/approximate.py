@@ -28,7 +28,7 @@ METHODS = ("advi", "fullrank_advi")
 REPEATED = 1000
 """Draws among which the members of a weighted ensemble are repeated, each by its weight."""
 RATE = 0.05
-"""Learning rate of Adam at the beginning, in units of the unconstrained parameters; it falls to a thousandth."""
+"""Learning rate of Adam in units of the unconstrained parameters; in the second half it falls to a thousandth."""
 DRIFT, DRIFT_SES = 0.1, 4.0
 """Change of the lower bound, in nats and in standard errors, above which it is still rising."""
 
@@ -232,7 +232,7 @@ def fit_advi(
 
     def slow_down(_approximation, _losses, i):
         # With a constant rate the noise of the gradients keeps the Gaussian away from its optimum.
-        rate.set_value(RATE * 1e-3 ** (i / iterations))
+        rate.set_value(RATE * 1e-3 ** max(0.0, 2 * i / iterations - 1))
 
     # A fused network has no rule for a batch of draws, by which ADVI replicates the model.
     found = pm.fit(
@@ -253,11 +253,13 @@ def fit_advi(
         params[name] = value.reshape(int(chains), int(draws), *value.shape[1:])
     shift = -len(problem.y) * problem.log_y_sd
     bound = shift - np.asarray(found.hist, dtype=float)
-    *_, before, last = np.array_split(bound, 10)
-    elbo, se = float(last.mean()), float(last.std() / np.sqrt(len(last)))
-    rise = elbo - float(before.mean())
-    rising = rise > max(DRIFT, DRIFT_SES * np.hypot(se, before.std() / np.sqrt(len(before))))
-    said = f"; it was still rising, by {rise:.2g} over the last tenth. Raise iterations" if rising else ""
+    parts = np.array_split(bound, 10)
+    mean, error = ([f(part) for part in parts] for f in (np.mean, lambda part: part.std() / np.sqrt(len(part))))
+    elbo, se = float(mean[-1]), float(error[-1])
+    # At the end it stands still, for the steps are short by then.
+    rise = float(mean[4] - mean[3])
+    rising = rise > max(DRIFT, DRIFT_SES * float(np.hypot(error[3], error[4])))
+    said = f"; it was still rising before the steps were shortened, by {rise:.2g}. Raise iterations" if rising else ""
     name = {"advi": "Mean-field ADVI", "fullrank_advi": "Full-rank ADVI"}[method]
     tree = make_tree(
         "posterior",

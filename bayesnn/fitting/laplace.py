@@ -163,7 +163,7 @@ def fit_laplace(
         ``bayesnn_log_evidence``; ``bayesnn_log_evidence_se`` (0 where the approximation is exact, otherwise NaN: its
         error is no Monte Carlo error); ``bayesnn_log_evidence_weighted`` and ``..._weighted_se``, corrected by
         importance weights; ``bayesnn_pareto_k``, above 0.7 where these can't be relied on, nor the approximation;
-        ``bayesnn_message``.
+        ``bayesnn_unmet``, why it is not to be trusted, empty where nothing is known against it; ``bayesnn_message``.
 
     Raises
     ------
@@ -245,6 +245,7 @@ def fit_laplace(
     weighted = _weigh(problem, objective, peaks, theta, rng)
     shift = -len(problem.y) * problem.log_y_sd
     exact = weighted["pareto_k"] == -np.inf
+    unmet = "; ".join(_trouble(peaks, left, weighted))
     evidence = float(np.logaddexp.reduce(peaks.log_masses))
     attrs = {
         "bayesnn_sampler": "laplace",
@@ -254,12 +255,19 @@ def fit_laplace(
         "bayesnn_log_evidence_weighted": weighted["value"] + shift,
         "bayesnn_log_evidence_weighted_se": weighted["se"],
         "bayesnn_pareto_k": weighted["pareto_k"],
+        "bayesnn_unmet": unmet,
         "bayesnn_message": _words(peaks, weighted, shift),
         "sampling_time": time.perf_counter() - began,
     }
     tree = _tree(problem, objective, peaks, mode, theta, attrs, shift, rng if copies == "all" else None)
     add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
-    _warn(peaks, left, weighted)
+    if unmet:
+        warnings.warn(
+            f"The Laplace approximation is not to be trusted: {unmet}. Take "
+            "bnn.fit_posterior(net, X, y, sampler='tempering'), or fewer hidden units.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return tree
 
 
@@ -391,7 +399,7 @@ def _words(peaks, weighted, shift):
     return f"{found}, an approximation. {again}, which with a Pareto k of {weighted['pareto_k']:.2f} {sound}."
 
 
-def _warn(peaks, left, weighted):
+def _trouble(peaks, left, weighted):
     trouble = []
     if left:
         trouble.append(
@@ -411,10 +419,4 @@ def _warn(peaks, left, weighted):
         trouble.append(
             f"its log evidence is off by {off:+.2f} ± {weighted['se']:.2f}, by importance weights ({flattest})"
         )
-    if trouble:
-        warnings.warn(
-            f"The Laplace approximation is not to be trusted: {'; '.join(trouble)}. Take "
-            "bnn.fit_posterior(net, X, y, sampler='tempering'), or fewer hidden units.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    return trouble

@@ -1,5 +1,6 @@
 """One file a picture. Each returns its matplotlib Axes and never shows them."""
 
+from bayesnn.plots.approximations import plot_approximations
 from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.capacity import capacity_table, plot_capacity
 from bayesnn.plots.evidence import plot_evidence
@@ -15,6 +16,7 @@ from bayesnn.plots.traces import plot_traces
 
 __all__ = [
     "capacity_table",
+    "plot_approximations",
     "plot_barrier",
     "plot_capacity",
     "plot_evidence",

@@ -136,7 +136,7 @@ def compare_approximations(fits: "Mapping[str, xr.DataTree]", *, exact: "xr.Data
         if "coverage_90" in scored:
             row["90% coverage"] = scored["coverage_90"]
             if gap is not None:
-                inside = predict(fit, np.linspace(gap[0], gap[1], 41)[:, None])
+                inside = predict(fit, np.linspace(gap[0], gap[1], 11)[:, None])
                 lower, upper = (inside[f"{centre_of(inside)}_{end}"] for end in ("lower", "upper"))
                 row["width in the gap"] = float((upper - lower).mean())
         pair = (half["first"], half["second"]) if name == EXACT else (fit, exact)
