@@ -42,7 +42,15 @@ _HOMES = {
     "network": ("MLP",),
     "tree": ("load_fit", "save_fit"),
     "model": ("build_model",),
-    "fitting": ("fit_map", "fit_mle", "fit_posterior", "log_evidence", "mle_exists"),
+    "fitting": (
+        "deep_ensemble",
+        "fit_laplace",
+        "fit_map",
+        "fit_mle",
+        "fit_posterior",
+        "log_evidence",
+        "mle_exists",
+    ),
     "prediction": ("predict", "score"),
     "symmetry": (
         "align",

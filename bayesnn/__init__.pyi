@@ -34,6 +34,8 @@ from bayesnn.errors import NoMLEError as NoMLEError
 from bayesnn.errors import NoOptimumError as NoOptimumError
 from bayesnn.errors import SpecError as SpecError
 from bayesnn.errors import UnknownNameError as UnknownNameError
+from bayesnn.fitting import deep_ensemble as deep_ensemble
+from bayesnn.fitting import fit_laplace as fit_laplace
 from bayesnn.fitting import fit_map as fit_map
 from bayesnn.fitting import fit_mle as fit_mle
 from bayesnn.fitting import fit_posterior as fit_posterior

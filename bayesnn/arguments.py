@@ -117,6 +117,7 @@ _RULES: dict[str, Any] = {
     "restarts": (_is_count, _COUNT, 20),
     "replicates": (_is_count, _COUNT, 20),
     "maxiter": (_is_count, _COUNT, 2000),
+    "iterations": (_is_count, _COUNT, 20000),
     "draws": (_is_count, _COUNT, 1000),
     "tune": (_or_none(_is_count), f"{_COUNT}, since without warm-up the sampler has no step size", 1000),
     "chains": (_is_count, _COUNT, 4),

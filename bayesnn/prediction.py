@@ -1,5 +1,6 @@
 """From a fit and new inputs to means, intervals, the parts of the variance, and scores."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,18 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
-from bayesnn.tree import Inputs, Rows, dataset_rows, is_unbounded, new_inputs, new_targets, params_of, problem_of
+from bayesnn.network import MLP, Params
+from bayesnn.tree import (
+    Inputs,
+    Problem,
+    Rows,
+    dataset_rows,
+    is_unbounded,
+    new_inputs,
+    new_targets,
+    params_of,
+    problem_of,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,9 +87,9 @@ def predict(
         raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
     problem = problem_of(fit)
     X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
-    params = _flat(params_of(fit))
+    params, forward = draws_of(fit, problem)
     one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
-    blocks = [one(problem, params, X[rows], prob) for rows in _rows(params, X)]
+    blocks = [one(problem, params, forward(X[rows]), prob) for rows in _rows(params, X)]
     merged = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     coords: dict[str, Any] = {"obs": np.arange(len(X))}
     if one is _numbers:
@@ -159,11 +171,11 @@ def score(
     else:
         X, y = new_inputs(problem, X, rows=rows), new_targets(problem, y)
         check_rows(X, y)
-    params = _flat(params_of(fit))
+    params, forward = draws_of(fit, problem)
     net, loss = problem.net, problem.net.loss
     log_density, outcome, certainty = [], [], []
     for rows in _rows(params, X):
-        f = net.forward(params, X[rows])
+        f = forward(X[rows])
         args = net.likelihood_args(params)
         log_density.append(log_mean_exp(loss.logp(y[rows], f, **args)))
         mean = loss.mean(f, **args).mean(axis=0)
@@ -265,6 +277,60 @@ def log_mean_exp(log_density: np.ndarray) -> np.ndarray:
     return np.logaddexp.reduce(log_density, axis=0) - np.log(len(log_density))
 
 
+def linearised(net: MLP, params: Params, centre: Params, X: ArrayLike) -> np.ndarray:
+    """Evaluate a network's first-order expansion about other weights.
+
+    Parameters
+    ----------
+    net : MLP
+        The network.
+    params, centre : dict of str to array
+        Where to evaluate it, and about where to expand, as for `MLP.forward`.
+    X : array (n, p)
+        Inputs, in the units the model works in.
+
+    Returns
+    -------
+    array (..., n, m)
+        The network's outputs at `centre`, with the change to first order in the weights.
+    """
+    h, dh = np.asarray(X, dtype=float), 0.0
+    for layer in range(1, net.n_layers + 1):
+        W, b = centre[f"W{layer}"], f"b{layer}"
+        h, dh = h @ W, h @ (params[f"W{layer}"] - W) + (dh @ W if layer > 1 else 0.0)
+        if net.has_bias(layer):
+            h, dh = h + centre[b][..., None, :], dh + (params[b] - centre[b])[..., None, :]
+        if layer < net.n_layers:
+            h, dh = net.phi(h), net.phi.formula.slope(h) * dh
+    return h + dh
+
+
+def draws_of(fit: "xr.DataTree", problem: Problem) -> tuple[Params, Callable[[np.ndarray], np.ndarray]]:
+    """Draws of a fit, in one row, and how the network is evaluated at them.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        A fit.
+    problem : Problem
+        What was fitted.
+
+    Returns
+    -------
+    params : dict of str to array
+        With one leading dimension.
+    forward : callable
+        From inputs (n, p), in the units the model works in, to outputs (draw, n, m).
+    """
+    if not fit.attrs.get("bayesnn_linearised"):
+        params = _flat(params_of(fit))
+        return params, lambda X: problem.net.forward(params, X)
+    # The centres are copies of modes by the same symmetries as the draws, before any alignment.
+    params = _flat(params_of(fit, group="posterior_raw" if "posterior_raw" in fit else "posterior"))
+    centre = _flat(params_of(fit, group="centre"))
+    return params, lambda X: linearised(problem.net, params, centre, X)
+
+
 def _flat(params):
     """Chains and draws as one axis."""
     return {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in params.items()}
@@ -278,9 +344,8 @@ def _rows(params, X):
     return [slice(i, i + size) for i in range(0, len(X), size)]
 
 
-def _numbers(problem, params, X, prob):
+def _numbers(problem, params, f, prob):
     loss = problem.net.loss
-    f = problem.net.forward(params, X)
     args = problem.net.likelihood_args(params)
     mean = loss.mean(f, **args)
     noise = {"noise": args["noise"]} if "noise" in args else {}
@@ -336,9 +401,9 @@ def _pit(loss, y, f, args):
     return pit
 
 
-def _labels(problem, params, X, prob):
+def _labels(problem, params, f, prob):
     loss = problem.net.loss
-    each = loss.mean(problem.net.forward(params, X), **problem.net.likelihood_args(params))
+    each = loss.mean(f, **problem.net.likelihood_args(params))
     probability = each.mean(axis=0)
     entropy, aleatoric = _entropy(probability), _entropy(each).mean(axis=0)
     return {

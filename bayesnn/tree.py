@@ -32,6 +32,13 @@ type Fits = xr.DataTree | Mapping[str, xr.DataTree] | Sequence[xr.DataTree]
 
 KINDS = {"mle": "MLE", "map": "MAP", "posterior": "posterior"}
 """The three answers, and how they are written."""
+APPROXIMATIONS = {
+    "laplace": "Laplace approximation",
+    "ensemble": "deep ensemble",
+    "advi": "mean-field ADVI",
+    "fullrank_advi": "full-rank ADVI",
+}
+"""Samplers whose draws are not those of the posterior, and how their fits are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,17 +361,33 @@ def heading(tree: "xr.DataTree") -> str:
     str
         ``"MLE"``, ``"MAP"`` or ``"posterior"``; where there is no maximum ``"MLE: at infinity"`` (the numbers are
         those of the limit) or ``"MLE: unbounded"`` (the density grows for ever), and ``"MLE: undecided"`` where that
-        is not known.
+        is not known. An approximation of the posterior is called by its name, such as ``"deep ensemble"``.
 
     Raises
     ------
     FitError
         Not a bayesnn fit.
     """
-    name, exists = KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
+    name, exists = approximation_of(tree) or KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
     if exists == 0:
         return f"{name}: {'unbounded' if is_unbounded(tree) else 'at infinity'}"
     return name if exists == 1 else f"{name}: undecided"
+
+
+def approximation_of(tree: "xr.DataTree") -> str:
+    """Name the approximation whose draws a tree holds.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    str
+        Such as ``"deep ensemble"``; empty for a point, and for draws that converge to the posterior.
+    """
+    return APPROXIMATIONS.get(tree.attrs.get("bayesnn_sampler", ""), "")
 
 
 def is_unbounded(tree: "xr.DataTree") -> bool:

@@ -31,6 +31,7 @@ _HEADS = {
     "one_chain": "one chain can't be checked against another",
     "stuck": "chains are stuck",
     "divergences": "draws diverged",
+    "approximation": "independent draws of an approximation, of which chains can tell nothing",
     "not_finite": "draws that are not finite numbers",
 }
 SPACES = {"raw": "raw weights", "aligned": "aligned weights", "function": "function"}
@@ -45,7 +46,7 @@ class Diagnosis:
     verdict : str
         ``one_mode``, ``harmless_symmetry``, ``mixed_symmetry``, ``weights_ridge`` (predictions may be trusted);
         ``function_modes``, ``modes_misweighed`` (by a reference), ``tempering_unfinished``, ``slow_mixing``,
-        ``too_few_draws``, ``one_chain``, ``stuck``, ``divergences``, ``not_finite`` (they may not).
+        ``too_few_draws``, ``one_chain``, ``stuck``, ``divergences``, ``approximation``, ``not_finite`` (they may not).
     message, remedy : str
         Why, with the numbers, and what to do.
     notes : tuple of str

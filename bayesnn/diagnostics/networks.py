@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
 from bayesnn.diagnostics.compare import Comparison
-from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError
-from bayesnn.fitting import fit_map, fit_mle, fit_posterior, log_evidence
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError, UnknownNameError
+from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
 from bayesnn.network import MLP
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+METHODS = ("tempering", "laplace")
 _LIKELIHOODS = ("MLE log-likelihood", "MAP log-likelihood")
 """Columns by which the likelihood alone would choose, the better one first."""
 
@@ -63,7 +64,7 @@ class NetworkComparison(Comparison):
             if name == "log evidence" and errors is not None:
                 out[name] = [str(Evidence(v, e)) for v, e in zip(values, errors, strict=True)]
             elif errors is not None:
-                out[name] = [f"{v:.3f} ± {e:.3f}" for v, e in zip(values, errors, strict=True)]
+                out[name] = [_with_error(v, e, ".3f") for v, e in zip(values, errors, strict=True)]
             else:
                 out[name] = [f"{v:.2f}" if isinstance(v, float) else str(v) for v in values]
         return out
@@ -89,9 +90,9 @@ class NetworkComparison(Comparison):
             gap = best["log evidence"] - second["log evidence"]
             error = float(np.hypot(best["log evidence se"], second["log evidence se"]))
             said += (
-                f", {gap:.2f} ± {error:.2f} nats above {order[1]!r}"
+                f", {_with_error(gap, error, '.2f')} nats above {order[1]!r}"
                 f"{' (a tie within its error)' if gap < 2 * error else ''}; its probability among the {len(order)} is "
-                f"{best['probability']:.3f} ± {best['probability se']:.3f}"
+                f"{_with_error(best['probability'], best['probability se'], '.3f')}"
             )
         said += "."
         known = next((c for c in _LIKELIHOODS if c in self and self[c].notna().any()), None)
@@ -106,7 +107,11 @@ class NetworkComparison(Comparison):
             )
         if not self["converged"].all():
             short = ", ".join(map(repr, self.index[~self["converged"]]))
-            said += f" Tempering has not reached its marks for {short}."
+            approximate = self["log evidence se"].isna().any()
+            verdict = (
+                "Laplace's approximation is not to be trusted" if approximate else "Tempering has not reached its marks"
+            )
+            said += f" {verdict} for {short}."
         return said
 
 
@@ -117,6 +122,7 @@ def compare_networks(
     *,
     prior: Mapping[str, float] | Sequence[float] | None = None,
     mle: bool = False,
+    method: Literal["tempering", "laplace"] = "tempering",
     restarts: int = 20,
     draws: int = 1000,
     tune: int | None = None,
@@ -153,10 +159,13 @@ def compare_networks(
     mle : bool
         Maximise the likelihood too, once for networks that differ only in their priors. Following the likelihood of a
         wide network outward, to where it has no maximum, can take longer than all the rest.
+    method : {"tempering", "laplace"}
+        How the evidence is found: by `fit_posterior`, or approximated by `fit_laplace`, quickly, with an error that is
+        unknown unless it is zero (NaN in the columns of errors), and without rounds.
     restarts : int
         Random starts of MAP and MLE.
     draws, tune, chains, cores, max_rounds, max_seconds
-        As for `fit_posterior` with ``sampler="tempering"``, for each network.
+        As for `fit_posterior` with ``sampler="tempering"``, for each network; `fit_laplace` takes `draws` and `chains`.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
     random_seed : int or numpy.random.Generator, optional
@@ -179,7 +188,7 @@ def compare_networks(
           `mle` ``MLE log-likelihood``: its limit where the MLE lies at infinity, infinite where it is unbounded;
         - ``held-out LPPD`` of the posterior, for each row, in nats, where there are held-out rows, see `score`;
         - ``parameters``: their number;
-        - ``converged``: whether tempering has reached its marks.
+        - ``converged``: whether tempering has reached its marks, or nothing is known against the Laplace approximation.
 
         Its attributes are ``networks`` and ``fits`` (dicts, by name) and ``message``, which says in words which network
         is preferred. Interrupted by the keyboard, the table of the networks done so far.
@@ -228,6 +237,8 @@ def compare_networks(
     any line  -3.6634 (exact)  0.119 ± 0.000               0.87          2
     through 0  -1.6567 (exact)  0.881 ± 0.000               0.86          1
     """
+    if method not in METHODS:
+        raise UnknownNameError("method", method, METHODS)
     networks = _named(nets)
     check_arguments(
         mle=mle,
@@ -267,7 +278,7 @@ def compare_networks(
     flat: list[MLP] = []
     tasks: dict[tuple[str, Any], tuple[Any, ...]] = {}
     for seed, (name, net) in zip(seeds, networks.items(), strict=True):
-        tasks["evidence", name] = (_evidence_row, net, data, seed, {**shared, "sampling": sampling})
+        tasks["evidence", name] = (_evidence_row, net, data, seed, {**shared, "sampling": sampling, "method": method})
     for seed, net in zip(seeds, networks.values() if mle else (), strict=False):
         if net.flat not in flat:
             flat.append(net.flat)
@@ -290,6 +301,11 @@ def compare_networks(
     table.fits = {name: done["evidence", name][1] for name in here}
     _warn(table, tasks, ran.failed, ran.interrupted)
     return table
+
+
+def _with_error(value, error, form):
+    """Write a number with its standard error, where that is known."""
+    return f"{value:{form}}" if np.isnan(error) else f"{value:{form}} ± {error:{form}}"
 
 
 def _named(nets):
@@ -399,7 +415,7 @@ def _check_same_targets(problems: Mapping[str, Problem]) -> None:
             )
 
 
-def _evidence_row(net, data, seed, *, sampling, **search):
+def _evidence_row(net, data, seed, *, sampling, method, **search):
     """Figures of one network, and its posterior. Peak first: it is quick, and an interruption ends the other."""
     with quiet():
         try:
@@ -407,21 +423,25 @@ def _evidence_row(net, data, seed, *, sampling, **search):
             peak = log_likelihood_of(map_)
         except NoMAPError:
             peak = np.nan
-        fit = fit_posterior(
-            net,
-            *data,
-            sampler="tempering",
-            random_seed=seed,
-            scaling=search["scaling"],
-            progressbar=False,
-            **sampling,
-        )
+        if method == "laplace":
+            size = {name: sampling[name] for name in ("draws", "chains")}
+            fit = fit_laplace(net, *data, random_seed=seed, progressbar=False, **size, **search)
+        else:
+            fit = fit_posterior(
+                net,
+                *data,
+                sampler="tempering",
+                random_seed=seed,
+                scaling=search["scaling"],
+                progressbar=False,
+                **sampling,
+            )
     found = log_evidence(fit)
     row = {"log evidence": found.value, "log evidence se": found.se, "MAP log-likelihood": peak}
     if isinstance(data[0], Dataset) and data[0].X_test is not None:
         row["held-out LPPD"] = score(fit, data[0])["lppd"]
     row["parameters"] = sum(values[0, 0].size for values in params_of(fit).values())
-    row["converged"] = not fit.attrs["bayesnn_unmet"] and fit.attrs["bayesnn_ended"] != "interrupted"
+    row["converged"] = not fit.attrs["bayesnn_unmet"] and fit.attrs.get("bayesnn_ended") != "interrupted"
     return row, fit
 
 
@@ -434,7 +454,7 @@ def _mle_log_likelihood(net, data, seed, **search):
 
 def _cut_short(key, value):
     """Say whether a fit was interrupted: the sampler ends in order, with what it has, and does not pass that on."""
-    return key[0] == "evidence" and value[1].attrs["bayesnn_ended"] == "interrupted"
+    return key[0] == "evidence" and value[1].attrs.get("bayesnn_ended") == "interrupted"
 
 
 def _table(rows, log_prior):
@@ -463,12 +483,14 @@ def _warn(table, tasks, troubles, interrupted):
     for (kind, key), error in troubles.items():
         what = f"The network {key!r} failed and is left out" if kind == "evidence" else "A maximum likelihood failed"
         warnings.warn(f"{what}: {type(error).__name__}: {error}", ConvergenceWarning, stacklevel=3)
+    laplace = any(fit.attrs["bayesnn_sampler"] == "laplace" for fit in table.fits.values())
     short = [name for name in table.index[~table["converged"]] if table.fits[name].attrs["bayesnn_unmet"]]
     if short:
         said = "; ".join(f"{name!r}: {table.fits[name].attrs['bayesnn_unmet']}" for name in short)
         warnings.warn(
-            f"Tempering ended before its marks for {len(short)} of {len(table)} networks ({said}). Raise max_rounds or "
-            "max_seconds.",
+            f"{'Do not trust the Laplace approximation' if laplace else 'Tempering ended before its marks'} for "
+            f"{len(short)} of {len(table)} networks ({said}). "
+            f"{'Leave method out, for tempering' if laplace else 'Raise max_rounds or max_seconds'}.",
             ConvergenceWarning,
             stacklevel=3,
         )

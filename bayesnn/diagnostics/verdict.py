@@ -12,6 +12,7 @@ from bayesnn.diagnostics.tempering import tempering_call, tempering_words, unfin
 from bayesnn.fitting.chains import DIVERGENT_MAX, TARGETS
 from bayesnn.network import Params
 from bayesnn.theory.identities import quick_identities
+from bayesnn.tree import approximation_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,6 +65,13 @@ def judge(
     out = {}
     if broken.any():
         verdict, message, remedy = _words_not_finite(broken)
+    elif approximation_of(post):
+        verdict = "approximation"
+        message = (
+            f"The draws are those of a {approximation_of(post)}: that they agree, or not, says nothing of how far it "
+            f"is from the posterior. {post.attrs.get('bayesnn_message', '')}"
+        )
+        remedy = f"Hold it against the posterior, {call}: bnn.theory.compare_approximations."
     elif idle:
         verdict, message = "stuck", " ".join(idle)
         remedy = (

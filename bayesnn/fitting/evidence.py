@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.errors import FitError
-from bayesnn.tree import kind_of
+from bayesnn.tree import Problem, kind_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,23 +21,26 @@ class Evidence:
     value : float
         Natural logarithm of the marginal likelihood, of densities in the user's units.
     se : float
-        Its Monte Carlo standard error; zero where the integral is known exactly.
+        Its Monte Carlo standard error; zero where the integral is known exactly, NaN where it is an approximation
+        whose error is not known.
     """
 
     value: float
     se: float
 
     def __str__(self):
+        if np.isnan(self.se):
+            return f"{self.value:.2f} (approximate)"
         return f"{self.value:.2f} ± {self.se:.2f}" if self.se else f"{self.value:.4f} (exact)"
 
 
 def log_evidence(fit: "xr.DataTree") -> Evidence:
-    """Read the log evidence (log marginal likelihood) of a posterior that was sampled by tempering.
+    """Read the log evidence (log marginal likelihood) of a posterior by tempering, or of its Laplace approximation.
 
     Parameters
     ----------
     fit : xarray.DataTree
-        From `fit_posterior` with ``sampler="tempering"``.
+        From `fit_posterior` with ``sampler="tempering"``, or from `fit_laplace`.
 
     Returns
     -------
@@ -64,9 +67,26 @@ def log_evidence(fit: "xr.DataTree") -> Evidence:
         got = fit.attrs.get("bayesnn_sampler", kind)
         raise FitError(
             f"Got a fit by {got!r}, which does not estimate the evidence. Take "
-            "bnn.fit_posterior(net, X, y, sampler='tempering')."
+            "bnn.fit_posterior(net, X, y, sampler='tempering'), or bnn.fit_laplace(net, X, y)."
         )
     return Evidence(float(fit.attrs["bayesnn_log_evidence"]), float(fit.attrs["bayesnn_log_evidence_se"]))
+
+
+def evidence_shift(problem: Problem) -> float:
+    """Give what the log integral of the model's density lacks of the log evidence in the user's units.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+
+    Returns
+    -------
+    float
+        The units of the targets; and of k ordered cutpoints log k!, since their prior is written without their order.
+    """
+    cuts = int(problem.y.max()) if problem.net.loss.task == "ordinal" else 0
+    return float(np.log(np.arange(1, cuts + 1)).sum()) - problem.log_units
 
 
 @dataclass(frozen=True)

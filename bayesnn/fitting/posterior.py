@@ -14,7 +14,7 @@ from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
 from bayesnn.fitting.tempered import temper
 from bayesnn.network import MLP
-from bayesnn.tree import Inputs, ScalingChoice, make_tree, params_of, prepare, to_dataset
+from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, params_of, prepare, to_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -223,7 +223,7 @@ def fit_posterior(
             **sampled.attrs,
         },
     )
-    _add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
+    add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     sampled.judge(tree)
     return tree
 
@@ -294,7 +294,18 @@ def _order(params):
     return sorted(params, key=lambda k: (0, int(k[1:]), k[0]) if k[0] in "Wb" else (1, 0, k))
 
 
-def _add_log_densities(tree, problem, *, log_likelihood, log_prior):
+def add_log_densities(tree: "xr.DataTree", problem: Problem, *, log_likelihood: bool, log_prior: bool) -> None:
+    """Write the log-likelihood of each observation, and the log-prior, of each draw into a tree.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A posterior.
+    problem : Problem
+        What was fitted.
+    log_likelihood, log_prior : bool
+        Which of them.
+    """
     import xarray as xr
 
     params = params_of(tree)

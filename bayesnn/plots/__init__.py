@@ -1,5 +1,6 @@
 """One file a picture. Each returns its matplotlib Axes and never shows them."""
 
+from bayesnn.plots.approximations import plot_approximations
 from bayesnn.plots.barrier import plot_barrier
 from bayesnn.plots.calibration import plot_calibration
 from bayesnn.plots.capacity import capacity_table, plot_capacity
@@ -26,6 +27,7 @@ from bayesnn.plots.validation import plot_validation
 
 __all__ = [
     "capacity_table",
+    "plot_approximations",
     "plot_barrier",
     "plot_calibration",
     "plot_capacity",

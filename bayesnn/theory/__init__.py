@@ -3,6 +3,7 @@
 Every result is a small dataclass that prints as words and a table, and has a picture in `bayesnn.plots`.
 """
 
+from bayesnn.theory.approximations import Approximations, compare_approximations
 from bayesnn.theory.barrier import MirrorBarrier, mirror_barrier
 from bayesnn.theory.calibration import calibrate
 from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
@@ -27,6 +28,7 @@ from bayesnn.theory.waic import waic
 from bayesnn.theory.wide import prior_functions, wide_limit
 
 __all__ = [
+    "Approximations",
     "Calibration",
     "ConjugatePosterior",
     "Consistency",
@@ -42,6 +44,7 @@ __all__ = [
     "Validation",
     "WeightRace",
     "calibrate",
+    "compare_approximations",
     "compare_estimates",
     "conjugate_posterior",
     "consistency_study",

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
 from bayesnn.fitting.density import ModelDensity, collapses, log_density
+from bayesnn.fitting.evidence import evidence_shift
 from bayesnn.fitting.posterior import check_proper
 from bayesnn.network import MLP
 from bayesnn.theory.basins import climb, distinct, find_peaks
@@ -293,12 +294,9 @@ def _result(problem: Problem, fine: Moments, coarse: Moments, found: Cubature, q
             spread, others = fine.weight_sd[name][at], (coarse.weight_mean[name][at], coarse.weight_sd[name][at])
             row = (mean[at], error(mean[at], others[0]), spread, error(spread, others[1]))
             weights[element] = row
-    # Draws of cutpoints are ordered, and their prior is written as if they were not.
-    cuts = density.shapes[density.names.index("cutpoints")][0] if "cutpoints" in density.names else 0
-    shift = float(np.sum(np.log(np.arange(1, cuts + 1)))) - problem.log_units
     return ExactPosterior(
         net=net,
-        log_evidence=found.fine.log_z + shift,
+        log_evidence=found.fine.log_z + evidence_shift(problem),
         log_evidence_error=float(error(found.fine.log_z, found.coarse.log_z)),
         mean=centred(fine.mean),
         mean_error=sd * error(fine.mean, coarse.mean),

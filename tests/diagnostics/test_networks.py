@@ -276,3 +276,30 @@ def test_a_prior_without_map_has_an_evidence():
     assert np.isnan(table["MAP log-likelihood"].item())
     assert np.isfinite(table["log evidence"].item())
     assert table["parameters"].item() == 4 + 2, "two weights, two biases, and the scales of two layers"
+
+
+def test_laplace_gives_the_same_table_quickly():
+    nets = {
+        "line": bnn.MLP((), noise=0.3, prior=bnn.Normal(1.0)),
+        "unit": bnn.MLP((1,), bias=False, noise=0.3, prior=bnn.Normal(1.0)),
+    }
+    options = {"method": "laplace", "restarts": 4, "random_seed": 1, "progressbar": False}
+    table = bnn.compare_networks(nets, X5, Y5, **options)
+    assert table["log evidence"].to_numpy() == pytest.approx([-3.66338304, -1.50371226], abs=1e-7)
+    assert table["log evidence se"].tolist()[0] == 0
+    assert np.isnan(table["log evidence se"].iloc[1])
+    odds = np.exp(-3.66338304 + 1.50371226)
+    assert table["probability"].iloc[0] == pytest.approx(odds / (1 + odds), abs=1e-6)
+    assert "nan" not in repr(table) + table.message
+    assert "-1.50 (approximate)" in repr(table)
+    assert table["converged"].all()
+    with pytest.raises(bnn.UnknownNameError, match="method"):
+        bnn.compare_networks(nets, X5, Y5, method="bic")
+
+
+def test_laplace_that_is_wrong_is_not_trusted():
+    nets = {"twins": bnn.MLP((2,), noise=0.3, prior=bnn.Normal(1.0))}
+    with pytest.warns(bnn.ConvergenceWarning, match="Do not trust the Laplace approximation.*twins"):
+        table = bnn.compare_networks(nets, X5, Y5, method="laplace", restarts=4, random_seed=1, progressbar=False)
+    assert not table["converged"].any()
+    assert "Laplace's approximation is not to be trusted for 'twins'" in table.message
