@@ -78,7 +78,7 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.nd
     for ax, title in zip(axes, _PANELS.values(), strict=True):
         ax.set_title(title, fontsize=10)
     if not table["converged"].all():
-        axes[0].plot([], [], "o", mfc="white", mec=INK, mew=1.5, label="open: tempering has not reached its marks")
+        axes[0].plot([], [], "o", mfc="white", mec=INK, mew=1.5, label="open: the fit has not reached its marks")
     entries: dict[str, Any] = {}
     for ax in axes:
         entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}

@@ -144,6 +144,18 @@ def test_a_learned_noise_is_integrated_in_its_logarithm():
     assert abs(off) < 4 * fit.attrs["bayesnn_log_evidence_weighted_se"]
 
 
+def test_the_evidence_of_ordered_labels_counts_one_order():
+    net = bnn.MLP((), loss="ordinal", prior=bnn.Normal(1.0), bias=False)
+    X, y = [[-1.0], [0.0], [0.5], [1.0]], [0, 1, 1, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = laplace(net, X, y)
+    exact = bnn.theory.exact_posterior(net, X, y, tolerance=1e-2)
+    weighted, se = (fit.attrs[f"bayesnn_log_evidence_weighted{tag}"] for tag in ("", "_se"))
+    assert weighted == pytest.approx(exact.log_evidence, abs=4 * se + 1e-3)
+    assert se < 0.1
+
+
 def test_twins_have_fewer_copies_and_are_warned_of(twins):
     fit, said = twins
     assert fit["laplace"]["copies"].values[0] == 4

@@ -81,7 +81,7 @@ def test_networks_that_differ_otherwise_have_their_names():
 def test_what_has_not_converged_is_open(widths):
     axes = bnn.plot_evidence(grid(widths=widths, converged=False))
     assert sum(line.get_label() == "_open" for line in axes[0].get_lines()) == len(widths)
-    assert "open: tempering has not reached its marks" in legend(axes)
+    assert "open: the fit has not reached its marks" in legend(axes)
 
 
 def test_other_tables_and_depths_are_refused():
