@@ -368,7 +368,8 @@ def heading(tree: "xr.DataTree") -> str:
     FitError
         Not a bayesnn fit.
     """
-    name, exists = approximation_of(tree) or KINDS[kind_of(tree)], tree.attrs.get("bayesnn_exists", 1)
+    kind = KINDS[kind_of(tree)]
+    name, exists = approximation_of(tree) or kind, tree.attrs.get("bayesnn_exists", 1)
     if exists == 0:
         return f"{name}: {'unbounded' if is_unbounded(tree) else 'at infinity'}"
     return name if exists == 1 else f"{name}: undecided"
