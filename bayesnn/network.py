@@ -169,6 +169,11 @@ class MLP:
         return as_activation(self.activation)
 
     @property
+    def smooth(self) -> bool:
+        """Whether loss and activation have a gradient everywhere."""
+        return self.loss.smooth and (not self.hidden or self.phi.smooth)
+
+    @property
     def proper(self) -> bool:
         """Whether every prior integrates to one, so that there is a posterior whatever the data."""
         return self.prior.proper and (self.noise_prior is None or self.noise_prior.proper)

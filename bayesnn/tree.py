@@ -87,6 +87,10 @@ class Problem:
         hidden = {f"hidden_{i}": np.arange(1, h + 1) for i, h in enumerate(self.net.hidden, start=1)}
         return {"feature": list(self.feature_names), **hidden, "output": list(self.output_names)}
 
+    def log_likelihood(self, params: Params) -> np.ndarray:
+        """Log-likelihood (...) of all rows at weights with those leading dimensions, in the user's units."""
+        return self.net.log_likelihood(params, self.X, self.y).sum(axis=-1) - self.log_units
+
     def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
         dims, coords = self.net.dims(), self.coords

@@ -290,9 +290,7 @@ def compare_networks(
 
     here = [name for name in networks if ("evidence", name) in done]
     if not here:
-        if ran.interrupted:
-            raise KeyboardInterrupt
-        raise next(iter(ran.failed.values()))
+        ran.give_up()
     rows = {name: done["evidence", name][0] for name in here}
     for name in here if mle else ():
         rows[name]["MLE log-likelihood"] = done.get(("mle", flat.index(networks[name].flat)), np.nan)

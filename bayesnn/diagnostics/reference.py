@@ -121,8 +121,7 @@ def weigh_modes(post: "xr.DataTree", reference: "xr.DataTree") -> "tuple[pd.Data
 
 def _log_density(fit):
     problem, params = problem_of(fit), some_draws(fit)[0]
-    likelihood = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
-    return likelihood + problem.net.log_prior(params) - problem.log_units
+    return problem.log_likelihood(params) + problem.net.log_prior(params)
 
 
 def weighed(judged: dict[str, Any], table: "pd.DataFrame", missed: tuple[float, float], trips: float) -> dict[str, Any]:

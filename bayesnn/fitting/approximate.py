@@ -17,7 +17,7 @@ from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import add_log_densities, check_proper
 from bayesnn.model import model_of
 from bayesnn.network import MLP
-from bayesnn.symmetry.optima import mean_at, same_function
+from bayesnn.symmetry.optima import function_labels, mean_at
 from bayesnn.tree import Inputs, ScalingChoice, kind_of, make_tree, params_of, prepare, problem_of, to_dataset
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ def deep_ensemble(fit: "xr.DataTree", *, weights: Literal["equal", "likelihood"]
     share /= share.sum()
     member = np.repeat(np.arange(len(share)), _times(share)) if weights == "likelihood" else np.flatnonzero(sound)
     functions = mean_at(problem.net, {k: v[sound] for k, v in params.items()}, problem.X)
-    left, distinct = np.ones(len(functions), dtype=bool), 0
-    while left.any():
-        left &= ~same_function(functions, functions[left.argmax()])
-        distinct += 1
+    distinct = 1 + int(function_labels(functions).max())
     batch = {"chain": np.arange(1), "draw": np.arange(len(member))}
     stats = xr.Dataset({"start": (("chain", "draw"), optima["start"].to_numpy()[member][None])}, coords=batch)
     ensemble = xr.Dataset(
@@ -251,8 +248,7 @@ def fit_advi(
     for name in layout.names:
         value = sample[name].to_numpy()[0]
         params[name] = value.reshape(int(chains), int(draws), *value.shape[1:])
-    shift = -len(problem.y) * problem.log_y_sd
-    bound = shift - np.asarray(found.hist, dtype=float)
+    bound = -problem.log_units - np.asarray(found.hist, dtype=float)
     parts = np.array_split(bound, 10)
     mean, error = ([f(part) for part in parts] for f in (np.mean, lambda part: part.std() / np.sqrt(len(part))))
     elbo, se = float(mean[-1]), float(error[-1])

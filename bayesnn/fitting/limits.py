@@ -75,12 +75,7 @@ class Limit:
         """Log-likelihood of the limit, for densities in the user's units."""
         offset = {name: GONE * by for name, by in (self.direction or {}).items()}
         at_limit = self.closure.having(self.closure.pieces, offset=offset).log_likelihood(self.x)
-        return at_limit - self._jacobian
-
-    @property
-    def _jacobian(self):
-        """By how much log densities are larger in the units the model works in."""
-        return self.closure.problem.log_units
+        return at_limit - self.closure.problem.log_units
 
     def weights(self, scale: float) -> Params:
         """Finite weights on the path to the limit: the larger the scale, the nearer.
@@ -114,12 +109,12 @@ class Limit:
         """
         scales = 10.0 ** np.arange(0.25, 10.01, 0.25)
         values = np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
-        return scales, values - self._jacobian
+        return scales, values - self.closure.problem.log_units
 
     def nearest(self) -> float:
         """Scale at which finite weights come closest to the limit; beyond it rounding grows."""
         scales, values = self.path()
-        gap = np.abs(values + self._jacobian + self.value)
+        gap = np.abs(values + self.closure.problem.log_units + self.value)
         return scales[np.flatnonzero(gap <= max(2 * np.nanmin(gap), slack(self.value)))[0]]
 
     def describe(self) -> str:

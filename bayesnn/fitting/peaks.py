@@ -90,7 +90,7 @@ def find_peaks(problem: Problem, objective: Objective, map_: "xr.DataTree", maxi
     found = count_modes(map_).dataset
     optima = params_of(map_, group="optima", batch=("start",))
     net, kinks = problem.net, objective.kinks(problem.net.prior)
-    smooth = net.loss.smooth and (not net.hidden or net.phi.smooth)
+    smooth = net.smooth
     centres, copies, why = [], [], []
     for k in range(found.sizes["optimum"]):
         at, row = found.isel(optimum=k), int(found["best_start"][k])

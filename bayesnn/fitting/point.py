@@ -209,7 +209,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.
     kinks = objective.kinks(free.net.prior)
-    smooth = free.net.loss.smooth and (not free.net.hidden or free.net.phi.smooth)
+    smooth = free.net.smooth
     with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
         for i, start in enumerate(first):
             ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
@@ -267,8 +267,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
         point = {k: v[None, None] for k, v in existence.limit.weights(existence.limit.nearest()).items()}
         groups["limit"] = _limit_group(problem, existence.limit)
     optima = to_dataset(params, problem, {"start": np.arange(len(ends))})
-    loglik = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
-    optima["log_likelihood"] = ("start", loglik - problem.log_units)
+    optima["log_likelihood"] = ("start", problem.log_likelihood(params))
     # An MLE has no learned scales at which a hierarchical prior could be evaluated.
     unknown = problem.net.prior.has_learned_scale
     log_prior = np.nan if unknown else np.asarray(problem.net.log_prior(params))
@@ -311,8 +310,7 @@ def _limit_group(problem, limit):
     points = [limit.weights(scale) for scale in scales]
     params = {name: np.stack([point[name] for point in points]) for name in points[0]}
     group = to_dataset(params, problem, {"scale": scales})
-    along = problem.net.log_likelihood(params, problem.X, problem.y).sum(axis=-1) - problem.log_units
-    group["path_log_likelihood"] = ("scale", along)
+    group["path_log_likelihood"] = ("scale", problem.log_likelihood(params))
     group["log_likelihood"] = limit.log_likelihood
     words = {
         "scale": "how far out on the path to the limit",

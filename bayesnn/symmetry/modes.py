@@ -11,7 +11,7 @@ from bayesnn.errors import FitError
 from bayesnn.symmetry.align import alignment_element, density_of_some
 from bayesnn.symmetry.clusters import clusters, function_modes, share_error, share_words, some_draws
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
-from bayesnn.symmetry.optima import TOLERANCE, mean_at, same_function, same_optimum
+from bayesnn.symmetry.optima import TOLERANCE, function_labels, mean_at, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
 
@@ -192,11 +192,9 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
     f = np.stack([mean_at(net, {k: v[i] for k, v in params.items()}, inputs) for i in range(n)])
     signature = optima["signature"].to_numpy()
     label, function, first = np.full(n, -1), np.full(n, -1), []
-    known = []
-    for i in np.flatnonzero(converged)[np.argsort(-density[converged], kind="stable")]:
-        same = np.flatnonzero(same_function(f[known], f[i], tolerance=tolerance))
-        function[i] = same[0] if len(same) else len(known)
-        known += [] if len(same) else [i]
+    by_height = np.flatnonzero(converged)[np.argsort(-density[converged], kind="stable")]
+    function[by_height] = function_labels(f[by_height], tolerance=tolerance)
+    for i in by_height:
         if label[i] < 0:
             label[converged & (label < 0) & same_optimum(density, f, i, tolerance=tolerance)] = len(first)
             first.append(i)
@@ -231,7 +229,7 @@ def _of_optima(fit, kind, problem, inputs, tolerance):
         coords={"optimum": np.arange(len(first)), "start": optima["start"].to_numpy()},
     )
     dataset.attrs["exists"] = int(fit.attrs.get("bayesnn_exists", 1))
-    return Modes(kind, dataset, len(first), len(known), order)
+    return Modes(kind, dataset, len(first), 1 + int(function.max(initial=-1)), order)
 
 
 def _vectors(params):

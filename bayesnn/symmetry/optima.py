@@ -74,6 +74,30 @@ def same_function(f: np.ndarray, other: np.ndarray, *, tolerance: float = TOLERA
     return differences <= tolerance * (1 + np.abs(other).max(initial=0.0))
 
 
+def function_labels(f: np.ndarray, *, tolerance: float = TOLERANCE) -> np.ndarray:
+    """Give equal functions the same number, in the order in which they come.
+
+    Parameters
+    ----------
+    f : array (s, ...)
+        Functions at the same inputs.
+    tolerance : float
+        As for `same_function`; the first function of each number is what others are held against.
+
+    Returns
+    -------
+    array (s,) of int
+        From 0.
+    """
+    labels = np.empty(len(f), dtype=int)
+    known: list[int] = []
+    for i in range(len(f)):
+        same = np.flatnonzero(same_function(f[known], f[i], tolerance=tolerance))
+        labels[i] = same[0] if len(same) else len(known)
+        known += [] if len(same) else [i]
+    return labels
+
+
 def same_optimum(
     density: np.ndarray, f: np.ndarray, k: int | np.integer, *, tolerance: float = TOLERANCE
 ) -> np.ndarray:

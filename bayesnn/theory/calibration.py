@@ -23,7 +23,7 @@ from bayesnn.network import MLP
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.quantities import Quantity, check_quantities, measure, rank
 from bayesnn.theory.ranks import LEAST, Calibration
-from bayesnn.theory.tasks import run_tasks
+from bayesnn.theory.tasks import quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, params_of, prepare
 
 if TYPE_CHECKING:
@@ -182,9 +182,7 @@ def calibrate(
     if executor is not None and posterior is None:
         options = {"cores": 1, **options}
     seeds = [int(seed) for seed in rng.integers(2**31, size=int(replicates))]
-    with warnings.catch_warnings():
-        # Threads share the filters of this one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with quiet():
         ran = run_tasks(
             {i: (replicate, problem, at, wanted, posterior, options, {"seed": seed}) for i, seed in enumerate(seeds)},
             executor,

@@ -80,7 +80,7 @@ class Convexity(Result):
         """
         net, problem = self.problem.net, self.problem
         params = Layout(problem.shapes).unpack(np.asarray(weights, dtype=float))
-        nll = problem.log_units - net.log_likelihood(params, problem.X, problem.y).sum(axis=-1)
+        nll = -problem.log_likelihood(params)
         return nll - net.log_prior(params) if penalty else nll
 
     @property

@@ -316,18 +316,13 @@ def _modes(problem, fine, coarse, centred, error, density, collapse):
     """Join the basins whose peaks have the same function, in either rule, and compare their shares."""
     import pandas as pd
 
-    from bayesnn.symmetry.optima import same_function
+    from bayesnn.symmetry.optima import function_labels, same_function
 
     def joined(these):
         ends = np.array([climb(density, peak) for peak in these.peaks])
         f = function_of(problem, density, ends, problem.X, collapse=collapse).mean
-        groups = []
-        for i in range(len(f)):
-            same = [g for g in groups if same_function(f[g[0]][None], f[i])[0]]
-            if same:
-                same[0].append(i)
-            else:
-                groups.append([i])
+        labels = function_labels(f)
+        groups = [np.flatnonzero(labels == k) for k in range(1 + labels.max(initial=-1))]
         groups.sort(key=lambda g: -these.shares[g].sum())
         return [(g, f[g[0]], distinct(ends[g])) for g in groups if these.shares[g].sum() > SMALLEST]
 

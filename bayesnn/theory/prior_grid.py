@@ -235,9 +235,7 @@ def prior_grid(
     mle = {n: found for (kind, n), found in ran.done.items() if kind == "mle"}
     cells = {key: found for key, found in ran.done.items() if key[0] != "mle" and key[1] in mle}
     if not cells:
-        if ran.interrupted:
-            raise KeyboardInterrupt
-        raise next(iter(ran.failed.values()))
+        ran.give_up()
     return PriorGrid(x, inputs[:, 0], targets, prob, mle, cells, ran.interrupted, ran.failed)
 
 

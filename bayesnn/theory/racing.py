@@ -183,7 +183,7 @@ def race_weights(
         learning_rate = 1 / max(float(np.linalg.eigvalsh(o.hessian(start))[-1]) for o in objectives)
     kept = np.unique(np.r_[0, np.round(np.geomspace(1, steps, 200))]).astype(int)
     exists = existence_of(problems[0])
-    smooth = net.loss.smooth and (not net.hidden or net.phi.smooth)
+    smooth = net.smooth
     paths, ends = [], []
     with bar("gradient descent", len(objectives), show=progressbar) as step:
         for one in objectives:

@@ -26,7 +26,7 @@ def fit_one(net: MLP, source: Truth, at: Params, n: int, seed: list[int], restar
     rng = np.random.default_rng(seed)
     problem = prepare(net.flat, *source.draw(rng, n))
     objective = Objective(log_density(problem, jacobian=False))
-    smooth, kinks = net.loss.smooth and (not net.hidden or net.phi.smooth), np.zeros(objective.size)
+    smooth, kinks = net.smooth, np.zeros(objective.size)
     first = [objective.pack(at), *starts(problem, objective, restarts, rng)]
     climbed = [climb(objective, start, kinks=kinks, smooth=smooth, maxiter=1000) for start in first]
     ends = [end for end, _, _ in climbed]

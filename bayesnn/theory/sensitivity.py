@@ -150,7 +150,7 @@ def map_to_mle(
         raise SpecError(f"Got copies={copies!r}; they are positive integers. Write copies=[1, 4, 16].")
     if net.prior.has_learned_scale or not net.prior.proper:
         raise SpecError(f"Got prior={net.prior!r}; the MAP needs a prior of fixed scale. Write prior=bnn.Normal(1.0).")
-    if not (net.loss.smooth and (not net.hidden or net.phi.smooth)):
+    if not net.smooth:
         raise SpecError(
             f"Got loss {net.loss.name!r} and {net.activation!r} units; the limit needs a Hessian, and one "
             "of them has kinks. Write loss='squared_error', activation='tanh'."

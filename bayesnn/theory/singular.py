@@ -267,9 +267,7 @@ def singular_study(
     with quiet():
         ran = run_tasks(tasks, executor, label="fits", progressbar=progressbar, path=path, settings=settings)
     if not ran.done:
-        if ran.interrupted:
-            raise KeyboardInterrupt
-        raise next(iter(ran.failed.values()))
+        ran.give_up()
     return SingularStudy(tuple(ran.done.values()), ran.interrupted, ran.failed)
 
 

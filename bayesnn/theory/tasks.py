@@ -8,7 +8,7 @@ from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bayesnn.errors import ConvergenceWarning, SpecError
 from bayesnn.fitting.progress import bar
@@ -29,6 +29,12 @@ class Ran:
     done: dict[Any, Any] = field(default_factory=dict)
     failed: dict[Any, Exception] = field(default_factory=dict)
     interrupted: bool = False
+
+    def give_up(self) -> NoReturn:
+        """Raise what explains that there is no result: the interruption, or the first failure."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        raise next(iter(self.failed.values()))
 
 
 def check_executor(executor: Any) -> None:
