@@ -94,6 +94,14 @@ def test_what_is_ones_own_gives_what_the_readme_shows():
         bnn.losses.ResidualLoss("hinge", lambda u: names["pt"].maximum(0.0, 1 - u))
 
 
+def test_the_theory_lab_gives_what_the_readme_shows():
+    assert hold_to_what_is_shown(blocks("python")[2], {"bnn": bnn}) == 3
+    called = re.findall(r"`(?:bnn\.)?(\w+)`", README.split("| they say |")[1].split("```")[0])
+    known = {*bnn.theory.__all__, *dir(bnn)}
+    assert len(called) > 20
+    assert set(called) - {"validate_sampler"} <= known
+
+
 def test_averaging_does_not_always_win():
     data = bnn.load_data("iris", random_seed=0)
     net = bnn.MLP(hidden=(5,), loss="cross_entropy", prior=bnn.Normal(1.0))

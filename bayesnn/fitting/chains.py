@@ -60,7 +60,7 @@ def sample_chains(
     seed = int(rng.integers(2**31))
     tune, adaptation = TUNE if tune is None else tune, adaptation or "diag"
     params: dict[str, np.ndarray] = {}
-    stats, kept_at, tried = xr.Dataset(), None, {}
+    stats, kept_at, tried, ended = xr.Dataset(), None, {}, "draws"
     # Otherwise nothing is left to sample: the exact draws below are independent.
     if problem.net.hidden or problem.net.noise_prior is not None or not collapse:
         options: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
@@ -69,14 +69,14 @@ def sample_chains(
         with compiling(show=progressbar):
             sample = SAMPLERS[sampler](problem, collapse, sampler, seed, progressbar, options)
             targets = TARGETS if target is None else (target,)
-            params, stats, kept_at, tried = _repeat(sample, draws, targets, progressbar)
+            params, stats, kept_at, tried, ended = _repeat(sample, draws, targets, progressbar)
     if collapse:
         kept = next(iter(params.values())).shape[1] if params else draws
         params = draw_output_layer(problem, params, (chains, kept), rng)
     return Sampled(
         params=params,
         stats=stats,
-        attrs={"bayesnn_adaptation": adaptation, "bayesnn_tune": tune},
+        attrs={"bayesnn_adaptation": adaptation, "bayesnn_tune": tune, "bayesnn_ended": ended},
         judge=lambda tree: _judge(tree, problem, kept_at, tried, repeats=target is None),
     )
 
@@ -103,8 +103,10 @@ def _repeat(sample, draws, targets, progressbar):
         Of the run that is kept.
     dict of float to int
         Number of divergences at each target.
+    ended : str
+        "draws", or "interrupted".
     """
-    best, tried = None, {}
+    best, tried, ended = None, {}, "draws"
     for again, target in enumerate(targets):
         try:
             params, stats, kept = _complete(*sample(target))
@@ -113,6 +115,7 @@ def _repeat(sample, draws, targets, progressbar):
                 raise
             kept = 0
         if kept < draws:
+            ended = "interrupted"
             left = f"{kept} of {draws} draws of each chain are kept" if best is None else "the run before it is kept"
             what = f"The repetition at target_accept={target:g}" if again else "Sampling"
             warnings.warn(f"{what} was interrupted: {left}.", ConvergenceWarning, stacklevel=4)
@@ -131,7 +134,7 @@ def _repeat(sample, draws, targets, progressbar):
                 show=progressbar,
             )
     target, params, stats = best
-    return params, stats, target, tried
+    return params, stats, target, tried, ended
 
 
 def _complete(params, stats):

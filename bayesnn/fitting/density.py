@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
-from bayesnn.fitting.prior import draws_of
+from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
 from bayesnn.network import CUTPOINT_SD, MLP, Params
@@ -398,7 +398,7 @@ class FusedDensity(Layout):
 
     def prior_draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw flat vectors (count, size) from the prior."""
-        params = draws_of(self.net, dict(zip(self.names, self.shapes, strict=True)), count, rng)
+        params = prior_draws_of(self.net, dict(zip(self.names, self.shapes, strict=True)), count, rng)
         return self.pack(params) if params else np.empty((count, 0))
 
     def prior_draw(self, seed: int) -> np.ndarray:

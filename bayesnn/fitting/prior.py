@@ -35,13 +35,13 @@ def prior_draws(problem: Problem, draws: int, rng: np.random.Generator) -> Param
     learned = net.prior.has_learned_scale and is_ours(net.prior)
     scales = [f"scale{layer}" for layer in range(1, net.n_layers + 1)] if learned else []
     try:
-        return draws_of(net, {**problem.shapes, **dict.fromkeys(scales, ()), **beyond}, draws, rng)
+        return prior_draws_of(net, {**problem.shapes, **dict.fromkeys(scales, ()), **beyond}, draws, rng)
     except SpecError:
         # A prior from outside that knows only how to be a random variable.
-        return _pymc_draws(problem, draws, rng) | draws_of(net, beyond, draws, rng)
+        return _pymc_draws(problem, draws, rng) | prior_draws_of(net, beyond, draws, rng)
 
 
-def draws_of(net: MLP, shapes: Mapping[str, tuple[int, ...]], draws: int, rng: np.random.Generator) -> Params:
+def prior_draws_of(net: MLP, shapes: Mapping[str, tuple[int, ...]], draws: int, rng: np.random.Generator) -> Params:
     """Draw some of the parameters of a network.
 
     Parameters

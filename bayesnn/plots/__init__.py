@@ -20,6 +20,7 @@ from bayesnn.plots.prior_functions import plot_prior_functions
 from bayesnn.plots.prior_grid import plot_prior_grid
 from bayesnn.plots.race import plot_race
 from bayesnn.plots.rhat import plot_rhat
+from bayesnn.plots.sensitivity import plot_sensitivity
 from bayesnn.plots.singular import plot_singular
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
@@ -47,6 +48,7 @@ __all__ = [
     "plot_prior_grid",
     "plot_race",
     "plot_rhat",
+    "plot_sensitivity",
     "plot_singular",
     "plot_strips",
     "plot_traces",

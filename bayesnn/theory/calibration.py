@@ -3,11 +3,8 @@
 import hashlib
 import inspect
 import re
-import threading
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +13,14 @@ import numpy as np
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset, check_X
-from bayesnn.errors import ConvergenceWarning, DataError, SpecError, UnknownNameError
+from bayesnn.errors import DataError, SpecError, UnknownNameError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
 from bayesnn.network import MLP
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.quantities import Quantity, check_quantities, measure, rank
 from bayesnn.theory.ranks import LEAST, Calibration
-from bayesnn.theory.tasks import quiet, run_tasks
+from bayesnn.theory.tasks import complete, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, params_of, prepare
 
 if TYPE_CHECKING:
@@ -252,15 +249,8 @@ def replicate(
     rng = np.random.default_rng(seed)
     truth, y = _truth(problem, rng)
     fit = partial(fit_posterior, progressbar=False, **options) if posterior is None else posterior
-    # A process has its own filters, a thread shares those of the others.
-    alone = threading.current_thread() is threading.main_thread()
-    with warnings.catch_warnings(record=True) if alone else nullcontext([]) as caught:
-        if alone:
-            warnings.simplefilter("always", ConvergenceWarning)
-        tree = fit(problem.net, problem.X, y, random_seed=int(rng.integers(2**31)))
-    if any("interrupted" in str(warning.message) for warning in caught or []):
-        # The fit has kept the draws so far, which are too few.
-        raise KeyboardInterrupt
+    with quiet():
+        tree = complete(fit(problem.net, problem.X, y, random_seed=int(rng.integers(2**31))))
     labels, drawn = zip(*measure(problem, params_of(tree), y, grid, wanted), strict=True)
     true = [value.item() for _, value in measure(problem, truth, y, grid, wanted)]
     shares, draws = rank(np.array(true), np.stack(drawn, axis=-1), rng)

@@ -13,7 +13,7 @@ from bayesnn.fitting.posterior import check_proper
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of, pointwise_log_likelihood
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import quiet
+from bayesnn.theory.tasks import complete, quiet
 from bayesnn.theory.waic import waic
 from bayesnn.tree import Inputs, ScalingChoice, params_of, prepare
 
@@ -221,9 +221,7 @@ def information_criteria(
             scaling=scaling,
             progressbar=progressbar,
         )
-        loo, pareto_k = _loo(fit)
-    if fit.attrs["bayesnn_ended"] == "interrupted":
-        raise KeyboardInterrupt
+        loo, pareto_k = _loo(complete(fit))
     evidence = log_evidence(fit)
     size = sum(values[0, 0].size for values in params_of(fit).values())
     return Criteria(

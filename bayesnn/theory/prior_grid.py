@@ -16,7 +16,7 @@ from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of
 from bayesnn.priors import Normal
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, quiet, run_tasks
+from bayesnn.theory.tasks import check_executor, complete, quiet, run_tasks
 from bayesnn.tree import Inputs, params_of, prepare, problem_of
 
 if TYPE_CHECKING:
@@ -262,9 +262,7 @@ def _cell(net, X, y, x, output, seed, *, restarts, prob, cores, sampling):
     with quiet():
         options = {"random_seed": seed, "progressbar": False}
         peak = fit_map(net, X, y, restarts=restarts, nonexistent="flag", **options)
-        fit = fit_posterior(net, X, y, sampler="tempering", cores=cores, **sampling, **options)
-    if fit.attrs["bayesnn_ended"] == "interrupted":
-        raise KeyboardInterrupt
+        fit = complete(fit_posterior(net, X, y, sampler="tempering", cores=cores, **sampling, **options))
     f = _functions(fit, x, output)
     lower, upper = np.quantile(f, [(1 - prob) / 2, (1 + prob) / 2], axis=0).tolist()
     return {

@@ -250,6 +250,10 @@ def power_sensitivity(fit: "xr.DataTree", *, X: Inputs | None = None) -> PowerSe
     FitError
         A fit of a single draw.
 
+    See Also
+    --------
+    bayesnn.plots.plot_sensitivity : The picture.
+
     Notes
     -----
     The prior, or the likelihood, is raised to powers near 1, and the draws are reweighted by Pareto smoothed importance

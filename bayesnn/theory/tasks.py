@@ -70,6 +70,29 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def complete(fit: Any) -> Any:
+    """Pass on the interruption that a sampler has caught, whose numbers would be those of a shorter run.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From a sampler.
+
+    Returns
+    -------
+    xarray.DataTree
+        The same.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Somebody pressed Ctrl-C.
+    """
+    if getattr(fit, "attrs", {}).get("bayesnn_ended") == "interrupted":
+        raise KeyboardInterrupt
+    return fit
+
+
 def run_tasks(
     tasks: Mapping[Any, tuple[Any, ...]],
     executor: Executor | None = None,

@@ -14,7 +14,7 @@ from bayesnn.errors import FitError, SpecError, UnknownNameError
 from bayesnn.fitting import fit_posterior
 from bayesnn.theory.references import Reference, functions, reference_posteriors
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, run_tasks
+from bayesnn.theory.tasks import check_executor, complete, run_tasks
 from bayesnn.tree import kind_of, params_of
 
 if TYPE_CHECKING:
@@ -235,13 +235,10 @@ def hold(reference: Reference, sampler: Callable[..., Any], seed: int) -> dict[s
     """
     import arviz as az
 
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings():
         # What a sampler says of itself is not what it is judged by.
-        warnings.simplefilter("always")
-        post = sampler(reference.net, reference.X, reference.y, random_seed=seed)
-    if any("was interrupted" in str(one.message) for one in said):
-        # It keeps what it has; here its numbers would be those of a shorter run.
-        raise KeyboardInterrupt
+        warnings.simplefilter("ignore")
+        post = complete(sampler(reference.net, reference.X, reference.y, random_seed=seed))
     if kind_of(post) != "posterior":
         raise FitError(f"Got a fit of kind {kind_of(post)!r}; a sampler gives a posterior. Use bayesnn.tree.make_tree.")
     out = {}

@@ -9,7 +9,7 @@ import numpy as np
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import check_X
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
-from bayesnn.fitting.prior import draws_of
+from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.network import MLP
 from bayesnn.priors import Prior, as_prior
 from bayesnn.theory.results import Result
@@ -294,4 +294,4 @@ def _functions(net, X, draws, rng):
         shapes = {f"scale{layer}": () for layer in range(1, net.n_layers + 1)} | shapes
     at_a_time = max(1, CHUNK // (max(net.hidden) * max(len(X), *net.hidden)))
     parts = [min(at_a_time, draws - begin) for begin in range(0, draws, at_a_time)]
-    return np.concatenate([net.forward(draws_of(net, shapes, n, rng), X)[..., 0] for n in parts])
+    return np.concatenate([net.forward(prior_draws_of(net, shapes, n, rng), X)[..., 0] for n in parts])

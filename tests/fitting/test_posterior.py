@@ -59,17 +59,17 @@ def test_more_than_one_divergence_in_a_thousand_makes_a_repetition(counts, kept,
 
 
 def test_a_target_that_was_asked_for_is_not_exceeded():
-    params, _, target, tried = _repeat(sampler([43]), 2000, TARGETS[:1], False)
-    assert (target, tried) == (0.8, {0.8: 43})
+    params, _, target, tried, ended = _repeat(sampler([43]), 2000, TARGETS[:1], False)
+    assert (target, tried, ended) == (0.8, {0.8: 43}, "draws")
     assert (params["b1"] == 0.8).all()
 
 
 @pytest.mark.parametrize("sample", [sampler([43, None]), sampler([43, 0], kept=10)], ids=["raised", "partial"])
 def test_an_interrupted_repetition_leaves_the_run_before_it(sample):
     with pytest.warns(ConvergenceWarning, match="repetition at target_accept=0.95 was interrupted: the run before it"):
-        params, stats, target, tried = _repeat(sample, 2000, TARGETS, False)
+        params, stats, target, tried, ended = _repeat(sample, 2000, TARGETS, False)
     assert params["b1"].shape == (2, 2000, 1)
-    assert (target, tried) == (0.8, {0.8: 43})
+    assert (target, tried, ended) == (0.8, {0.8: 43}, "interrupted")
     assert stats.sizes["draw"] == 2000
 
 
@@ -80,10 +80,10 @@ def test_an_interrupted_first_run_leaves_the_draws_that_every_chain_has():
         return {"b1": draws}, xr.Dataset({"diverging": (("chain", "draw"), np.ones((2, 6), dtype=bool))})
 
     with pytest.warns(ConvergenceWarning, match="4 of 6 draws"):
-        params, stats, target, tried = _repeat(sample, 6, TARGETS, False)
+        params, stats, target, tried, ended = _repeat(sample, 6, TARGETS, False)
     assert_allclose(params["b1"], sample(0.8)[0]["b1"][:, :4])
     assert stats.sizes["draw"] == 4
-    assert (target, tried) == (0.8, {0.8: 8})
+    assert (target, tried, ended) == (0.8, {0.8: 8}, "interrupted")
     with pytest.raises(KeyboardInterrupt):
         _repeat(sampler([None]), 2000, TARGETS, False)
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import bayesnn as bnn
 from bayesnn.errors import DataError, FitError, NoMLEError, SpecError
+from bayesnn.plots import plot_sensitivity
 from bayesnn.theory import map_to_mle, power_sensitivity, prior_grid
 from tests.conftest import X5, X_NODE, Y5, Y_NODE
 
@@ -112,6 +113,13 @@ def test_verdicts_tell_a_strong_prior_from_a_conflict():
     assert conflict.message.startswith("2 of 2 quantities depend on the prior and on the likelihood")
     assert set(conflict.table["diagnosis"]) == {"potential prior-data conflict"}
     strong = power_sensitivity(line_post(1.0, 30.0))
+    (ax,) = plot_sensitivity(strong)
+    drawn = {line.get_label(): line.get_xdata() for line in ax.get_lines()}
+    assert (drawn["to the prior"] >= 0.05).all()
+    assert (drawn["to the likelihood"] < 0.05).all()
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(strong.table.index)
+    with pytest.raises(SpecError, match="Got DataFrame; the picture is of what"):
+        plot_sensitivity(strong.table)
     assert strong.message.startswith("5 of 5 quantities depend on the prior and hardly on the likelihood")
     with pytest.raises(FitError, match="of one draw"):
         power_sensitivity(bnn.fit_mle(bnn.MLP((), noise=0.3), X5, Y5, restarts=2, **QUIET))

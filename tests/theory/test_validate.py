@@ -124,11 +124,15 @@ def test_a_failure_is_told():
     assert "FitError" in validate_sampler(sampler=point, references=["line"], **QUIET).failed["line"]
 
 
-def test_an_interruption_keeps_what_is_done():
+@pytest.mark.parametrize("caught", [False, True])
+def test_an_interruption_keeps_what_is_done(caught):
     def interrupted(net, X, y, random_seed):
-        if net.hidden:
+        if net.hidden and not caught:
             raise KeyboardInterrupt
-        return temper(net, X, y, random_seed)
+        post = temper(net, X, y, random_seed)
+        if net.hidden:
+            post.attrs["bayesnn_ended"] = "interrupted"
+        return post
 
     check = validate_sampler(sampler=interrupted, references=["line", "mirror images"], **QUIET)
     assert check.interrupted
