@@ -1,0 +1,1 @@
+"""The playground: MLE, MAP and posterior of a network, live under sliders."""

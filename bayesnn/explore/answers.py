@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.explore.settings import Settings
+from bayesnn.explore.settings import LOSSES, OWN, Settings
 from bayesnn.network import Params
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ FUNCTIONS, KEPT, TRACE = 25, 800, 400
 """Draws that are shown as functions, as points over two weights, and of each chain in a trace."""
 DRAWS, CHAINS = 1000, 4
 NUTS_DRAWS = 400
+LOOKED = 200
+"""Iterations of L-BFGS at first look."""
 MOST_COPIES = 400
 """Symmetric copies that a picture shows at most."""
 
@@ -80,7 +82,7 @@ class PointAnswer(Answer):
     restarts : int
         Random starts.
     modes : str
-        Distinct optima and their symmetric copies, in words.
+        Distinct optima and their symmetric copies, in words; empty at first look.
     """
 
     restarts: int
@@ -186,7 +188,7 @@ class Plane:
 
 
 def grid_of(settings: Settings) -> np.ndarray:
-    """Inputs (m, p) at which pictures are drawn: a line, or a square row by row.
+    """Lay the inputs at which pictures are drawn: along a line, or over a square row by row.
 
     Parameters
     ----------
@@ -205,6 +207,54 @@ def grid_of(settings: Settings) -> np.ndarray:
         return np.linspace(low - margin, high + margin, GRID)
     sides = [np.linspace(a, b, SURFACE) for a, b in zip(low - margin, high + margin, strict=True)]
     return np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+
+
+def first_look(settings: Settings, kind: str, restarts: int = 4) -> PointAnswer:
+    """Find a maximum from a few starts, in hundredths of a second, without asking whether it is one.
+
+    Parameters
+    ----------
+    settings : Settings
+        State of the page.
+    kind : {"mle", "map"}
+        Which.
+    restarts : int
+        Random starts.
+
+    Returns
+    -------
+    PointAnswer
+        The best end point; `fit_point` tells whether it is a maximum, and how many there are.
+    """
+    from dataclasses import replace
+
+    from bayesnn.fitting.climb import climb
+    from bayesnn.fitting.density import log_density
+    from bayesnn.fitting.objective import Objective
+    from bayesnn.fitting.point import starts
+    from bayesnn.tree import make_tree, prepare, to_dataset
+
+    problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
+    free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
+    objective = Objective(log_density(free, jacobian=False))
+    kinks, smooth = objective.kinks(free.net.prior), free.net.smooth
+    ends = [
+        climb(objective, start, kinks=kinks, smooth=smooth, maxiter=LOOKED)[0]
+        for start in starts(free, objective, restarts, np.random.default_rng(settings.seed))
+    ]
+    params = objective.unpack(min(ends, key=lambda end: objective(end)[0]))
+    point = to_dataset({k: v[None, None] for k, v in params.items()}, problem, {"chain": [0], "draw": [0]})
+    fit = make_tree(kind, problem, point, attrs={"bayesnn_exists": -1})
+    return PointAnswer(
+        kind=kind,
+        heading=kind.upper(),
+        message=f"The best of {restarts} starts, at first look.",
+        weights=params,
+        restarts=restarts,
+        modes="",
+        **_levels(fit),
+        **_picture(settings, fit),
+    )
 
 
 def fit_point(settings: Settings, kind: str, restarts: int) -> PointAnswer:
@@ -497,7 +547,7 @@ def _picture(settings: Settings, fit: "xr.DataTree") -> dict[str, Any]:
 
 
 def _functions(settings, fit, grid, every=1):
-    """Expected target (draws, m) of each draw, in the user's units."""
+    """Compute the expected target (draws, m) of each draw, in the user's units."""
     from bayesnn.tree import new_inputs, params_of, problem_of
 
     problem = problem_of(fit)
@@ -520,12 +570,13 @@ def _mode_means(settings, fit, label, modes):
     grid = grid_of(settings)
     every = max(1, label.size // 1000)
     f, own = _functions(settings, fit, grid, every=every), label.reshape(-1)[::every]
-    return np.stack([f[own == k].mean(axis=0) if (own == k).any() else np.full(len(grid), np.nan)
-                     for k in range(modes)])
+    return np.stack(
+        [f[own == k].mean(axis=0) if (own == k).any() else np.full(len(grid), np.nan) for k in range(modes)]
+    )
 
 
 def _followed(settings, fit):
-    """The first weight and the function at the middle of the data, of each chain."""
+    """Follow the first weight and the function at the middle of the data, of each chain."""
     from bayesnn.tree import params_of, problem_of
 
     problem, params = problem_of(fit), params_of(fit)
@@ -540,3 +591,31 @@ def _followed(settings, fit):
 
 def _thin(values):
     return values[:, :: max(1, values.shape[1] // TRACE)]
+
+
+def compile_pair(activation: str, loss: str) -> bool:
+    """Compile what fits of an activation and a loss need, so that the first one who asks for it does not wait.
+
+    Parameters
+    ----------
+    activation, loss : str
+        Their names.
+
+    Returns
+    -------
+    bool
+        True.
+    """
+    from bayesnn.fitting import fit_posterior
+
+    task = next(task for task, losses in LOSSES.items() if loss in losses)
+    points = ((-1.0, 0.0), (0.0, 1.0), (1.0, 0.0), (2.0, 1.0))
+    settings = Settings(data=OWN, points=points, task=task, loss=loss, activation=activation, hidden=1)
+    for kind in ("mle", "map"):
+        first_look(settings, kind, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options: dict[str, Any] = {"draws": 10, "tune": 10, "chains": 1, "progressbar": False, "random_seed": 1}
+        fit_posterior(settings.net, settings.X, settings.y, sampler="tempering", rounds=1, **options)
+        fit_posterior(settings.net, settings.X, settings.y, **options)
+    return True

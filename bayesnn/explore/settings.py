@@ -121,7 +121,9 @@ class Settings:
             raise SpecError(f"Got a number that is not finite, or beyond {FAR:g}. Leave it out, or change the unit.")
         y = values[:, -1]
         if self.task == "binary" and not np.isin(y, (0, 1)).all():
-            raise SpecError("Got a label that is not 0 or 1; labels are 0 and 1. Choose the task regression, or recode.")
+            raise SpecError(
+                "Got a label that is not 0 or 1; labels are 0 and 1. Choose the task regression, or recode."
+            )
         if self.task == "count" and not ((y >= 0) & (y == np.round(y)) & (y <= 1000)).all():
             raise SpecError("Got a target that is not a count from 0 to 1000. Choose the task regression.")
         shown = tuple(tuple(float(f"{value:.{DIGITS}g}") for value in row) for row in rows)
@@ -196,8 +198,9 @@ class Settings:
             value = getattr(self, field.name)
             if field.name == "points":
                 if value:
-                    found["points"] = ";".join(",".join(f"{v:g}" if v == float(f"{v:g}") else repr(v) for v in row)
-                                               for row in value)
+                    found["points"] = ";".join(
+                        ",".join(f"{v:g}" if v == float(f"{v:g}") else repr(v) for v in row) for row in value
+                    )
             elif value != getattr(first, field.name):
                 found[field.name] = int(value) if isinstance(value, bool) else value
         if self.data != OWN:
@@ -268,7 +271,7 @@ class Settings:
 
 
 def _usual(data):
-    """What the page starts with for bundled data."""
+    """Give what the page starts with for bundled data."""
     found = load_data(data)
     changes: dict[str, Any] = {"n": 0}
     if found.task == "regression" and found.noise:

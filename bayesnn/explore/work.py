@@ -102,7 +102,7 @@ class Workshop:
             return self._numbers[seat]
 
     def wanted(self, seat: int) -> int:
-        """Number of the state that a seat wants."""
+        """Tell the number of the state that a seat wants."""
         return self._numbers[seat]
 
     def cores(self) -> int:
@@ -110,7 +110,7 @@ class Workshop:
         return max(1, self.workers // max(1, self.sessions))
 
     def kept(self, key: Any) -> Any:
-        """A result that is there already; None if it is not."""
+        """Look for a result that is there already; None if it is not."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -167,7 +167,7 @@ class Workshop:
 
 
 def _context():
-    """Processes that are forked from a clean one that has all libraries, where there is such a thing."""
+    """Choose processes that are forked from a clean one that has all libraries, where there is such a thing."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

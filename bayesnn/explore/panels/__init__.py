@@ -1,0 +1,1 @@
+"""The pictures of the playground, one file each."""
