@@ -258,3 +258,19 @@ def legend(keys: Iterable[tuple[str, str]]) -> str:
     )
     style = "display:flex;flex-wrap:wrap;gap:.2em 1em;list-style:none;margin:0;padding:0;font-size:.9rem"
     return f'<ul style="{style}">{rows}</ul>'
+
+
+def hold(span: Any, low: float, high: float) -> None:
+    """Set the ends of an axis only where something would leave it, or it has become far too long.
+
+    Parameters
+    ----------
+    span : bokeh.models.Range1d
+        The axis' range.
+    low, high : float
+        What must be seen.
+    """
+    margin = 0.06 * (high - low or 1.0)
+    fits = span.start <= low and high <= span.end
+    if not fits or span.end - span.start > 2.0 * (high - low + 2 * margin):
+        span.update(start=low - margin, end=high + margin)
