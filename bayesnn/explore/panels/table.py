@@ -30,9 +30,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
     True
     """
     left, right = "text-align:left;padding:.15em .6em .15em 0", "text-align:right;padding:.15em 0 .15em .6em"
-    top = "".join(
-        f"<th scope='col' style='{right if i else left}'>{escape(name)}</th>" for i, name in enumerate(head)
-    )
+    top = "".join(f"<th scope='col' style='{right if i else left}'>{escape(name)}</th>" for i, name in enumerate(head))
     body = "".join(
         f"<tr style='border-top:1px solid rgba(128,128,128,.5)'><th scope='row' style='{left}'>{escape(name)}</th>"
         + "".join(f"<td style='{right}'>{escape(cell)}</td>" for cell in cells)
