@@ -274,3 +274,7 @@ def plane(
         outgoing = [name for name in names if name.startswith("W2")]
         weights = (names[0], outgoing[0] if outgoing else names[1])
     return answers.plane(settings, weights, mle, map_)
+
+
+def _weights_of(settings):
+    return settings.hidden, settings.second, settings.bias, settings.dataset.X.shape[1]
