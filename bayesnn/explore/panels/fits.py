@@ -88,7 +88,7 @@ class FitsPanel(PagePanel):
         self._legend.object = legend(keys)
 
     def _chosen(self, found) -> Answer | None:
-        """The answer whose surface was asked for, or one that is there already."""
+        """Take the answer whose surface was asked for, or one that is there already."""
         known = {"mle": found.mle, "map": found.map, "posterior": found.posterior}
         return known[self.choice.value] or found.posterior or found.map or found.mle
 
@@ -200,7 +200,7 @@ def _at(found, values):
 
 
 def _gap(found):
-    """Ends of a gap between the inputs; None where there is none."""
+    """Find the ends of a gap between the inputs; None where there is none."""
     if found.settings.X.shape[1] != 1:
         return None
     x = np.unique(found.settings.X[:, 0])

@@ -107,7 +107,7 @@ class Surfaces:
 
 
 def spread_of(found: Found) -> np.ndarray | None:
-    """What the posterior does not know, on the grid.
+    """Say what the posterior does not know, on the grid.
 
     Parameters
     ----------
