@@ -13,6 +13,8 @@ from bayesnn.network import Params
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesnn.tree import Problem
+
 GRID, SURFACE = 160, 36
 """Points of a curve, and of each side of a surface."""
 MARGIN = 0.25
@@ -548,16 +550,34 @@ def _picture(settings: Settings, fit: "xr.DataTree") -> dict[str, Any]:
 
 def _functions(settings, fit, grid, every=1):
     """Compute the expected target (draws, m) of each draw, in the user's units."""
-    from bayesnn.tree import new_inputs, params_of, problem_of
+    from bayesnn.tree import params_of, problem_of
 
-    problem = problem_of(fit)
     params = {k: v.reshape(-1, *v.shape[2:])[::every] for k, v in params_of(fit).items()}
-    f = problem.net.forward(params, new_inputs(problem, grid))
-    mean = problem.net.loss.mean(f, **problem.net.likelihood_args(params))
-    mean = mean[..., -1]
-    if problem.scaling is not None and settings.task == "regression":
-        mean = problem.scaling.y_mean + problem.scaling.y_sd * mean
-    return mean
+    return function_at(problem_of(fit), params, grid)
+
+
+def function_at(problem: "Problem", params: Params, X: np.ndarray) -> np.ndarray:
+    """Evaluate what pictures show of the network's function.
+
+    Parameters
+    ----------
+    problem : Problem
+        Network and data.
+    params : dict of str to array
+        Weights, with leading dimensions.
+    X : array (m, p)
+        Inputs in the user's units.
+
+    Returns
+    -------
+    array (..., m)
+        Expected target in the user's units, or probability of the label 1.
+    """
+    from bayesnn.tree import new_inputs
+
+    net = problem.net
+    mean = net.loss.mean(net.forward(params, new_inputs(problem, X)), **net.likelihood_args(params))[..., -1]
+    return mean if problem.scaling is None else problem.scaling.inverse_y(mean)
 
 
 def _some_functions(settings, fit, grid):
