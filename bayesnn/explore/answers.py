@@ -596,14 +596,15 @@ def _mode_means(settings, fit, label, modes):
 
 
 def _followed(settings, fit):
-    """Follow the first weight and the function at the middle of the data, of each chain."""
+    """Follow the first weight and the function at one of the rows, of each chain."""
     from bayesnn.tree import params_of, problem_of
 
     problem, params = problem_of(fit), params_of(fit)
     name = "W1"
     element = problem.elements(name, params[name].shape[2:])[0]
     raw = params[name].reshape(*params[name].shape[:2], -1)[..., 0]
-    x = settings.X[np.argmin(np.abs(settings.X - np.median(settings.X, axis=0)).sum(axis=1))]
+    # Not in the middle, where an odd function is zero whatever its weights.
+    x = settings.X[np.argmin(np.abs(settings.X - np.quantile(settings.X, 0.75, axis=0)).sum(axis=1))]
     f = _functions(settings, fit, x[None]).reshape(raw.shape)
     place = "f(" + ", ".join(f"{v:.3g}" for v in x) + ")"
     return (element, raw), place, f
