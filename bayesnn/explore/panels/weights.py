@@ -35,9 +35,10 @@ class WeightsPanel(PagePanel):
     why = (
         "The likelihood says which weights explain the data and often has long ridges that it cannot tell apart; the "
         "prior prefers small weights; their product, which is the posterior but for a constant, has its peak, the MAP, "
-        "where the two are in balance. Each picture is a cut: all other weights are held at the MAP, so a mirror copy whose other "
-        "weights differ too is drawn hollow, as a shadow on this plane without a peak of its own. The draws are the "
-        "whole posterior seen from above, whatever their other weights, and so they lie around all the copies."
+        "where the two are in balance. Each picture is a cut: all other weights are held at the MAP, so a mirror copy "
+        "whose other weights differ too is drawn hollow, as a shadow on this plane without a peak of its own. The "
+        "draws are the whole posterior seen from above, whatever their other weights, and so they lie around all the "
+        "copies."
     )
     notebook = "01_three_answers"
 
