@@ -549,7 +549,7 @@ def _picture(settings: Settings, fit: "xr.DataTree") -> dict[str, Any]:
 
 
 def _functions(settings, fit, grid, every=1):
-    """Compute the expected target (draws, m) of each draw, in the user\'s units."""
+    """Compute the expected target (draws, m) of each draw, in the user's units."""
     from bayesnn.tree import params_of, problem_of
 
     params = {k: v.reshape(-1, *v.shape[2:])[::every] for k, v in params_of(fit).items()}
@@ -575,11 +575,9 @@ def function_at(problem: "Problem", params: Params, X: np.ndarray) -> np.ndarray
     """
     from bayesnn.tree import new_inputs
 
-    net, scaling = problem.net, problem.scaling
+    net = problem.net
     mean = net.loss.mean(net.forward(params, new_inputs(problem, X)), **net.likelihood_args(params))[..., -1]
-    if scaling is not None and net.loss.task == "regression":
-        mean = scaling.y_mean + scaling.y_sd * mean
-    return mean
+    return mean if problem.scaling is None else problem.scaling.inverse_y(mean)
 
 
 def _some_functions(settings, fit, grid):
@@ -598,7 +596,7 @@ def _mode_means(settings, fit, label, modes):
 
 
 def _followed(settings, fit):
-    """Follow the first weight and the function at one of the rows, in each chain."""
+    """Follow the first weight and the function at one of the rows, of each chain."""
     from bayesnn.tree import params_of, problem_of
 
     problem, params = problem_of(fit), params_of(fit)

@@ -65,7 +65,7 @@ def test_chains_are_shown_as_sampled_and_aligned():
 
 
 def test_a_plane_is_likelihood_and_prior_over_two_weights(points):
-    found = plane(TWO, ("W1[x1, 1]", "W2[1, y]"), points["mle"], points["map"], size=31)
+    found = plane(TWO, ("W1[x1, 1]", "W2[1, target]"), points["mle"], points["map"], size=31)
     i, j = 20, 5
     params = {"W1": np.array([[found.x[j]]]), "W2": np.array([[found.y[i]]])}
     known = TWO.net.log_likelihood(params, TWO.X, TWO.y).sum()
@@ -74,7 +74,7 @@ def test_a_plane_is_likelihood_and_prior_over_two_weights(points):
     assert found.copies == 2
     assert_allclose(np.abs(found.map), [[0.75938992, 1.11990633]] * 2, rtol=1e-6)
     assert_allclose(found.mle.sum(axis=0), 0, atol=1e-9)
-    assert answers.weight_names(TWO) == ["W1[x1, 1]", "W2[1, y]"]
+    assert answers.weight_names(TWO) == ["W1[x1, 1]", "W2[1, target]"]
 
 
 def test_no_maximum_is_said():

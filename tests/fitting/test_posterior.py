@@ -52,7 +52,7 @@ def sampler(counts, *, total=4000, kept=None):
     ],
 )
 def test_more_than_one_divergence_in_a_thousand_makes_a_repetition(counts, kept, tried):
-    params, stats, target, found = _repeat(sampler(counts), 2000, TARGETS, False)
+    params, stats, target, found, _ = _repeat(sampler(counts), 2000, TARGETS, False)
     assert (params["b1"] == kept).all()
     assert (target, found) == (kept, tried)
     assert int(stats.diverging.sum()) == tried[kept]

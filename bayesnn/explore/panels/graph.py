@@ -1,6 +1,7 @@
 """The network as a graph, and what may be done to its units without anybody noticing."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class GraphPanel(PagePanel):
             )
         }
         for name, button in self.buttons.items():
-            button.on_click(lambda _, name=name: self.press(name))
+            button.on_click(partial(self._clicked, name))
         self.keys = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
         self.curve_keys = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
         self.numbers = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
@@ -95,7 +96,9 @@ class GraphPanel(PagePanel):
     def _new_graph(self):
         from bokeh.models import HoverTool, Range1d
 
-        figure = new_figure("", "", dark=self.dark, x_range=Range1d(-0.35, 2.35), y_range=Range1d(-1, 1))
+        figure = new_figure(
+            "", "", dark=self.dark, x_range=Range1d(start=-0.35, end=2.35), y_range=Range1d(start=-1, end=1)
+        )
         figure.axis.visible = figure.grid.visible = False
         lines = [
             figure.segment(
@@ -155,7 +158,7 @@ class GraphPanel(PagePanel):
     def _new_curve(self):
         from bokeh.models import Range1d
 
-        ranges = {"x_range": Range1d(-1, 1), "y_range": Range1d(-1, 1)}
+        ranges = {"x_range": Range1d(start=-1, end=1), "y_range": Range1d(start=-1, end=1)}
         figure = new_figure("x", "y", dark=self.dark, height=230, **ranges)
         rows = figure.scatter("x", "y", size=4, fill_alpha=0.5, line_color=None, source=self.sources["rows"])
         before = figure.line(
@@ -193,6 +196,9 @@ class GraphPanel(PagePanel):
         marks = [mark_key("a row", "circle", LOOKS["map"].colour, ink), line_key("no change", ink, "dashed")]
         lines = [line_key("at the MAP", LOOKS["map"].colour), line_key("now", ink, "dashed")]
         self.curve_keys.object = legend(marks if two else lines)
+
+    def _clicked(self, name, event):
+        self.press(name)
 
     def press(self, name: str) -> None:
         """Do what a button says.
@@ -408,7 +414,7 @@ def _label_place(sources: int, targets: int, source: int) -> float:
     """How far along a line its number stands, where lines lie apart."""
     if sources == 1:
         return 0.6
-    return 0.4 if targets == 1 else 0.24 + 0.16 * (source % 3)
+    return 0.4 if targets == 1 else (0.72, 0.28, 0.5)[source % 3]
 
 
 def _node_names(moves: Moves) -> list[list[str]]:

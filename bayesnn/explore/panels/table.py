@@ -37,6 +37,6 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
         + "</tr>"
         for name, *cells in rows
     )
-    style = "border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;font-weight:normal"
+    style = "border-collapse:collapse;min-width:min(100%,22rem);font-size:.9rem;font-variant-numeric:tabular-nums"
     named = f"<caption style='text-align:left;padding-bottom:.2em'>{escape(caption)}</caption>"
     return f"<table style='{style}'>{named}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -86,7 +86,7 @@ class TracesPanel(PagePanel):
     def _new_figure(self, name, title):
         from bokeh.models import Range1d
 
-        ranges = {"x_range": Range1d(0, 1), "y_range": Range1d(-1, 1)}
+        ranges = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=-1, end=1)}
         figure = new_figure("draw", "", title=title, dark=self.dark, height=190, **ranges)
         self.lines[name] = [
             figure.line("x", "y", line_color=colour, line_width=1.1, line_alpha=0.85, source=source)

@@ -35,9 +35,10 @@ class WeightsPanel(PagePanel):
     why = (
         "The likelihood says which weights explain the data and often has long ridges that it cannot tell apart; the "
         "prior prefers small weights; their product, which is the posterior but for a constant, has its peak, the MAP, "
-        "between the two. Each picture is a cut: all other weights are held at the MAP, so a mirror copy whose other "
-        "weights differ too is drawn hollow, as a shadow on this plane without a peak of its own. The draws are the "
-        "whole posterior seen from above, whatever their other weights, and so they lie around all the copies."
+        "where the two are in balance. Each picture is a cut: all other weights are held at the MAP, so a mirror copy "
+        "whose other weights differ too is drawn hollow, as a shadow on this plane without a peak of its own. The "
+        "draws are the whole posterior seen from above, whatever their other weights, and so they lie around all the "
+        "copies."
     )
     notebook = "01_three_answers"
 
@@ -51,7 +52,7 @@ class WeightsPanel(PagePanel):
 
         super().__init__(dark)
         self.sources = {name: ColumnDataSource({"x": [], "y": []}) for name in ("mle", "map", "map_shadow", "draws")}
-        self.ranges = Range1d(-1, 1), Range1d(-1, 1)
+        self.ranges = Range1d(start=-1, end=1), Range1d(start=-1, end=1)
         self.contours: dict[str, Any] = {}
         self.marks: dict[str, list[Any]] = {"mle": [], "map_shadow": [], "map": []}
         self.figures = {name: self._new_figure(name, title) for name, title in FIGURES.items()}
@@ -59,7 +60,8 @@ class WeightsPanel(PagePanel):
             ui.Select(label=label, options=[], disabled=True, size="small", margin=4, width=158)
             for label in ("Across", "Upwards")
         ]
-        self._quiet, self._for = False, None
+        self._quiet = False
+        self._for: Any = None
         for select in self.selects:
             select.param.watch(self._chosen, "value")
         self.keys = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
@@ -198,7 +200,7 @@ class WeightsPanel(PagePanel):
         """Tell copies of the MAP in the plane, itself among them, from shadows of others."""
         if found.map is None or found.plane is None or found.plane.map is None:
             return np.empty((0, 2)), np.empty((0, 2))
-        at = _point(found, found.map.weights)
+        at = _point(found.settings, found.plane.names, found.map.weights)
         copies = np.unique(np.concatenate([found.plane.map, at[None]]), axis=0)
         here = copies_in_plane(found.settings, found.plane.names, copies, found.map.weights)
         return copies[here], copies[~here]
@@ -229,7 +231,7 @@ class WeightsPanel(PagePanel):
                 return "This network has one weight; a plane needs two, so add an input, a bias or a hidden unit."
             waits = "MLE and MAP" if found.map is None else "likelihood and prior over this plane"
             return found.troubles.get("plane", found.troubles.get("map", f"Waiting for {waits}."))
-        at = _point(found, found.map.weights)
+        at = _point(found.settings, plane.names, found.map.weights)
         peak = f"{plane.names[0]} = {at[0]:.2f}, {plane.names[1]} = {at[1]:.2f}"
         copies = self._copies_words(found)
         if plane.mle is None:
@@ -378,10 +380,10 @@ def _places(settings):
     }
 
 
-def _point(found: Found, weights: Params) -> np.ndarray:
+def _point(settings: Settings, names: tuple[str, str], weights: Params) -> np.ndarray:
     """Where weights lie in the plane."""
-    _, places = _places(found.settings)
-    return np.array([weights[places[name][0]][places[name][1]] for name in found.plane.names])
+    _, places = _places(settings)
+    return np.array([weights[places[name][0]][places[name][1]] for name in names])
 
 
 def _levels(plane: Plane) -> dict[str, np.ndarray]:
