@@ -7,16 +7,14 @@ import panel as pn
 from panel import ui
 
 from bayesnn.activations import ACTIVATIONS
-from bayesnn.errors import BayesnnError
+from bayesnn.errors import BayesnnError, SpecError
 from bayesnn.explore.settings import (
     BUNDLED,
     LEARNED,
     LOSSES,
     MOST_ROWS,
-    NOISE,
     OWN,
     PRIORS,
-    SD,
     WIDEST,
     WIDEST_SECOND,
     Settings,
@@ -56,7 +54,7 @@ class Controls:
         self.data = ui.Select(label="Data", options={NAMES[k]: k for k in BUNDLED}, **_PLAIN)
         self.n = ui.IntSlider(label="Rows shown", start=2, end=40, value=40, **_PLAIN)
         self.noise_known = ui.Checkbox(label="Noise is known", value=True, **_PLAIN)
-        self.noise = ui.FloatInput(label="Noise", start=NOISE[0], end=NOISE[1], step=0.05, **_PLAIN)
+        self.noise = ui.TextInput(label="Noise", **_PLAIN)
         self.loss = ui.Select(label="Loss", options=list(LOSSES["regression"]), **_PLAIN)
         self.activation = ui.Select(label="Activation", options=list(ACTIVATIONS), **_PLAIN)
         self.hidden = ui.IntSlider(label="Hidden units", start=0, end=WIDEST, **_PLAIN)
@@ -64,7 +62,7 @@ class Controls:
         self.bias = ui.Checkbox(label="Biases", **_PLAIN)
         self.prior = ui.Select(label="Prior", options={k.replace("_", "-"): k for k in PRIORS}, **_PLAIN)
         self.sd = ui.DiscreteSlider(label="Prior sd", options=list(SDS), value=1.0, **_PLAIN)
-        self.seed = ui.IntInput(label="Seed", start=0, end=2**31 - 1, step=1, **_PLAIN)
+        self.seed = ui.TextInput(label="Seed", **_PLAIN)
         self.file = ui.FileInput(
             label="Your own CSV file", accept=".csv", multiple=False, variant="outlined", **_PLAIN
         )
@@ -113,7 +111,7 @@ class Controls:
         self.noise.disabled = not (scale and known_noise)
         self.noise.label = "Noise" if scale and known_noise else "Noise (learned)" if scale else "Noise (none)"
         if known_noise:
-            self.noise.value = s.noise
+            self.noise.value = f"{s.noise:g}"
         self.hidden.value, self.bias.value = s.hidden, s.bias
         self.second.param.update(
             value=s.second,
@@ -125,7 +123,7 @@ class Controls:
             disabled=not s.hidden,
             label="Activation" if s.hidden else "Activation (no hidden units)",
         )
-        self.prior.value, self.seed.value = s.prior, s.seed
+        self.prior.value, self.seed.value = s.prior, str(s.seed)
         self.sd.param.update(options=sorted({*SDS, s.sd}), value=s.sd)
         self.sd.label = "Prior sd" if s.prior == "normal" else "Prior scale"
 
@@ -173,8 +171,15 @@ class Controls:
         if name == "n":
             return s.with_(n=0 if value >= len(s.dataset.X) else int(value))
         if name == "noise_known":
-            return s.with_(noise=float(self.noise.value or 0.2) if value else LEARNED)
-        if name in ("noise", "sd"):
-            low, high = NOISE if name == "noise" else SD
-            return s.with_(**{name: min(max(float(value), low), high)})
+            return s.with_(noise=_number("noise", self.noise.value or "0.2") if value else LEARNED)
+        if name in ("noise", "seed"):
+            return s.with_(**{name: _number(name, value)})
         return s.with_(**{name: value})
+
+
+def _number(name, text):
+    """Read a number that was typed; a whole one for the seed."""
+    try:
+        return int(text) if name == "seed" else float(text)
+    except ValueError:
+        raise SpecError(f"Got {name} {text[:20]!r}; it must be a number. Write {'1' if name == 'seed' else '0.2'}.") from None

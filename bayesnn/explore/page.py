@@ -120,8 +120,7 @@ class Page:
             self._take_lesson(number)
         try:
             # A lesson alone sets the page up; more in the address says how far somebody has come.
-            settings = Settings.from_query(rest) if rest or not number else LESSONS[number - 1].start
-            self.move(settings)
+            self.move(Settings.from_query(rest) if rest or not number else LESSONS[number - 1].start)
         except BayesnnError as error:
             self.move(Settings())
             self.refuse(f"The address can't be shown. {error} This is the first page.")
