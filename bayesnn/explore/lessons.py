@@ -1,7 +1,7 @@
 """Five guided lessons: each sets the page up, asks a question, waits for a move, and answers with the number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,7 +57,6 @@ class Course:
 
     lesson: Lesson
     before: float | None = None
-    answers: list[str] = field(default_factory=list)
 
     def look(self, found: Found) -> str:
         """Say what a lesson has to say now.
@@ -74,8 +73,10 @@ class Course:
         """
         number = self.lesson.measure(found)
         if self.lesson.moved(found.settings):
-            if number is None or self.before is None:
+            if number is None:
                 return "Wait for the fits."
+            if self.before is None:
+                return "The number from before the move is missing: choose the lesson again, and wait for its fits."
             return self.lesson.answer(found.settings, self.before, number)
         if number is not None:
             self.before = number

@@ -1,7 +1,9 @@
 """The page of one session: controls, pictures with their sentences, lessons, and the address that says it all."""
 
 import importlib
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,15 +19,15 @@ from bayesnn.explore.panels.base import PagePanel
 from bayesnn.explore.session import Session
 from bayesnn.explore.settings import OWN, Settings
 from bayesnn.explore.upload import LARGEST, Upload, read_upload
-from bayesnn.explore.work import GivenUp, Workshop
+from bayesnn.explore.work import Workshop
 
 PANELS = {
     "fits": "FitsPanel",
     "weights": "WeightsPanel",
     "numbers": "NumbersPanel",
+    "loss": "LossPanel",
     "graph": "GraphPanel",
     "traces": "TracesPanel",
-    "loss": "LossPanel",
 }
 """Modules of the pictures and their classes, in the order of the page."""
 HERE = Path(__file__).parent
@@ -177,6 +179,11 @@ class Page:
         """
         for panel in self.panels:
             panel.repaint(dark)
+        shown = [*self.controls.groups.values(), self.lesson, *(panel.view for panel in self.panels)]
+        # Widgets follow the browser by themselves, but now and then one that is late does not.
+        for widget in (found for view in shown for found in view.select()):
+            if hasattr(widget, "dark_theme"):
+                widget.dark_theme = dark
 
     def tick(self) -> None:
         """Bring the line about what is under way up to date."""
@@ -258,28 +265,36 @@ class Page:
     def _read(self, inputs, target):
         self._write({"upload": "The file is read."})
         name = self.controls.file.filename or "file.csv"
+        # What is under way belongs to data that are on their way out; a seat of its own is not given up by a slider.
+        self.session.pause()
         workshop = self.session.workshop
-        key = ("upload", hash(self._content), name, inputs, target)
-        future = workshop.run(self.session.seat, key, read_upload, self._content, name, inputs, target)
-        future.add_done_callback(lambda future: self._schedule(lambda: self._took_file(future)))
+        key, seat = ("upload", self._content, name, inputs, target), workshop.seat()
+        future = workshop.run(seat, key, read_upload, self._content, name, inputs, target)
+
+        def done(future):
+            workshop.leave(seat)
+            self._schedule(lambda: self._took_file(future))
+
+        future.add_done_callback(done)
 
     def _took_file(self, future):
         try:
             upload: Upload = future.result()
-        except GivenUp:
-            upload = Upload(name="", trouble="The file was not read, because something was moved. Choose it again.")
         except Exception as error:
             upload = Upload(name="", trouble=f"The file can't be read ({type(error).__name__}). Choose another one.")
         self.controls.offer(upload)
         self._write({"upload": upload.said})
         if upload.trouble:
+            self.session.set(self.session.settings)
             self.refuse(upload.trouble)
         else:
             noise = {"noise": 0.3} if upload.task == "regression" else {}
             self.take_points(upload.points, task=upload.task, scaled=upload.task == "regression", **noise)
 
 
-def served(workshop: Workshop, address: Mapping[str, str]) -> pn.template.base.BaseTemplate:
+def served(
+    workshop: Workshop, address: Mapping[str, str], left: Callable[[], None]
+) -> pn.template.base.BaseTemplate:
     """Make the page that a browser opens.
 
     Parameters
@@ -288,6 +303,8 @@ def served(workshop: Workshop, address: Mapping[str, str]) -> pn.template.base.B
         Where fits run.
     address : dict of str to str
         Names and values of the query.
+    left : callable
+        Is called when the visitor has gone.
 
     Returns
     -------
@@ -296,14 +313,15 @@ def served(workshop: Workshop, address: Mapping[str, str]) -> pn.template.base.B
     """
     from bayesnn.explore.bridge import Bridge
 
-    document, bridge = pn.state.curdoc, Bridge()
+    document, bridge, gone = pn.state.curdoc, Bridge(), threading.Event()
     waiting: dict[str, str] = {}
 
     def write(texts):
         # One message for all that is said in one turn of the event loop.
-        if not waiting and document is not None:
-            document.add_next_tick_callback(flush)
+        first = not waiting
         waiting.update(texts)
+        if first:
+            schedule(flush)
 
     def flush():
         texts = dict(waiting)
@@ -311,7 +329,15 @@ def served(workshop: Workshop, address: Mapping[str, str]) -> pn.template.base.B
         bridge.texts = {**bridge.texts, **texts}
 
     def schedule(function):
-        document.add_next_tick_callback(function)
+        if not gone.is_set():
+            # Between this look and the call the visitor may leave.
+            with suppress(AttributeError):
+                document.add_next_tick_callback(function)
+
+    def leave(context):
+        gone.set()
+        page.close()
+        left()
 
     page = Page(workshop, write, schedule)
     bridge.param.watch(lambda event: page.repaint(event.new), "dark")
@@ -327,7 +353,7 @@ def served(workshop: Workshop, address: Mapping[str, str]) -> pn.template.base.B
         template.add_panel(f"view_{panel.key}", panel.view)
     template.add_panel("lessons", page.lesson)
     template.add_panel("bridge", bridge)
-    pn.state.on_session_destroyed(lambda context: page.close())
+    pn.state.on_session_destroyed(leave)
     pn.state.add_periodic_callback(page.tick, period=TICK)
     page.open(address)
     return template

@@ -129,13 +129,15 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
 
     # Everything comes from this server: no CDN.
     settings.resources = "server"
-    compiling = threading.Event()
+    compiling, visitors = threading.Event(), set[object]()
 
     def page():
-        if workshop.sessions >= max_sessions:
+        if len(visitors) >= max_sessions:
             return full(max_sessions)
+        visitor = object()
+        visitors.add(visitor)
         arguments = address_of(pn.state.session_args)
-        template = served(workshop, arguments or dict(_pairs(first)))
+        template = served(workshop, arguments or dict(_pairs(first)), lambda: visitors.discard(visitor))
         if not compiling.is_set():
             compiling.set()
             pn.state.curdoc.add_timeout_callback(lambda: Compiler(workshop).begin(), 15_000)

@@ -135,6 +135,12 @@ class Session:
         for job in jobs:
             self._run(job, lambda job, future: self._took_in(turn, job, future))
 
+    def pause(self) -> None:
+        """Give up what is under way until settings are set again."""
+        self._turn += 1
+        self.workshop.move_on(self.seat)
+        self._say(None)
+
     def close(self) -> None:
         """Give up everything, and the seat."""
         if self._open:

@@ -109,6 +109,9 @@ def _chosen(frame, name, columns, inputs, target):
     used = frame[[*inputs[:MOST_INPUTS], target]].head(MOST_ROWS)
     options = {"name": name, "description": "", "test_size": 0.0, "random_seed": 0, "scale": False}
     data = from_frame(used, target, None, **options)
+    if data.task not in LOSSES and frame[target].dtype.kind in "iuf":
+        # A few whole numbers, which may be classes, are numbers too.
+        data = from_frame(used, target, "regression", **options)
     if data.task not in LOSSES:
         raise DataError(
             f"Got target {target} with task {data.task}; the page shows numbers, counts and two classes. "
