@@ -10,7 +10,8 @@ from bayesnn.cli.app import app
 @app.command()
 def explore(
     data: Annotated[
-        str | None, typer.Option(help="Bundled name with one or two inputs, or a CSV file whose last column is predicted.")
+        str | None,
+        typer.Option(help="Bundled name with one or two inputs, or a CSV file whose last column is predicted."),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen: localhost for this machine, 0.0.0.0 for a class.")] = (
         "localhost"

@@ -63,9 +63,7 @@ class Controls:
         self.prior = ui.Select(label="Prior", options={k.replace("_", "-"): k for k in PRIORS}, **_PLAIN)
         self.sd = ui.DiscreteSlider(label="Prior sd", options=list(SDS), value=1.0, **_PLAIN)
         self.seed = ui.TextInput(label="Seed", **_PLAIN)
-        self.file = ui.FileInput(
-            label="Your own CSV file", accept=".csv", multiple=False, variant="outlined", **_PLAIN
-        )
+        self.file = ui.FileInput(label="Your own CSV file", accept=".csv", multiple=False, variant="outlined", **_PLAIN)
         self.target = ui.Select(label="Target", options=[], visible=False, **_PLAIN)
         self.inputs = [ui.Select(label=f"Input {k}", options=[], visible=False, **_PLAIN) for k in (1, 2)]
         for name in ("data", "n", "noise_known", "noise", "loss", "activation", "hidden", "second", "bias", "prior",
@@ -182,4 +180,6 @@ def _number(name, text):
     try:
         return int(text) if name == "seed" else float(text)
     except ValueError:
-        raise SpecError(f"Got {name} {text[:20]!r}; it must be a number. Write {'1' if name == 'seed' else '0.2'}.") from None
+        raise SpecError(
+            f"Got {name} {text[:20]!r}; it must be a number. Write {'1' if name == 'seed' else '0.2'}."
+        ) from None

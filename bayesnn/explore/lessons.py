@@ -197,7 +197,9 @@ def _away(settings, before, after):
 
 
 def _images(settings, before, after):
-    kind = "permutations and sign flips" if settings.activation in ("tanh", "erf", "sin", "identity") else "permutations"
+    kind = (
+        "permutations and sign flips" if settings.activation in ("tanh", "erf", "sin", "identity") else "permutations"
+    )
     return (
         f"{settings.hidden} units with {settings.activation} have {after:g} mirror images, by {kind} of the hidden "
         f"units; before it was {before:g}. Each is as good as the others: one function, {after:g} places."
@@ -213,9 +215,10 @@ def _second(settings, before, after):
     )
 
 
+_TWO = Settings(data=OWN, points=_FLANKS, hidden=1, noise=0.15, sd=2.0)
 FEW = 5
 START_SD = 1.0
-LESSONS = (
+LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "Likelihood against prior",
         f"With {FEW} rows MLE and MAP disagree. Which of the two moves when rows are added?",
@@ -256,9 +259,9 @@ LESSONS = (
         "A second functional mode",
         "One unit can follow the left flank or the right one. How much of the posterior does each hold?",
         "Drag a point of the right flank, or choose another noise or prior sd.",
-        Settings(data=OWN, points=_FLANKS, hidden=1, noise=0.15, sd=2.0),
+        _TWO,
         first_share,
-        lambda s: len(s.points) > 5 and s != LESSONS[4].start,
+        lambda s: len(s.points) > 5 and s != _TWO,
         _second,
     ),
 )

@@ -40,19 +40,20 @@ def settings_of(data: "str | Path | Dataset | None" = None, **settings: Any) -> 
     if data is None:
         return Settings().with_(**settings)
     if isinstance(data, Dataset):
-        return _of_points(*_rows(data), settings)
+        return _of_points(_rows(data), settings)
     path = Path(data)
     if str(data) in BUNDLED:
         return Settings().with_(data=str(data), **settings)
     if path.suffix.lower() == ".csv" or path.is_file():
-        return _of_points(*_file(path), settings)
+        return _of_points(_file(path), settings)
     raise DataError(
         f"Got data {str(data)!r}; the page shows {', '.join(BUNDLED)}, or a CSV file with one or two inputs. Write "
         f"{BUNDLED[0]!r}, or the path of a file."
     )
 
 
-def _of_points(points, task, settings):
+def _of_points(found, settings):
+    points, task = found
     own = {"data": OWN, "task": task, "points": points, "scaled": task == "regression", **settings}
     return replace(Settings(), loss=own.pop("loss", LOSSES[task][0]), **own)
 

@@ -292,9 +292,7 @@ class Page:
             self.take_points(upload.points, task=upload.task, scaled=upload.task == "regression", **noise)
 
 
-def served(
-    workshop: Workshop, address: Mapping[str, str], left: Callable[[], None]
-) -> pn.template.base.BaseTemplate:
+def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], None]) -> pn.template.base.BaseTemplate:
     """Make the page that a browser opens.
 
     Parameters

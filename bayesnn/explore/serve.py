@@ -230,5 +230,7 @@ def likely() -> Iterator[tuple[str, str]]:
     usual = ("tanh", "relu", "sigmoid")
     for loss in ("squared_error", "binary_cross_entropy"):
         yield from ((activation, loss) for activation in usual)
-    rest = [loss for losses in LOSSES.values() for loss in losses if loss not in ("squared_error", "binary_cross_entropy")]
+    rest = [
+        loss for losses in LOSSES.values() for loss in losses if loss not in ("squared_error", "binary_cross_entropy")
+    ]
     yield from (("tanh", loss) for loss in rest)

@@ -148,16 +148,20 @@ class Session:
             self.workshop.leave(self.seat)
 
     def _stages(self, settings):
-        """What is to be done, most wanted first; what a stage needs of earlier ones is looked up when it begins."""
-        yield "first look", lambda: [
-            Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")
-        ]
+        """List what is to be done, most wanted first; what a stage needs of earlier ones is looked up as it begins."""
+        yield (
+            "first look",
+            lambda: [
+                Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")
+            ],
+        )
         yield "posterior", lambda: [self._posterior("posterior", settings), *self._plane()]
         yield "MLE and MAP", lambda: [self._point(kind, settings, kind) for kind in ("mle", "map")]
         yield "weights", self._plane
-        yield "chains", lambda: [
-            Job("chains", ("chains", settings), answers.fit_chains, (settings, self.workshop.cores()))
-        ]
+        yield (
+            "chains",
+            lambda: [Job("chains", ("chains", settings), answers.fit_chains, (settings, self.workshop.cores()))],
+        )
         for width in WIDTHS:
             yield "evidence", lambda width=width: self._width(settings, width)
 
@@ -184,11 +188,8 @@ class Session:
         """Begin the next stage that has something to do."""
         if turn != self._turn:
             return
-        for stage, jobs_of in stages:
-            jobs = jobs_of()
-            if jobs:
-                break
-        else:
+        stage, jobs = next(((stage, jobs) for stage, jobs_of in stages if (jobs := jobs_of())), (None, []))
+        if stage is None:
             self._say(None)
             return
         began, left = self.clock(), len(jobs)

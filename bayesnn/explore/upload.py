@@ -53,9 +53,7 @@ class Upload:
         return f"{self.name}: {used} rows, {self.target} from {' and '.join(self.inputs)}."
 
 
-def read_upload(
-    content: bytes, name: str, inputs: tuple[str, ...] | None = None, target: str | None = None
-) -> Upload:
+def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None, target: str | None = None) -> Upload:
     """Read a file; errors come back as words, so that they can travel.
 
     Parameters
@@ -108,10 +106,10 @@ def _chosen(frame, name, columns, inputs, target):
     rows = len(frame)
     used = frame[[*inputs[:MOST_INPUTS], target]].head(MOST_ROWS)
     options = {"name": name, "description": "", "test_size": 0.0, "random_seed": 0, "scale": False}
-    data = from_frame(used, target, None, **options)
-    if data.task not in LOSSES and frame[target].dtype.kind in "iuf":
-        # A few whole numbers, which may be classes, are numbers too.
-        data = from_frame(used, target, "regression", **options)
+    # What a few whole numbers mean can't be asked here: 0 and 1 are labels, others are measurements.
+    number = used[target].dtype.kind in "iuf"
+    task = None if not number else "binary" if used[target].isin([0, 1]).all() else "regression"
+    data = from_frame(used, target, task, **options)
     if data.task not in LOSSES:
         raise DataError(
             f"Got target {target} with task {data.task}; the page shows numbers, counts and two classes. "

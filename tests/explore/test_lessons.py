@@ -54,7 +54,9 @@ def test_a_course_waits_for_the_move_and_answers_with_both_numbers():
     moved = Found(LESSONS[0].start.with_(n=40))
     assert course.look(moved) == "Wait for the fits."
     moved.mle, moved.map = point(0.0, 0.0), point(0.02, 0.02)
-    assert course.look(moved).startswith("At 40 rows the MAP is 0.02 from the MLE; at 5 it was 0.31: the prior has lost")
+    assert course.look(moved).startswith(
+        "At 40 rows the MAP is 0.02 from the MLE; at 5 it was 0.31: the prior has lost"
+    )
     moved.map = point(0.3, 0.3)
     assert "still has its say" in course.look(moved)
 
