@@ -57,7 +57,7 @@ class WeightsPanel(PagePanel):
         self.figures = {name: self._new_figure(name, title) for name, title in FIGURES.items()}
         # The browser's own: that of panel.ui opens by mouse only.
         self.selects = [
-            pn.widgets.Select(name=label, options=[], disabled=True, margin=4, width=158)
+            pn.widgets.Select(label=label, options=[], disabled=True, margin=4, width=158)
             for label in ("Across", "Upwards")
         ]
         self._quiet = False
