@@ -13,6 +13,8 @@ from bayesnn.network import Params
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesnn.tree import Problem
+
 GRID, SURFACE = 160, 36
 """Points of a curve, and of each side of a surface."""
 MARGIN = 0.25
@@ -557,27 +559,46 @@ def _some_of(fit):
 
 def _functions(settings, fit, grid, draws=None):
     """Compute the expected target (draws, m) of each draw, in the user's units."""
-    from bayesnn.tree import new_inputs, params_of, problem_of
+    from bayesnn.tree import params_of, problem_of
 
-    problem = problem_of(fit)
     params = {k: v.reshape(-1, *v.shape[2:]) for k, v in (draws or params_of(fit)).items()}
-    f = problem.net.forward(params, new_inputs(problem, grid))
-    mean = problem.net.loss.mean(f, **problem.net.likelihood_args(params))
-    mean = mean[..., -1]
-    if problem.scaling is not None and settings.task == "regression":
-        mean = problem.scaling.y_mean + problem.scaling.y_sd * mean
-    return mean
+    return function_at(problem_of(fit), params, grid)
+
+
+def function_at(problem: "Problem", params: Params, X: np.ndarray) -> np.ndarray:
+    """Evaluate what pictures show of the network's function.
+
+    Parameters
+    ----------
+    problem : Problem
+        Network and data.
+    params : dict of str to array
+        Weights, with leading dimensions.
+    X : array (m, p)
+        Inputs in the user's units.
+
+    Returns
+    -------
+    array (..., m)
+        Expected target in the user's units, or probability of the label 1.
+    """
+    from bayesnn.tree import new_inputs
+
+    net = problem.net
+    mean = net.loss.mean(net.forward(params, new_inputs(problem, X)), **net.likelihood_args(params))[..., -1]
+    return mean if problem.scaling is None else problem.scaling.inverse_y(mean)
 
 
 def _followed(settings, fit):
-    """Follow the first weight and the function at the middle of the data, of each chain."""
+    """Follow the first weight and the function at one of the rows, of each chain."""
     from bayesnn.tree import params_of, problem_of
 
     problem, params = problem_of(fit), params_of(fit)
     name = "W1"
     element = problem.elements(name, params[name].shape[2:])[0]
     raw = params[name].reshape(*params[name].shape[:2], -1)[..., 0]
-    x = settings.X[np.argmin(np.abs(settings.X - np.median(settings.X, axis=0)).sum(axis=1))]
+    # Not in the middle, where an odd function is zero whatever its weights.
+    x = settings.X[np.argmin(np.abs(settings.X - np.quantile(settings.X, 0.75, axis=0)).sum(axis=1))]
     f = _functions(settings, fit, x[None]).reshape(raw.shape)
     place = "f(" + ", ".join(f"{v:.3g}" for v in x) + ")"
     return (element, raw), place, f

@@ -1,6 +1,7 @@
 """What all panels of the page have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from bayesnn.explore.found import Found
@@ -27,6 +28,8 @@ class PagePanel(ABC):
     """The notebook that goes on from there."""
     view: Any
     """What is shown: a Panel object."""
+    on_change: Callable[[], None] | None = None
+    """Called when a control of the panel's own has changed what its sentence says."""
 
     def __init__(self, dark: bool = False):
         self.dark = dark
