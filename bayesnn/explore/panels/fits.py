@@ -9,7 +9,7 @@ from bayesnn.explore.answers import PROB, Answer, grid_of
 from bayesnn.explore.found import Found
 from bayesnn.explore.panels.base import PagePanel
 from bayesnn.explore.panels.curves import Curves, label_of, truth_of
-from bayesnn.explore.panels.look import legend, pane_of
+from bayesnn.explore.panels.look import legend, locked, pane_of
 from bayesnn.explore.panels.points import Points, Rows
 from bayesnn.explore.panels.surfaces import LN2, Surfaces, spread_of
 
@@ -43,7 +43,7 @@ class FitsPanel(PagePanel):
         self.choice = pu.Select(
             label="Surface of", options={"posterior": "posterior", "MAP": "map", "MLE": "mle"}, value="posterior"
         )
-        self.choice.param.watch(lambda event: self._refresh(), "value")
+        self.choice.param.watch(lambda event: locked(self._refresh), "value")
         self._curve = pane_of(self.curves.figure)
         both = [
             pn.Column(pane_of(f), min_width=260, margin=0, styles={"flex": "1 1 260px"}) for f in self.surfaces.figures
