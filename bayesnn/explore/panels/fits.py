@@ -79,7 +79,7 @@ class FitsPanel(PagePanel):
         found = self._found
         if found is None:
             return
-        if self._curve.visible:
+        if found.settings.X.shape[1] == 1:
             self.curves.show(found)
             keys = self.curves.keys(found)
         else:

@@ -159,12 +159,14 @@ def pane_of(figure: Any) -> Any:
 
     Returns
     -------
-    panel.pane.Bokeh
-        The pane.
+    panel.Column
+        Whose `visible` can be switched; that of a pane of Bokeh can't be switched on again.
     """
     import panel as pn
 
-    return pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0)
+    return pn.Column(
+        pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0), sizing_mode="stretch_width", margin=0
+    )
 
 
 def line_key(label: str, colour: str = "currentColor", dash: str = "solid") -> tuple[str, str]:

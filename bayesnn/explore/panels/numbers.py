@@ -319,13 +319,11 @@ def _of_widths(found):
     )
     gain, se = widths[best][0] - widths[other][0], math.hypot(widths[best][1], widths[other][1])
     unsure = not gain > SURE * se
-    by = error(gain, se)
+    by, are = error(gain, se), "is" if now == 1 else "are"
     if best == now:
-        said = f"the evidence prefers the {units(now)} that are shown, by {by} nats over {other}"
+        said = f"the evidence prefers the {units(now)} that {are} shown, by {by} nats over {other}"
     else:
-        said = (
-            f"the evidence prefers {units(best)}, by {by} nats over the {now} that {'is' if now == 1 else 'are'} shown"
-        )
+        said = f"the evidence prefers {units(best)}, by {by} nats over the {now} that {are} shown"
     if unsure:
         said += ", which its error does not tell apart"
     wider = [width for width in widths if width > best]
