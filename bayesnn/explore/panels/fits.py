@@ -133,7 +133,7 @@ def _of_maxima(found):
     """Compare MLE and MAP."""
     mle, map_ = found.mle, found.map
     if mle is None:
-        return f"the MLE can't be had: {found.troubles['mle']}" if "mle" in found.troubles else ""
+        return f"the MLE can't be had: {found.troubles['mle'].rstrip('.')}" if "mle" in found.troubles else ""
     if not mle.exists:
         said = f"no MLE exists: {mle.message.rstrip('.')}"
         return said + (f" (the MAP stays at a log-likelihood of {map_.log_likelihood:.1f})" if map_ else "")
@@ -162,7 +162,11 @@ def _of_posterior(found):
     """Say where the posterior knows least."""
     post = found.posterior
     if post is None:
-        return f"the posterior can't be had: {found.troubles['posterior']}" if "posterior" in found.troubles else ""
+        return (
+            f"the posterior can't be had: {found.troubles['posterior'].rstrip('.')}"
+            if "posterior" in found.troubles
+            else ""
+        )
     if not post.trusted:
         return f"the posterior is not to be trusted yet: {(post.unmet or post.verdict).rstrip('.')}"
     spread = spread_of(found)

@@ -107,6 +107,8 @@ class LossPanel(PagePanel):
                 source=mark,
                 text_font_size="13px",
                 text_color=PAINTS[dark].ink,
+                background_fill_color=PAINTS[dark].paper,
+                background_fill_alpha=0.75,
             )
             self.marks.append(mark)
             self._texts.append(text)
@@ -187,7 +189,7 @@ class LossPanel(PagePanel):
         super().repaint(dark)
         for figure, text in zip(self.figures, self._texts, strict=True):
             paint(figure, dark)
-            text.glyph.text_color = PAINTS[dark].ink
+            text.glyph.update(text_color=PAINTS[dark].ink, background_fill_color=PAINTS[dark].paper)
 
     @override
     def sentence(self, found: Found) -> str:
