@@ -368,7 +368,7 @@ def _numbers(problem, params, f, prob):
 
 
 def _quantile(loss, f, args, p, mean, variance):
-    """Quantile of the mixture over the draws, by bisection of its distribution function."""
+    """Quantile of the mixture over the draws: where its distribution function has this value."""
 
     def below(at):
         return loss.cdf(at, f, **args).mean(axis=0) < p
@@ -385,11 +385,25 @@ def _quantile(loss, f, args, p, mean, variance):
             break
         width = 2 * width
         low, high = np.where(over, low - width, low), np.where(short, high + width, high)
-    for _ in range(48):
+    if loss.task != "count":
+        return _crossing(loss, f, args, p, low, high)
+    while (high - low > 0.5).any():
         middle = (low + high) / 2
         left = below(middle)
         low, high = np.where(left, middle, low), np.where(left, high, middle)
-    return np.ceil(low) + 0.0 if loss.task == "count" else (low + high) / 2
+    return np.ceil(low) + 0.0
+
+
+def _crossing(loss, f, args, p, low, high):
+    """Find where the distribution function of the mixture crosses a value between two bounds."""
+    from scipy.optimize.elementwise import find_root
+
+    def above(at, k):
+        rows, column = np.divmod(k.astype(int), low.shape[1])
+        part = f[:, rows] if loss.scale_is_output else f[:, rows, column][..., None]
+        return loss.cdf(at[:, None], part, **args).mean(axis=0)[:, 0] - p
+
+    return find_root(above, (low.ravel(), high.ravel()), args=(np.arange(low.size),)).x.reshape(low.shape)
 
 
 def _pit(loss, y, f, args):

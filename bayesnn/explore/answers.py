@@ -23,6 +23,8 @@ PROB = 0.9
 """Probability of bands."""
 FUNCTIONS, KEPT, TRACE = 25, 800, 400
 """Draws that are shown as functions, as points over two weights, and of each chain in a trace."""
+MIXED = 600
+"""Draws whose mixture gives the interval of a new target."""
 DRAWS, CHAINS = 1000, 4
 NUTS_DRAWS = 400
 LOOKED = 200
@@ -101,10 +103,10 @@ class PosteriorAnswer(Answer):
         Log evidence and its standard error.
     unmet : str
         What the run did not reach; empty if nothing.
-    verdict : str
-        What `diagnose` says of it.
+    rhat : float
+        R-hat of the function, between systems of temperatures.
     trusted : bool
-        Whether its predictions may be trusted.
+        Whether the run has reached its marks.
     shares : tuple of (float, float)
         Share of each mode of the function, and its standard error.
     mode_means : array (modes, m)
@@ -120,7 +122,7 @@ class PosteriorAnswer(Answer):
     evidence: float
     evidence_se: float
     unmet: str
-    verdict: str
+    rhat: float
     trusted: bool
     shares: tuple[tuple[float, float], ...]
     mode_means: np.ndarray
@@ -319,9 +321,9 @@ def fit_posterior(settings: Settings, seconds: float, cores: int) -> PosteriorAn
     """
     import time
 
-    from bayesnn.diagnostics import diagnose
     from bayesnn.fitting import fit_posterior, log_evidence
-    from bayesnn.symmetry import count_modes, symmetrize
+    from bayesnn.symmetry import symmetrize
+    from bayesnn.symmetry.clusters import function_modes, share_error, some_draws
     from bayesnn.tree import params_of, problem_of
 
     began = time.perf_counter()
@@ -342,34 +344,34 @@ def fit_posterior(settings: Settings, seconds: float, cores: int) -> PosteriorAn
         )
         if fit.attrs["bayesnn_ended"] == "interrupted":
             raise KeyboardInterrupt
-        said = diagnose(fit)
-        counted = count_modes(fit)
+        label = function_modes([fit])[0]
         mirrored = symmetrize(fit, random_seed=settings.seed)
     problem = problem_of(fit)
     evidence = log_evidence(fit)
     picture = _picture(settings, fit)
-    shares = counted.table[["share", "se"]].to_numpy()
-    label = counted.dataset["function_label"].to_numpy()
-    means = _mode_means(settings, fit, label, len(shares))
+    inside = label == np.arange(label.max() + 1)[:, None, None]
+    f = _functions(settings, fit, grid_of(settings), some_draws(fit)[0])
+    means = np.stack([f[own.ravel()].mean(axis=0) for own in inside])
     samples = {}
     for name, value in params_of(mirrored).items():
         flat = value.reshape(-1, *value.shape[2:])[:: max(1, value.shape[0] * value.shape[1] // KEPT)]
         columns = flat.reshape(len(flat), -1).T
         samples |= dict(zip(problem.elements(name, value.shape[2:]), columns, strict=True))
-    raw, place, f = _followed(settings, fit)
+    raw, place, followed = _followed(settings, fit)
+    unmet, rhat = fit.attrs["bayesnn_unmet"], fit.attrs.get("bayesnn_function_rhat", 1.0)
     return PosteriorAnswer(
         kind="posterior",
         heading="posterior",
         message=fit.attrs["bayesnn_message"],
         evidence=evidence.value,
         evidence_se=evidence.se,
-        unmet=fit.attrs["bayesnn_unmet"],
-        verdict=said.message,
-        trusted=said.trustworthy,
-        shares=tuple(map(tuple, shares.tolist())),
+        unmet=unmet,
+        rhat=float(rhat),
+        trusted=not unmet,
+        shares=tuple((float(own.mean()), share_error(own) if len(inside) > 1 else 0.0) for own in inside),
         mode_means=means,
         samples=samples,
-        traces={raw[0]: _thin(raw[1]), place: _thin(f)},
+        traces={raw[0]: _thin(raw[1]), place: _thin(followed)},
         seconds=time.perf_counter() - began,
         **_levels(fit),
         **picture,
@@ -524,35 +526,42 @@ def _levels(fit):
 
 
 def _picture(settings: Settings, fit: "xr.DataTree") -> dict[str, Any]:
-    """Predictions on the grid."""
+    """Predict on the grid."""
     from bayesnn.prediction import centre_of, predict
 
     grid, posterior = grid_of(settings), fit.attrs["bayesnn_kind"] == "posterior"
-    labels = settings.task == "binary"
-    found = predict(fit, grid, prob=None if labels else PROB)
-    if not labels:
-        centre = centre_of(found)
-        out = {name: found[name].to_numpy()[:, 0] for name in ("lower", "upper")}
-        out["mean"] = found[centre].to_numpy()[:, 0]
-        if posterior:
-            out |= {f"f_{end}": found[f"{centre}_{end}"].to_numpy()[:, 0] for end in ("lower", "upper")}
-            out["functions"] = _some_functions(settings, fit, grid)
-        return out
-    out = {"mean": found["probability"].to_numpy()[:, 1]}
-    if posterior and grid.shape[1] == 2:
-        out["epistemic"] = found["mutual_information"].to_numpy()
-    elif posterior:
-        p = _functions(settings, fit, grid)
-        out["f_lower"], out["f_upper"] = np.quantile(p, [(1 - PROB) / 2, (1 + PROB) / 2], axis=0)
-        out["functions"] = p[:: max(1, len(p) // FUNCTIONS)][:FUNCTIONS]
+    if settings.task == "binary" and grid.shape[1] == 2:
+        found = predict(fit, grid, prob=None)
+        out = {"mean": found["probability"].to_numpy()[:, 1]}
+        return out | ({"epistemic": found["mutual_information"].to_numpy()} if posterior else {})
+    f = _functions(settings, fit, grid)
+    out = {"mean": f.mean(axis=0)}
+    if settings.task != "binary":
+        # The interval of a new target takes long, and hardly changes with the number of draws.
+        found = predict(_some_of(fit), grid, prob=PROB)
+        out |= {end: found[end].to_numpy()[:, 0] for end in ("lower", "upper")}
+        if (centre := centre_of(found)) != "mean":
+            out["mean"] = found[centre].to_numpy()[:, 0]
+    if posterior:
+        out["f_lower"], out["f_upper"] = np.quantile(f, [(1 - PROB) / 2, (1 + PROB) / 2], axis=0)
+        out["functions"] = f[:: max(1, len(f) // FUNCTIONS)][:FUNCTIONS]
     return out
 
 
-def _functions(settings, fit, grid, every=1):
+def _some_of(fit):
+    """Take evenly spaced draws of a fit."""
+    from bayesnn.tree import make_tree, problem_of
+
+    every = max(1, fit["posterior"].sizes["draw"] * fit["posterior"].sizes["chain"] // MIXED)
+    thin = fit["posterior"].to_dataset().isel(draw=slice(None, None, every))
+    return make_tree(fit.attrs["bayesnn_kind"], problem_of(fit), thin, attrs={"bayesnn_exists": -1})
+
+
+def _functions(settings, fit, grid, draws=None):
     """Compute the expected target (draws, m) of each draw, in the user's units."""
     from bayesnn.tree import params_of, problem_of
 
-    params = {k: v.reshape(-1, *v.shape[2:])[::every] for k, v in params_of(fit).items()}
+    params = {k: v.reshape(-1, *v.shape[2:]) for k, v in (draws or params_of(fit)).items()}
     return function_at(problem_of(fit), params, grid)
 
 
@@ -578,21 +587,6 @@ def function_at(problem: "Problem", params: Params, X: np.ndarray) -> np.ndarray
     net = problem.net
     mean = net.loss.mean(net.forward(params, new_inputs(problem, X)), **net.likelihood_args(params))[..., -1]
     return mean if problem.scaling is None else problem.scaling.inverse_y(mean)
-
-
-def _some_functions(settings, fit, grid):
-    sizes = fit["posterior"].sizes
-    return _functions(settings, fit, grid, every=max(1, sizes["chain"] * sizes["draw"] // FUNCTIONS))[:FUNCTIONS]
-
-
-def _mode_means(settings, fit, label, modes):
-    """Mean function (modes, m) of the draws of each mode."""
-    grid = grid_of(settings)
-    every = max(1, label.size // 1000)
-    f, own = _functions(settings, fit, grid, every=every), label.reshape(-1)[::every]
-    return np.stack(
-        [f[own == k].mean(axis=0) if (own == k).any() else np.full(len(grid), np.nan) for k in range(modes)]
-    )
 
 
 def _followed(settings, fit):

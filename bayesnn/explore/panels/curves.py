@@ -6,6 +6,7 @@ from bayesnn.explore.answers import PROB, grid_of
 from bayesnn.explore.found import Found
 from bayesnn.explore.panels.look import LOOKS, PAINTS, band_key, hold, line_key, mark_key, new_figure, paint
 from bayesnn.explore.panels.points import CLASSES, Points
+from bayesnn.explore.settings import OWN
 
 WIDE, NARROW = 0.16, 0.38
 """Opacity of the bands of a new y and of the function."""
@@ -27,8 +28,10 @@ class Curves:
     def __init__(self, points: Points, dark: bool = False):
         from bokeh.models import ColumnDataSource, Range1d
 
-        self.dark, self._settings = dark, None
-        self.figure = new_figure("x", "y", dark=dark, height=320, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        self.dark, self._data = dark, ""
+        self.figure = new_figure(
+            "x", "y", dark=dark, height=320, x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1)
+        )
         green = LOOKS["posterior"].colour
         self.bands, self._bands = {}, {}
         for name, alpha in (("new", WIDE), ("function", NARROW)):
@@ -80,8 +83,9 @@ class Curves:
         self.figure.xaxis.axis_label = settings.dataset.feature_names[0]
         name = settings.dataset.target_names[0]
         self.figure.yaxis.axis_label = f"probability of {label_of(found, 1)}" if labels else name
-        fresh = self._settings is None or settings.dataset is not self._settings.dataset
-        self._settings = settings
+        # Points that are edited leave the axis as it is.
+        fresh = settings.data not in (OWN, self._data)
+        self._data = settings.data
         if labels:
             self.figure.y_range.update(start=-0.08, end=1.08)
             return

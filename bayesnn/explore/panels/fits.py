@@ -9,7 +9,7 @@ from bayesnn.explore.answers import PROB, Answer, grid_of
 from bayesnn.explore.found import Found
 from bayesnn.explore.panels.base import PagePanel
 from bayesnn.explore.panels.curves import Curves, label_of, truth_of
-from bayesnn.explore.panels.look import legend, pane_of
+from bayesnn.explore.panels.look import legend, locked, pane_of
 from bayesnn.explore.panels.points import Points, Rows
 from bayesnn.explore.panels.surfaces import LN2, Surfaces, spread_of
 
@@ -43,7 +43,7 @@ class FitsPanel(PagePanel):
         self.choice = pu.Select(
             label="Surface of", options={"posterior": "posterior", "MAP": "map", "MLE": "mle"}, value="posterior"
         )
-        self.choice.param.watch(lambda event: self._refresh(), "value")
+        self.choice.param.watch(lambda event: locked(self._refresh), "value")
         self._curve = pane_of(self.curves.figure)
         both = [
             pn.Column(pane_of(f), min_width=260, margin=0, styles={"flex": "1 1 260px"}) for f in self.surfaces.figures
@@ -79,7 +79,7 @@ class FitsPanel(PagePanel):
         found = self._found
         if found is None:
             return
-        if self._curve.visible:
+        if found.settings.X.shape[1] == 1:
             self.curves.show(found)
             keys = self.curves.keys(found)
         else:
@@ -133,7 +133,7 @@ def _of_maxima(found):
     """Compare MLE and MAP."""
     mle, map_ = found.mle, found.map
     if mle is None:
-        return f"the MLE can't be had: {found.troubles['mle']}" if "mle" in found.troubles else ""
+        return f"the MLE can't be had: {found.troubles['mle'].rstrip('.')}" if "mle" in found.troubles else ""
     if not mle.exists:
         said = f"no MLE exists: {mle.message.rstrip('.')}"
         return said + (f" (the MAP stays at a log-likelihood of {map_.log_likelihood:.1f})" if map_ else "")
@@ -162,7 +162,11 @@ def _of_posterior(found):
     """Say where the posterior knows least."""
     post = found.posterior
     if post is None:
-        return f"the posterior can't be had: {found.troubles['posterior']}" if "posterior" in found.troubles else ""
+        return (
+            f"the posterior can't be had: {found.troubles['posterior'].rstrip('.')}"
+            if "posterior" in found.troubles
+            else ""
+        )
     if not post.trusted:
         return f"the posterior is not to be trusted yet: {(post.unmet or post.verdict).rstrip('.')}"
     spread = spread_of(found)

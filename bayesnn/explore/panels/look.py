@@ -1,12 +1,9 @@
 """How all figures of the page look, on dark and on light pages."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from bokeh.plotting import figure
+from typing import Any
 
 HEIGHT = 300
 """Of a figure, in pixels."""
@@ -64,7 +61,7 @@ PAINTS = {False: Paint("#222222", "#D8D8D8", "#FFFFFF"), True: Paint("#E8E8E8", 
 """By whether the page is dark."""
 
 
-def new_figure(x: str, y: str, *, title: str = "", dark: bool = False, **options: Any) -> "figure":
+def new_figure(x: str, y: str, *, title: str = "", dark: bool = False, **options: Any) -> Any:
     """Open a figure in the common style.
 
     Nothing in it is dragged, so that a finger scrolls the page.
@@ -110,7 +107,7 @@ def new_figure(x: str, y: str, *, title: str = "", dark: bool = False, **options
     return made
 
 
-def paint(figure: "figure", dark: bool) -> None:
+def paint(figure: Any, dark: bool) -> None:
     """Give a figure the colours of a dark or a light page.
 
     Parameters
@@ -120,7 +117,7 @@ def paint(figure: "figure", dark: bool) -> None:
     dark : bool
         Whether the page is dark.
     """
-    from bokeh.models import ColorBar
+    from bokeh.models.annotations import ColorBar
 
     colours = PAINTS[dark]
     # The page shines through.
@@ -152,24 +149,24 @@ def paint(figure: "figure", dark: bool) -> None:
         legend.border_line_color = None
 
 
-def pane_of(figure: "figure", words: str = "") -> Any:
+def pane_of(figure: Any) -> Any:
     """Put a figure into a pane that is as wide as its place.
 
     Parameters
     ----------
     figure : bokeh.plotting.figure
         The figure.
-    words : str
-        Unused by eyes; what the figure is called.
 
     Returns
     -------
-    panel.pane.Bokeh
-        The pane.
+    panel.Column
+        Whose `visible` can be switched; that of a pane of Bokeh can't be switched on again.
     """
     import panel as pn
 
-    return pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0, name=words)
+    return pn.Column(
+        pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0), sizing_mode="stretch_width", margin=0
+    )
 
 
 def line_key(label: str, colour: str = "currentColor", dash: str = "solid") -> tuple[str, str]:
@@ -274,3 +271,18 @@ def hold(span: Any, low: float, high: float) -> None:
     fits = span.start <= low and high <= span.end
     if not fits or span.end - span.start > 2.0 * (high - low + 2 * margin):
         span.update(start=low - margin, end=high + margin)
+
+
+def locked(function: Callable[[], None]) -> None:
+    """Run a function that changes figures from a callback of a widget.
+
+    Such a callback does not hold the lock on the session's document, without which Bokeh refuses a change.
+
+    Parameters
+    ----------
+    function : callable
+        Run soon, or at once where there is no session.
+    """
+    import panel as pn
+
+    pn.state.execute(function, schedule=True)

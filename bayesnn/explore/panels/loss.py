@@ -14,6 +14,8 @@ from bayesnn.explore.settings import LEARNED
 POINTS = 241
 CURVES = (("#56B4E9", "solid"), ("#E69F00", "dashed"), ("#CC79A7", "dotdash"))
 """Colours and dashes of the targets of labels and counts."""
+MARK = ("x", "y", "text", "align", "offset", "drop")
+"""Columns of the mark of a row."""
 NAMES = {
     "squared_error": "squared error",
     "absolute_error": "absolute error",
@@ -37,7 +39,7 @@ class Worst:
     loss, density : float
         Its loss, and the density or probability that the MAP gives it.
     nats, all : float
-        What it pays, a times its loss, and what all rows pay together.
+        What it pays, a times its loss above the least that any output could give it, and what all rows pay.
     """
 
     x: float
@@ -66,9 +68,18 @@ class LossPanel(PagePanel):
         from bokeh.models import ColumnDataSource, Range1d
 
         super().__init__(dark)
-        span = Range1d(-1, 1)
+        span = Range1d(start=-1, end=1)
         self.figures = [
-            new_figure("u", "y", title=title, dark=dark, height=270, min_width=250, x_range=span, y_range=Range1d(0, 1))
+            new_figure(
+                "u",
+                "y",
+                title=title,
+                dark=dark,
+                height=270,
+                min_width=250,
+                x_range=span,
+                y_range=Range1d(start=0, end=1),
+            )
             for title in ("The loss", "The likelihood that it is")
         ]
         self.curves: list[list[ColumnDataSource]] = []
@@ -81,7 +92,7 @@ class LossPanel(PagePanel):
             self.curves.append(sources)
         look, self.marks, self._texts = LOOKS["map"], [], []
         for figure in self.figures:
-            mark = ColumnDataSource({"x": [], "y": [], "text": [], "align": [], "offset": []})
+            mark = ColumnDataSource({name: [] for name in MARK})
             figure.scatter(
                 "x", "y", source=mark, marker=look.marker, size=13, fill_color=look.colour, line_color="#FFFFFF"
             )
@@ -91,10 +102,13 @@ class LossPanel(PagePanel):
                 text="text",
                 text_align="align",
                 x_offset="offset",
+                y_offset="drop",
                 text_baseline="middle",
                 source=mark,
                 text_font_size="13px",
                 text_color=PAINTS[dark].ink,
+                background_fill_color=PAINTS[dark].paper,
+                background_fill_alpha=0.75,
             )
             self.marks.append(mark)
             self._texts.append(text)
@@ -131,7 +145,7 @@ class LossPanel(PagePanel):
         self.figures[0].yaxis.axis_label = "loss"
         self.figures[1].yaxis.axis_label = "density p(y | f)" if numbers else "probability p(y | f)"
         for mark, name in zip(self.marks, ("loss", "density"), strict=True):
-            empty: dict[str, list] = {key: [] for key in ("x", "y", "text", "align", "offset")}
+            empty: dict[str, list] = {key: [] for key in MARK}
             if worst is not None:
                 right = worst.x > (x[0] + x[-1]) / 2
                 said = f"pays {worst.nats:.2g} nats" if name == "loss" else f"p = {worst.density:.2g}"
@@ -141,6 +155,7 @@ class LossPanel(PagePanel):
                     "text": [said],
                     "align": ["right" if right else "left"],
                     "offset": [-12 if right else 12],
+                    "drop": [-12 if name == "loss" else 12],
                 }
             mark.data = empty
         self._legend.object = legend(self._keys(found, targets, worst))
@@ -174,7 +189,7 @@ class LossPanel(PagePanel):
         super().repaint(dark)
         for figure, text in zip(self.figures, self._texts, strict=True):
             paint(figure, dark)
-            text.glyph.text_color = PAINTS[dark].ink
+            text.glyph.update(text_color=PAINTS[dark].ink, background_fill_color=PAINTS[dark].paper)
 
     @override
     def sentence(self, found: Found) -> str:
@@ -186,7 +201,8 @@ class LossPanel(PagePanel):
         else:
             where = f"the row that the MAP expects least, y = {worst.target:g} at f = {worst.x:.2g},"
         of = f" of the {worst.all:.2f} that all {len(found.settings.X)} rows pay" if len(found.settings.X) > 1 else ""
-        return f"{said}: {where} pays {worst.nats:.2f} nats{of}.".replace(" -", " −")
+        over = " above its least" if found.settings.task == "count" else ""
+        return f"{said}: {where} pays {worst.nats:.2f} nats{over}{of}.".replace(" -", " −")
 
     @override
     def words(self, found: Found) -> str:
@@ -259,12 +275,18 @@ def worst_of(found: Found) -> Worst | None:
     problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
     f, y, loss, noise = settings.net.forward(map_.weights, problem.X), problem.y, settings.net.loss, noise_of(found)
     losses, logp = loss.loss(y, f, noise=noise), loss.logp(y, f, noise=noise)
-    a = float(loss.coefficients(noise=noise)[0])
-    i = int(np.argmax(losses + loss.b_of_y(y, noise=noise) / a))
+    paid = float(loss.coefficients(noise=noise)[0]) * (losses - _least(loss, y))
+    i = int(np.argmax(paid))
     x = y[i] - f[i, 0] if settings.task == "regression" else f[i, 0]
-    return Worst(
-        float(x), float(y[i]), float(losses[i]), float(np.exp(logp[i])), a * float(losses[i]), a * float(losses.sum())
-    )
+    return Worst(float(x), float(y[i]), float(losses[i]), float(np.exp(logp[i])), float(paid[i]), float(paid.sum()))
+
+
+def _least(loss, y):
+    """Least loss of each row, whatever the output."""
+    if loss.task != "count":
+        return np.zeros(len(y))
+    # At the log-rate log y; for no events it falls to 0 as the rate does.
+    return np.where(y > 0, loss.loss(y, np.log(np.maximum(y, 1.0))[:, None]), 0.0)
 
 
 def law(found: Found) -> str:

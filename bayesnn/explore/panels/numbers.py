@@ -25,6 +25,8 @@ SEEN = 0.01
 """Share below which a mode is not shown."""
 MODES = (("#0072B2", "solid"), ("#E69F00", "dashed"), ("#CC79A7", "dotdash"), ("#56B4E9", "dotted"))
 """Colours and dashes of modes; more are not drawn."""
+MOST = 15.0
+"""Nats that the picture of the widths reaches down: what is lower is read from its number."""
 SURE = 2.0
 """Standard errors beyond which two evidences differ."""
 
@@ -37,14 +39,15 @@ class NumbersPanel(PagePanel):
     why: ClassVar[str] = (
         "The log-likelihood says how probable an answer makes the data, the log-prior how plausible its weights were "
         "before: the MLE has the highest of the first, the MAP the highest sum. The evidence is the likelihood "
-        "averaged over the whole prior, so a wider network has more only if enough of its networks fit the data. This is "
-        "Occam's razor: the likelihood of the best network hardly ever falls with the width, the evidence may."
+        "averaged over the whole prior, so a wider network has more only if enough of its networks fit the data: this "
+        "is Occam's razor: the likelihood of the best network hardly ever falls with the width, the evidence may."
     )
     notebook: ClassVar[str] = "02_occam"
 
     def __init__(self, dark: bool = False):
         import panel as pn
-        from bokeh.models import ColumnDataSource, LinearAxis, Range1d, Whisker
+        from bokeh.models import ColumnDataSource, LinearAxis, Range1d
+        from bokeh.models.annotations import Whisker
 
         super().__init__(dark)
         self.table = pn.pane.HTML("", sizing_mode="stretch_width")
@@ -52,13 +55,13 @@ class NumbersPanel(PagePanel):
             "hidden units (first layer)",
             "log evidence (nats)",
             dark=dark,
-            x_range=Range1d(-0.6, 8.6),
-            y_range=Range1d(0, 1),
+            x_range=Range1d(start=-0.6, end=8.6),
+            y_range=Range1d(start=0, end=1),
         )
         self.figure.xaxis.ticker = list(range(9))
         self.figure.xgrid.visible = False
         green, blue = LOOKS["posterior"], LOOKS["map"]
-        names = ("width", "evidence", "lower", "upper", "foot", "alpha", "edge", "likelihood")
+        names = ("width", "evidence", "lower", "upper", "foot", "number", "place", "alpha", "edge", "likelihood")
         self.bars = ColumnDataSource({name: [] for name in names})
         self._bars = self.figure.vbar(
             "width",
@@ -71,9 +74,12 @@ class NumbersPanel(PagePanel):
             line_color=PAINTS[dark].ink,
             line_width="edge",
         )
+        self._numbers = self.figure.text(
+            "width", "place", "number", source=self.bars, text_align="center", y_offset=-4, text_font_size="12px"
+        )
         self._whisker = Whisker(base="width", lower="lower", upper="upper", source=self.bars, line_width=1.5)
         self.figure.add_layout(self._whisker)
-        self.figure.extra_y_ranges = {"likelihood": Range1d(0, 1)}
+        self.figure.extra_y_ranges = {"likelihood": Range1d(start=0, end=1)}
         self.figure.add_layout(LinearAxis(y_range_name="likelihood", axis_label="MAP's log-likelihood (nats)"), "right")
         look = {"source": self.bars, "y_range_name": "likelihood"}
         self.figure.line("width", "likelihood", line_color=blue.colour, line_width=2.5, line_dash=blue.dash, **look)
@@ -109,30 +115,34 @@ class NumbersPanel(PagePanel):
         values = np.array([found.widths[width] for width in widths]).reshape(-1, 3)
         evidence, se, likelihood = values.T
         now = [width == found.settings.hidden for width in widths]
-        low, high, room = 0.0, 1.0, 0.1
+        foot = 0.0
         if widths:
-            low, high = float((evidence - 2 * se).min()), float((evidence + 2 * se).max())
-            # One nat is as long on both axes, so that the slopes of the two can be compared.
-            best, worst = float(np.nanmax(likelihood)), float(np.nanmin(likelihood))
-            length = max(high - low, best - worst, 1.0)
-            room = 0.08 * length
-            low = high - length
-            self.figure.extra_y_ranges["likelihood"].update(start=best - length - 2 * room, end=best + room)
-            self.figure.y_range.update(start=low - 2 * room, end=high + room)
+            high, best = float((evidence + se).max()), float(np.nanmax(likelihood))
+            fall = max(high - float((evidence - se).min()), best - float(np.nanmin(likelihood)), 1.0)
+            fall = min(fall, MOST)
+            foot, length = high - 1.15 * fall, 1.8 * fall
+            # One nat is as long on both axes, so that slopes can be compared; the line runs above the bars.
+            self.figure.y_range.update(start=foot, end=foot + length)
+            top = best + 0.15 * fall
+            self.figure.extra_y_ranges["likelihood"].update(start=top - length, end=top)
             self.figure.x_range.update(start=min(widths) - 0.6, end=max(widths) + 0.6)
         self.bars.data = {
             "width": widths,
             "evidence": evidence,
             "lower": evidence - se,
             "upper": evidence + se,
-            "foot": np.full(len(widths), low - 2 * room),
+            "foot": np.full(len(widths), foot),
+            "number": [number(value) for value in evidence],
+            "place": np.maximum(evidence + se, foot),
             "alpha": [0.85 if here else 0.35 for here in now],
             "edge": [3.0 if here else 0.5 for here in now],
             "likelihood": likelihood,
         }
         green, blue = LOOKS["posterior"].colour, LOOKS["map"]
         keys = [
-            band_key("log evidence ± se, left axis; only differences count", green, 0.35),
+            band_key(
+                "log evidence ± se, left axis; only differences count, and bars far below the best are cut", green, 0.35
+            ),
             line_key("MAP's log-likelihood, right axis with equal steps", blue.colour, blue.dash),
         ]
         if any(now):
@@ -173,7 +183,7 @@ class NumbersPanel(PagePanel):
     def _paint(self):
         ink = PAINTS[self.dark].ink
         self._bars.glyph.line_color = ink
-        self._whisker.line_color = ink
+        self._whisker.line_color = self._numbers.glyph.text_color = ink
         self._whisker.upper_head.line_color = self._whisker.lower_head.line_color = ink
         self._rows.glyph.update(fill_color=ink, line_color=ink)
 
@@ -251,7 +261,7 @@ def table_of(found: Found) -> str:
     heads = "".join(f'<th scope="col" style="{top}">{name}</th>' for name in names)
     return (
         '<table style="border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums">'
-        '<caption style="text-align:left;padding-bottom:.3em">In nats; a larger number is better</caption>'
+        '<caption style="text-align:left;padding-bottom:.3em">In nats</caption>'
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )
 
@@ -309,13 +319,11 @@ def _of_widths(found):
     )
     gain, se = widths[best][0] - widths[other][0], math.hypot(widths[best][1], widths[other][1])
     unsure = not gain > SURE * se
-    by = error(gain, se)
+    by, are = error(gain, se), "is" if now == 1 else "are"
     if best == now:
-        said = f"the evidence prefers the {units(now)} that are shown, by {by} nats over {other}"
+        said = f"the evidence prefers the {units(now)} that {are} shown, by {by} nats over {other}"
     else:
-        said = (
-            f"the evidence prefers {units(best)}, by {by} nats over the {now} that {'is' if now == 1 else 'are'} shown"
-        )
+        said = f"the evidence prefers {units(best)}, by {by} nats over the {now} that {are} shown"
     if unsure:
         said += ", which its error does not tell apart"
     wider = [width for width in widths if width > best]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.explore.panels.look import PAINTS
+from bayesnn.explore.panels.look import PAINTS, locked
 from bayesnn.explore.settings import MOST_ROWS, OWN, Settings
 
 Rows = tuple[tuple[float, ...], ...]
@@ -97,7 +97,8 @@ class Points:
         import panel.ui as pu
         from bokeh.models import ColumnDataSource
 
-        self.dark, self._settings, self._rows = dark, Settings(), ()
+        self.dark, self._settings = dark, Settings()
+        self._rows: Rows = ()
         self._tools: list[tuple[Any, Any]] = []
         columns = ("x", "y", "target", "marker", "face", "edge")
         self.source = ColumnDataSource({name: [] for name in columns})
@@ -121,11 +122,11 @@ class Points:
             self._help, tools, self.text, self.apply, self.status, visible=False, sizing_mode="stretch_width"
         )
         self.view = pn.Column(self.switch, self._box, sizing_mode="stretch_width", margin=0)
-        self.switch.param.watch(lambda event: self._edit(event.new), "value")
-        self.label.param.watch(lambda event: self._set_defaults(), "value")
-        self.target.param.watch(lambda event: self._set_defaults(), "value")
-        self.remove.on_click(lambda event: self._remove())
-        self.apply.on_click(lambda event: self._apply())
+        self.switch.param.watch(lambda event: locked(self._edit), "value")
+        self.label.param.watch(lambda event: locked(self._set_defaults), "value")
+        self.target.param.watch(lambda event: locked(self._set_defaults), "value")
+        self.remove.on_click(lambda event: locked(self._remove))
+        self.apply.on_click(lambda event: locked(self._apply))
 
     def draw_on(self, figure: Any) -> Any:
         """Draw the points on a figure, where they can be edited.
@@ -207,7 +208,8 @@ class Points:
         for _, tool in self._tools:
             tool.default_overrides = {"target": target, **look}
 
-    def _edit(self, on):
+    def _edit(self):
+        on = self.switch.value
         self._box.visible = on
         for figure, tool in self._tools:
             figure.toolbar.active_multi = tool if on else None

@@ -27,13 +27,14 @@ class Surfaces:
     """
 
     def __init__(self, points: Points, dark: bool = False):
-        from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d
+        from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
+        from bokeh.models.annotations import ColorBar
         from bokeh.palettes import Cividis256, RdBu11
 
         # Blue is the label 1, as in `bayesnn.plots.plot_fits`.
         self._probability, self._numbers = RdBu11[::-1], Cividis256
-        span = {"x_range": Range1d(0, 1), "y_range": Range1d(0, 1)}
-        self.figures, self.images, self.mappers, self._bars = [], [], [], []
+        span = {"x_range": Range1d(start=0, end=1), "y_range": Range1d(start=0, end=1)}
+        self.figures, self.images, self.mappers = [], [], []
         for _ in range(2):
             figure = new_figure("x1", "x2", title=" ", dark=dark, height=320, min_width=260, **span)
             mapper = LinearColorMapper(palette=self._numbers, low=0.0, high=1.0)

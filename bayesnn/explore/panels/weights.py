@@ -47,7 +47,6 @@ class WeightsPanel(PagePanel):
 
     def __init__(self, dark: bool = False):
         import panel as pn
-        import panel.ui as ui
         from bokeh.models import ColumnDataSource, Range1d
 
         super().__init__(dark)
@@ -56,8 +55,9 @@ class WeightsPanel(PagePanel):
         self.contours: dict[str, Any] = {}
         self.marks: dict[str, list[Any]] = {"mle": [], "map_shadow": [], "map": []}
         self.figures = {name: self._new_figure(name, title) for name, title in FIGURES.items()}
+        # The browser's own: that of panel.ui opens by mouse only.
         self.selects = [
-            ui.Select(label=label, options=[], disabled=True, size="small", margin=4, width=158)
+            pn.widgets.Select(label=label, options=[], disabled=True, margin=4, width=158)
             for label in ("Across", "Upwards")
         ]
         self._quiet = False
