@@ -210,7 +210,7 @@ def _second(settings, before, after):
     middle, right = settings.points[5][1], settings.points[-1][1]
     return (
         f"With the right flank at {right:.3g} the larger mode holds {after:.0%} of the posterior; before it was "
-        f"{before:.0%}. No mirror image turns one function into the other (the middle is at {middle:g} in both), so the "
+        f"{before:.0%}. No mirror image turns one into the other (the middle is at {middle:g} in both), so the "
         "shares are a matter of likelihood and prior."
     )
 
