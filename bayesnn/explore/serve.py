@@ -137,7 +137,11 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
         visitor = object()
         visitors.add(visitor)
         arguments = address_of(pn.state.session_args)
-        template = served(workshop, arguments or dict(_pairs(first)), lambda: visitors.discard(visitor))
+        try:
+            template = served(workshop, arguments or dict(_pairs(first)), lambda: visitors.discard(visitor))
+        except BaseException:
+            visitors.discard(visitor)
+            raise
         if not compiling.is_set():
             compiling.set()
             pn.state.curdoc.add_timeout_callback(lambda: Compiler(workshop).begin(), 15_000)
