@@ -92,18 +92,18 @@ def load_data(
       scaling:  standardised by the training rows
     """
     random_seed = rng_of(random_seed)
-
-    import pandas as pd
-
     if isinstance(test_size, bool) or not isinstance(test_size, numbers.Real) or not 0 <= test_size < 1:
         raise SpecError(f"Got test_size={test_size!r}; it must be a share of the rows, from 0 to below 1. Write 0.2.")
     if task is not None and task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
     split = {"test_size": test_size, "random_seed": random_seed, "scale": scale is None or bool(scale)}
     source = name_or_source
-    if isinstance(source, pd.DataFrame):
-        return from_frame(source, target, task, name="data", description="A pandas DataFrame.", **split)
     if not isinstance(source, str | Path):
+        # Names of bundled data do not need pandas, which takes longer to load than all else.
+        import pandas as pd
+
+        if isinstance(source, pd.DataFrame):
+            return from_frame(source, target, task, name="data", description="A pandas DataFrame.", **split)
         raise DataError(
             f"Got a {type(source).__name__} as data; it must be a name, the path of a CSV file or a DataFrame. Put "
             "arrays in a pandas.DataFrame, or give them to the fitting functions as they are."

@@ -47,7 +47,7 @@ def posterior(settings, **fields):
         "evidence": -12.5,
         "evidence_se": 0.25,
         "unmet": "",
-        "verdict": "The chains agree.",
+        "rhat": 1.0,
         "trusted": True,
         "shares": ((1.0, np.nan),),
         "mode_means": mean[None],

@@ -45,7 +45,7 @@ def posterior(settings, shares=((1.0, 0.0),), samples=None, traces=None):
         evidence=0.0,
         evidence_se=0.1,
         unmet="",
-        verdict="",
+        rhat=1.0,
         trusted=True,
         shares=shares,
         mode_means=np.zeros((len(shares), len(grid_of(settings)))),

@@ -111,8 +111,8 @@ def test_sentences_change_with_the_numbers(panel):
     assert "not found yet" in panel.sentence(worse)
     gone = Found(LINE, mle=point(LINE, "mle", 0.0, exists=False, message="the classes are separable."))
     assert panel.sentence(gone) == "No MLE exists: the classes are separable."
-    doubtful = everything(trusted=False, verdict="The function disagrees.")
-    assert "not to be trusted yet: The function disagrees." in panel.sentence(doubtful)
+    doubtful = everything(trusted=False, unmet="R-hat of the function is 1.2")
+    assert "not to be trusted yet: R-hat of the function is 1.2" in panel.sentence(doubtful)
     assert "widest" not in panel.sentence(doubtful)
     assert "being computed" in panel.sentence(Found(LINE))
     assert "no room" in panel.sentence(Found(LINE, troubles={"posterior": "no room"}))

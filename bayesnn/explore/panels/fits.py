@@ -168,7 +168,7 @@ def _of_posterior(found):
             else ""
         )
     if not post.trusted:
-        return f"the posterior is not to be trusted yet: {(post.unmet or post.verdict).rstrip('.')}"
+        return f"the posterior is not to be trusted yet: {post.unmet.rstrip('.')}"
     spread = spread_of(found)
     if spread is None:
         return ""

@@ -85,8 +85,8 @@ class GraphPanel(PagePanel):
         self.view = pn.Column(
             pn.FlexBox(*self.buttons.values(), **wide),
             pn.FlexBox(
-                pn.Column(pane_of(self.graph, "The network as a graph"), self.keys, **side),
-                pn.Column(pane_of(self.curve, "The function before and after"), self.curve_keys, self.numbers, **side),
+                pn.Column(pane_of(self.graph), self.keys, **side),
+                pn.Column(pane_of(self.curve), self.curve_keys, self.numbers, **side),
                 **wide,
             ),
             **wide,

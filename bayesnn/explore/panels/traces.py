@@ -79,7 +79,7 @@ class TracesPanel(PagePanel):
         self.rhats = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
         wide = {"sizing_mode": "stretch_width", "margin": 0}
         side = {"min_width": 270, "styles": {"flex": "1 1 40%"}, **wide}
-        panes = [pn.Column(pane_of(figure, FIGURES[name]), **side) for name, figure in self.figures.items()]
+        panes = [pn.Column(pane_of(figure), **side) for figure in self.figures.values()]
         self.view = pn.Column(self.shown, self.keys, pn.FlexBox(*panes, **wide), self.rhats, **wide)
         self._drawn: dict[str, Any] = {"chains": None, "posterior": None}
 

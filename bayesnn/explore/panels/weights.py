@@ -67,7 +67,7 @@ class WeightsPanel(PagePanel):
         self.keys = pn.pane.HTML(margin=4, sizing_mode="stretch_width")
         wide = {"sizing_mode": "stretch_width", "margin": 0}
         side = {"min_width": 250, "styles": {"flex": "1 1 250px"}, **wide}
-        panes = [pn.Column(pane_of(figure, FIGURES[name]), **side) for name, figure in self.figures.items()]
+        panes = [pn.Column(pane_of(figure), **side) for figure in self.figures.values()]
         self.view = pn.Column(pn.FlexBox(*self.selects, **wide), pn.FlexBox(*panes, **wide), self.keys, **wide)
         self._plane: Plane | None = None
         self._found: Found | None = None
