@@ -31,6 +31,7 @@ ROOMS = (
     "diagnostics",
     "plots",
     "report",
+    "explore",
     "cli",
 )
 SPEC = ("errors", "arguments", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")

@@ -468,7 +468,7 @@ def test_occam_refuses_bad_options_before_data_are_loaded(run, tmp_path, monkeyp
 def test_help_names_every_command():
     shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0
-    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses", "occam"):
+    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses", "occam", "explore"):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
 
@@ -483,3 +483,26 @@ def test_a_fit_is_by_one_sampler(run, tmp_path):
     assert code == 0
     assert "log evidence" in out
     assert bnn.log_evidence(bnn.load_fit(tmp_path / "fit.nc")).se < 0.2
+
+
+def test_explore_says_what_it_can_not_serve(run, tmp_path):
+    for words, said in (
+        (("--port", 70000), "Got --port 70000; it must be a whole number from 0 to 65535."),
+        (("--max-sessions", 0), "Got --max-sessions 0; it must be a whole number from 1 to 500."),
+        (("--data", "iris"), "the page shows sine_gap"),
+        (("--data", tmp_path / "no.csv"), "can't be read"),
+    ):
+        code, out, err = run("explore", "--no-browser", *words)
+        assert code == 1
+        assert said in " ".join(err.split())
+        assert out == ""
+
+
+def test_explore_hands_its_options_to_the_server(run, monkeypatch):
+    import bayesnn.explore.serve as server
+
+    given = {}
+    monkeypatch.setattr(server, "serve", lambda first, **options: given.update(first=first, **options))
+    assert run("explore", "--data", "neal", "--port", 0, "--no-browser")[0] == 0
+    assert given["first"].startswith("data=neal")
+    assert (given["host"], given["port"], given["max_sessions"], given["show"]) == ("localhost", 0, 30, False)
