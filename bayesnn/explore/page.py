@@ -30,6 +30,15 @@ PANELS = {
     "traces": "TracesPanel",
 }
 """Modules of the pictures and their classes, in the order of the page."""
+SHOWS = {
+    "fits": {"mle", "map", "posterior"},
+    "weights": {"mle", "map", "posterior", "plane"},
+    "numbers": {"mle", "map", "posterior", "widths"},
+    "loss": {"mle", "map"},
+    "graph": {"mle", "map"},
+    "traces": {"posterior", "chains"},
+}
+"""Which parts of `Found` each picture shows."""
 HERE = Path(__file__).parent
 SLOW = 1.5
 """Seconds after which a stage is said to be slow."""
@@ -98,6 +107,7 @@ class Page:
         self.follow: Callable[[str], None] = lambda query: None
         """Is given the query of the page's address."""
         self._content = b""
+        self._new: set[str] = set()
         self._setting_lesson = False
 
     @property
@@ -208,14 +218,22 @@ class Page:
         self.session.close()
 
     def _heard(self, changed):
-        found = self.session.found
         if changed == {"progress"}:
             progress = self.session.progress
             said = "All fits are done." if progress is None else f"Under way: {progress.stage}."
             self._write({"status": said, "progress": "" if progress is None else "?"})
             return
+        # What comes in one turn of the event loop is drawn once.
+        first = not self._new
+        self._new |= changed
+        if first:
+            self._schedule(self._draw)
+
+    def _draw(self):
+        found, new, self._new = self.session.found, self._new, set()
         for panel in self.panels:
-            self._show(panel, found)
+            if new & SHOWS[panel.key] or "settings" in new:
+                self._show(panel, found)
         self._teach(found)
 
     def _show(self, panel, found):

@@ -18,15 +18,20 @@ pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def url():
+def url(tmp_path_factory):
     """Serve the playground in a process of its own, as the command does."""
     command = [sys.executable, "-c", "from bayesnn.cli import main; main()", "explore", "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        line = server.stdout.readline()
-        yield re.search(r"http://\S+/", line)[0]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as server:
+        end = time.monotonic() + 60
+        while not (found := re.search(r"http://\S+/", log.read_text())):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield found[0]
         server.terminate()
-        said = server.stdout.read()
-    assert "Traceback" not in said, said
+        assert server.wait(20) == 0
+    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 @pytest.fixture(scope="module")
