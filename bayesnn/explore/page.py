@@ -108,6 +108,7 @@ class Page:
         """Is given the query of the page's address."""
         self._content = b""
         self._new: set[str] = set()
+        self._waiting = False
         self._setting_lesson = False
 
     @property
@@ -197,6 +198,8 @@ class Page:
 
     def tick(self) -> None:
         """Bring the line about what is under way up to date."""
+        if self._new and not self._waiting:
+            self._draw()
         progress = self.session.progress
         if progress is None:
             return
@@ -224,13 +227,14 @@ class Page:
             self._write({"status": said, "progress": "" if progress is None else "?"})
             return
         # What comes in one turn of the event loop is drawn once.
-        first = not self._new
         self._new |= changed
-        if first:
+        # New settings wait for their first answers, or for the next tick: so pictures do not flicker.
+        if changed != {"settings"} and not self._waiting:
+            self._waiting = True
             self._schedule(self._draw)
 
     def _draw(self):
-        found, new, self._new = self.session.found, self._new, set()
+        found, new, self._new, self._waiting = self.session.found, self._new, set(), False
         for panel in self.panels:
             if new & SHOWS[panel.key] or "settings" in new:
                 self._show(panel, found)
@@ -342,7 +346,8 @@ def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], No
     def flush():
         texts = dict(waiting)
         waiting.clear()
-        bridge.texts = {**bridge.texts, **texts}
+        # All of them until the browser is there, then what is new.
+        bridge.texts = texts if bridge.ready else {**bridge.texts, **texts}
 
     def schedule(function):
         if not gone.is_set():

@@ -79,7 +79,7 @@ class Visit:
         raise AssertionError(f"{parts} not in {self.page.url}")
 
     def choose(self, label, option):
-        self.page.get_by_label(label, exact=True).first.click()
+        self.page.get_by_role("combobox", name=re.compile(f"^{label}")).first.click()
         self.page.get_by_role("option", name=option, exact=True).click()
 
     def slide(self, label, key, times=1):
@@ -138,11 +138,11 @@ def test_every_control_moves_the_address(visit):
         one.address(part)
     one.page.get_by_label("Biases").uncheck()
     one.address("bias=0")
-    one.page.get_by_label("Seed").fill("7")
-    one.page.get_by_label("Seed").press("Enter")
+    one.page.get_by_role("textbox", name="Seed").fill("7")
+    one.page.get_by_role("textbox", name="Seed").press("Enter")
     one.address("seed=7")
-    one.page.get_by_label("Noise", exact=True).fill("0.5")
-    one.page.get_by_label("Noise", exact=True).press("Enter")
+    one.page.get_by_role("textbox", name="Noise").fill("0.5")
+    one.page.get_by_role("textbox", name="Noise").press("Enter")
     one.address("noise=0.5")
     one.page.get_by_label("Noise is known").uncheck()
     one.address("noise=0.0")
