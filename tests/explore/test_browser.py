@@ -178,7 +178,7 @@ def test_a_file_is_shown_and_bad_ones_are_told(visit):
     one = visit()
     one.upload(b"u,v,w\n1,2,3.5\n2,2.5,1.5\n3,1,2.25\n4,0,1\n", "<b>rows</b>.csv")
     one.address("data=own", "points=1,2,3.5;2,2.5,1.5;3,1,2.25;4,0,1")
-    assert "all 4 rows, w from u and v" in one.text("upload")
+    one.wait("() => document.getElementById('upload').textContent.includes('all 4 rows, w from u and v')")
     assert one.page.locator("#upload b").count() == 0
     one.choose("Input 2", "none")
     one.address("points=1,3.5;2,1.5;3,2.25;4,1")
