@@ -80,7 +80,7 @@ class Visit:
 
     def choose(self, label, option):
         self.page.get_by_role("combobox", name=re.compile(f"^{label}")).first.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        self.page.get_by_role("menuitem", name=option, exact=True).click()
 
     def slide(self, label, key, times=1):
         self.page.get_by_role("slider", name=re.compile(label)).first.focus()
