@@ -30,6 +30,15 @@ PANELS = {
     "traces": "TracesPanel",
 }
 """Modules of the pictures and their classes, in the order of the page."""
+SHOWS = {
+    "fits": {"mle", "map", "posterior"},
+    "weights": {"mle", "map", "posterior", "plane"},
+    "numbers": {"mle", "map", "posterior", "widths"},
+    "loss": {"mle", "map"},
+    "graph": {"mle", "map"},
+    "traces": {"posterior", "chains"},
+}
+"""Which parts of `Found` each picture shows."""
 HERE = Path(__file__).parent
 SLOW = 1.5
 """Seconds after which a stage is said to be slow."""
@@ -98,6 +107,8 @@ class Page:
         self.follow: Callable[[str], None] = lambda query: None
         """Is given the query of the page's address."""
         self._content = b""
+        self._new: set[str] = set()
+        self._waiting = False
         self._setting_lesson = False
 
     @property
@@ -187,6 +198,8 @@ class Page:
 
     def tick(self) -> None:
         """Bring the line about what is under way up to date."""
+        if self._new and not self._waiting:
+            self._draw()
         progress = self.session.progress
         if progress is None:
             return
@@ -208,14 +221,23 @@ class Page:
         self.session.close()
 
     def _heard(self, changed):
-        found = self.session.found
         if changed == {"progress"}:
             progress = self.session.progress
             said = "All fits are done." if progress is None else f"Under way: {progress.stage}."
             self._write({"status": said, "progress": "" if progress is None else "?"})
             return
+        # What comes in one turn of the event loop is drawn once.
+        self._new |= changed
+        # New settings wait for their first answers, or for the next tick: so pictures do not flicker.
+        if changed != {"settings"} and not self._waiting:
+            self._waiting = True
+            self._schedule(self._draw)
+
+    def _draw(self):
+        found, new, self._new, self._waiting = self.session.found, self._new, set(), False
         for panel in self.panels:
-            self._show(panel, found)
+            if new & SHOWS[panel.key] or "settings" in new:
+                self._show(panel, found)
         self._teach(found)
 
     def _show(self, panel, found):
@@ -324,7 +346,8 @@ def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], No
     def flush():
         texts = dict(waiting)
         waiting.clear()
-        bridge.texts = {**bridge.texts, **texts}
+        # All of them until the browser is there, then what is new.
+        bridge.texts = texts if bridge.ready else {**bridge.texts, **texts}
 
     def schedule(function):
         if not gone.is_set():

@@ -1,5 +1,6 @@
 """The server: one page for each visitor, workers that all share, nothing from elsewhere, and bounds on everything."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -92,6 +93,10 @@ def serve(
         print(f"The playground is at {url} (Ctrl-C ends it).", flush=True)
         if show:
             server.io_loop.add_callback(server.show, "/")
+        # Ctrl-C is Panel's; who ends the process otherwise wants the workers to end too.
+        signal.signal(
+            signal.SIGTERM, lambda number, frame: server.io_loop.add_callback_from_signal(server.io_loop.stop)
+        )
         server.start()
         server.io_loop.start()
     except OSError as error:

@@ -468,7 +468,18 @@ def test_occam_refuses_bad_options_before_data_are_loaded(run, tmp_path, monkeyp
 def test_help_names_every_command():
     shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0
-    for command in ("compare", "fit", "predict", "diagnose", "symmetry", "penalties", "data", "losses", "occam", "explore"):
+    for command in (
+        "compare",
+        "fit",
+        "predict",
+        "diagnose",
+        "symmetry",
+        "penalties",
+        "data",
+        "losses",
+        "occam",
+        "explore",
+    ):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
 

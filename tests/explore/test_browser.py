@@ -18,15 +18,20 @@ pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def url():
+def url(tmp_path_factory):
     """Serve the playground in a process of its own, as the command does."""
     command = [sys.executable, "-c", "from bayesnn.cli import main; main()", "explore", "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        line = server.stdout.readline()
-        yield re.search(r"http://\S+/", line)[0]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as server:
+        end = time.monotonic() + 60
+        while not (found := re.search(r"http://\S+/", log.read_text())):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield found[0]
         server.terminate()
-        said = server.stdout.read()
-    assert "Traceback" not in said, said
+        assert server.wait(20) == 0
+    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +79,8 @@ class Visit:
         raise AssertionError(f"{parts} not in {self.page.url}")
 
     def choose(self, label, option):
-        self.page.get_by_label(label, exact=True).first.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        self.page.get_by_role("combobox", name=re.compile(f"^{label}")).first.click()
+        self.page.get_by_role("menuitem", name=option, exact=True).click()
 
     def slide(self, label, key, times=1):
         self.page.get_by_role("slider", name=re.compile(label)).first.focus()
@@ -133,11 +138,11 @@ def test_every_control_moves_the_address(visit):
         one.address(part)
     one.page.get_by_label("Biases").uncheck()
     one.address("bias=0")
-    one.page.get_by_label("Seed").fill("7")
-    one.page.get_by_label("Seed").press("Enter")
+    one.page.get_by_role("textbox", name="Seed").fill("7")
+    one.page.get_by_role("textbox", name="Seed").press("Enter")
     one.address("seed=7")
-    one.page.get_by_label("Noise", exact=True).fill("0.5")
-    one.page.get_by_label("Noise", exact=True).press("Enter")
+    one.page.get_by_role("textbox", name="Noise").fill("0.5")
+    one.page.get_by_role("textbox", name="Noise").press("Enter")
     one.address("noise=0.5")
     one.page.get_by_label("Noise is known").uncheck()
     one.address("noise=0.0")
@@ -173,7 +178,7 @@ def test_a_file_is_shown_and_bad_ones_are_told(visit):
     one = visit()
     one.upload(b"u,v,w\n1,2,3.5\n2,2.5,1.5\n3,1,2.25\n4,0,1\n", "<b>rows</b>.csv")
     one.address("data=own", "points=1,2,3.5;2,2.5,1.5;3,1,2.25;4,0,1")
-    assert "all 4 rows, w from u and v" in one.text("upload")
+    one.wait("() => document.getElementById('upload').textContent.includes('all 4 rows, w from u and v')")
     assert one.page.locator("#upload b").count() == 0
     one.choose("Input 2", "none")
     one.address("points=1,3.5;2,1.5;3,2.25;4,1")
