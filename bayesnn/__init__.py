@@ -64,6 +64,7 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
+    "playground": ("explore",),
     "plots": (
         "plot_barrier",
         "plot_capacity",

@@ -47,6 +47,7 @@ from bayesnn.losses import loss_table as loss_table
 from bayesnn.losses import verify_loss as verify_loss
 from bayesnn.model import build_model as build_model
 from bayesnn.network import MLP as MLP
+from bayesnn.playground import explore as explore
 from bayesnn.plots import plot_barrier as plot_barrier
 from bayesnn.plots import plot_capacity as plot_capacity
 from bayesnn.plots import plot_evidence as plot_evidence

@@ -35,6 +35,9 @@ class UnknownNameError(SpecError):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"Got {kind} {got!r}; known are {', '.join(map(repr, self.known))}.{hint}")
 
+    def __reduce__(self):
+        return type(self), (self.kind, self.got, self.known)
+
 
 class ImproperPriorError(SpecError):
     """A flat prior where a posterior is asked for: the integral over it need not be finite."""

@@ -31,7 +31,7 @@ ROOMS = (
     "diagnostics",
     "plots",
     "report",
-    "explore",
+    "playground",
     "cli",
 )
 SPEC = ("errors", "arguments", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")

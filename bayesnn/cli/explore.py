@@ -29,8 +29,8 @@ def explore(
         if not least <= value <= most:
             raise SpecError(f"Got {as_option(name, value)}; it must be a whole number from {least} to {most}.")
 
-    from bayesnn.explore.opening import settings_of
-    from bayesnn.explore.serve import serve
+    from bayesnn.playground.opening import settings_of
+    from bayesnn.playground.serve import serve
 
     first = settings_of(data).to_query() if data else ""
     serve(first, host=host, port=port, max_sessions=max_sessions, show=not no_browser)

@@ -510,7 +510,7 @@ def test_explore_says_what_it_can_not_serve(run, tmp_path):
 
 
 def test_explore_hands_its_options_to_the_server(run, monkeypatch):
-    import bayesnn.explore.serve as server
+    import bayesnn.playground.serve as server
 
     given = {}
     monkeypatch.setattr(server, "serve", lambda first, **options: given.update(first=first, **options))

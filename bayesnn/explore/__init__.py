@@ -1,1 +1,0 @@
-"""The playground: MLE, MAP and posterior of a network, live under sliders."""

@@ -1,0 +1,229 @@
+"""Where the page's fits run: processes that are kept, jobs that are given up when nobody wants them, results kept."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from bayesnn.errors import FitError
+
+SEATS = 512
+"""Sessions that can be told apart at a time."""
+KEEP = 400
+"""Results that are kept."""
+LOOK = 0.02
+"""Seconds between two looks of a worker at whether its job is still wanted."""
+
+_wanted: Any = None
+"""In a worker: for each seat the number of the state that is wanted."""
+
+
+class GivenUp(Exception):
+    """A job that nobody wants any more."""
+
+
+class Workshop:
+    """Worker processes that several sessions share.
+
+    Each session has a seat, and at most one job of a seat is under way, so that sessions take turns. A seat that
+    moves on to another state gives up its job at once.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes; one for each core if left out.
+    """
+
+    def __init__(self, workers: int | None = None):
+        self.workers = workers or os.cpu_count() or 1
+        context = _context()
+        self._numbers = context.Array("q", SEATS)
+        self._free = list(range(SEATS))[::-1]
+        self._taken: set[int] = set()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._context = context
+        self._pool = self._open()
+
+    def _open(self):
+        return ProcessPoolExecutor(
+            self.workers, mp_context=self._context, initializer=_prepare, initargs=(self._numbers,)
+        )
+
+    def warm(self) -> None:
+        """Start all workers, which takes them some seconds, before there is anything to do."""
+        for _ in range(self.workers):
+            self._pool.submit(_load)
+
+    def seat(self) -> int:
+        """Take a seat.
+
+        Returns
+        -------
+        int
+            Its number; `leave` gives it back.
+        """
+        with self._lock:
+            if not self._free:
+                raise FitError(f"Got more than {SEATS} sessions; this is what one server holds. Try again later.")
+            seat = self._free.pop()
+            self._taken.add(seat)
+            return seat
+
+    def leave(self, seat: int) -> None:
+        """Give a seat back, and give up its job."""
+        self.move_on(seat)
+        with self._lock:
+            if seat in self._taken:
+                self._taken.remove(seat)
+                self._free.append(seat)
+
+    @property
+    def sessions(self) -> int:
+        """Number of seats that are taken."""
+        return len(self._taken)
+
+    def move_on(self, seat: int) -> int:
+        """Give up what a seat has under way.
+
+        Returns
+        -------
+        int
+            Number of the state that is wanted from now on.
+        """
+        with self._numbers.get_lock():
+            self._numbers[seat] += 1
+            return self._numbers[seat]
+
+    def wanted(self, seat: int) -> int:
+        """Tell the number of the state that a seat wants."""
+        return self._numbers[seat]
+
+    def cores(self) -> int:
+        """Threads that a job may have: all of them, where one session is alone."""
+        return max(1, self.workers // max(1, self.sessions))
+
+    def kept(self, key: Any) -> Any:
+        """Look for a result that is there already; None if it is not."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def run(self, seat: int, key: Any, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Run a function of a module in a worker.
+
+        Parameters
+        ----------
+        seat : int
+            Who asks.
+        key : hashable
+            What the result is kept under.
+        function, *arguments
+            What is called; they travel to another process.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Of the result; it raises `GivenUp` if the seat has moved on, and what the function raises.
+        """
+        future: Future[Any] = Future()
+        if (known := self.kept(key)) is not None:
+            future.set_result(known)
+            return future
+        number = self.wanted(seat)
+        try:
+            inner = self._pool.submit(_guarded, seat, number, function, arguments)
+        except RuntimeError:
+            # A worker has died, of memory for one.
+            self._pool = self._open()
+            inner = self._pool.submit(_guarded, seat, number, function, arguments)
+
+        def done(inner):
+            error = inner.exception()
+            if error is not None:
+                future.set_exception(error)
+                return
+            with self._lock:
+                self._kept[key] = inner.result()
+                while len(self._kept) > KEEP:
+                    self._kept.popitem(last=False)
+            future.set_result(inner.result())
+
+        inner.add_done_callback(done)
+        return future
+
+    def close(self) -> None:
+        """End the workers."""
+        for seat in list(self._taken):
+            self.leave(seat)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _context():
+    """Choose processes that are forked from a clean one that has all libraries, where there is such a thing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bayesnn.playground.loaded"])
+    return context
+
+
+def _prepare(wanted):
+    """Set a worker up: Ctrl-C is the server's affair."""
+    global _wanted
+    _wanted = wanted
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _load():
+    """Load what all jobs need, compiled code too: a first fit that waits for that would run out of its time."""
+    import bayesnn.playground.loaded  # noqa: F401
+    from bayesnn.playground.answers import compile_pair
+
+    compile_pair("tanh", "squared_error")
+    return os.getpid()
+
+
+def _guarded(seat, number, function, arguments):
+    """Run a job as long as it is wanted."""
+    if _wanted[seat] != number:
+        raise GivenUp
+    over, main = threading.Event(), threading.main_thread().ident
+
+    def look():
+        while not over.wait(LOOK):
+            if _wanted[seat] != number:
+                _interrupt(main)
+                return
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt:
+        raise GivenUp from None
+    finally:
+        with suppress(KeyboardInterrupt):
+            over.set()
+            watch.join()
+            # One that came while the watch ended.
+            time.sleep(0)
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(thread):
+    """Interrupt the main thread of this process, wherever it waits."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGINT)
+    else:
+        import _thread
+
+        _thread.interrupt_main()
