@@ -5,7 +5,6 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from bayesnn.formulas.formula import Formula
@@ -62,6 +61,8 @@ class UnitDensity:
         best = int(np.nanargmin(values))
         self.mode, self._low = float(grid[best]), float(values[best])
         if 0 < best < len(grid) - 1:
+            from scipy.optimize import minimize_scalar
+
             found = minimize_scalar(lambda u: float(rho(u)), bounds=(grid[best - 1], grid[best + 1]), method="bounded",
                                     options={"xatol": 1e-12})  # fmt: skip
             if found.fun < self._low:

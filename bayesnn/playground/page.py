@@ -108,6 +108,7 @@ class Page:
         """Is given the query of the page's address."""
         self._content = b""
         self._new: set[str] = set()
+        self._stale: set[str] = set()
         self._waiting = False
         self._setting_lesson = False
 
@@ -234,11 +235,23 @@ class Page:
             self._schedule(self._draw)
 
     def _draw(self):
-        found, new, self._new, self._waiting = self.session.found, self._new, set(), False
-        for panel in self.panels:
-            if new & SHOWS[panel.key] or "settings" in new:
-                self._show(panel, found)
+        """Draw the next picture that is not up to date: one a turn, so that the first is not kept waiting by the last."""
+        found, new, self._new = self.session.found, self._new, set()
+        stale = {panel.key for panel in self.panels if new & SHOWS[panel.key] or "settings" in new}
+        self._stale |= stale
+        panel = next((panel for panel in self.panels if panel.key in self._stale), None)
+        self._waiting = panel is not None
+        if panel is None:
+            return
+        self._stale.remove(panel.key)
+        self._show(panel, found)
+        self._schedule(self._draw)
+        if panel is not self.panels[0]:
+            return
         self._teach(found)
+        # For whoever measures how long a move takes.
+        there = [name for name in ("mle", "map", "posterior", "plane", "chains") if getattr(found, name) is not None]
+        self._write({"found": " ".join([found.settings.to_query(), *there])})
 
     def _show(self, panel, found):
         try:

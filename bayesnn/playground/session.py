@@ -156,7 +156,8 @@ class Session:
                 Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")
             ],
         )
-        yield "posterior", lambda: [self._posterior("posterior", settings), *self._plane()]
+        yield "posterior", lambda: [self._posterior("posterior", settings)]
+        yield "weights", self._plane
         yield "MAP", lambda: [self._point("map", settings, "map")]
         yield "weights", self._plane
         yield (

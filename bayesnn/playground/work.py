@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -50,6 +51,8 @@ class Workshop:
         self._lock = threading.Lock()
         self._context = context
         self._pool = self._open()
+        # Starting a process waits until it can be had, which the thread of a page must not.
+        self._desk = ThreadPoolExecutor(1, thread_name_prefix="bayesnn-desk")
 
     def _open(self):
         return ProcessPoolExecutor(
@@ -59,7 +62,15 @@ class Workshop:
     def warm(self) -> None:
         """Start all workers, which takes them some seconds, before there is anything to do."""
         for _ in range(self.workers):
-            self._pool.submit(_load)
+            self._desk.submit(self._submit, _load)
+
+    def _submit(self, function, *arguments):
+        try:
+            return self._pool.submit(function, *arguments)
+        except BrokenExecutor:
+            # A worker has died, of memory for one.
+            self._pool = self._open()
+            return self._pool.submit(function, *arguments)
 
     def seat(self) -> int:
         """Take a seat.
@@ -137,15 +148,20 @@ class Workshop:
         if (known := self.kept(key)) is not None:
             future.set_result(known)
             return future
-        number = self.wanted(seat)
-        try:
-            inner = self._pool.submit(_guarded, seat, number, function, arguments)
-        except RuntimeError:
-            # A worker has died, of memory for one.
-            self._pool = self._open()
-            inner = self._pool.submit(_guarded, seat, number, function, arguments)
+        handed_in = self._desk.submit(self._submit, _guarded, seat, self.wanted(seat), function, arguments)
+
+        def submitted(handed_in):
+            if handed_in.cancelled():
+                future.set_exception(GivenUp())
+            elif (error := handed_in.exception()) is not None:
+                future.set_exception(error)
+            else:
+                handed_in.result().add_done_callback(done)
 
         def done(inner):
+            if inner.cancelled():
+                future.set_exception(GivenUp())
+                return
             error = inner.exception()
             if error is not None:
                 future.set_exception(error)
@@ -156,13 +172,14 @@ class Workshop:
                     self._kept.popitem(last=False)
             future.set_result(inner.result())
 
-        inner.add_done_callback(done)
+        handed_in.add_done_callback(submitted)
         return future
 
     def close(self) -> None:
         """End the workers."""
         for seat in list(self._taken):
             self.leave(seat)
+        self._desk.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -180,6 +197,13 @@ def _prepare(wanted):
     global _wanted
     _wanted = wanted
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said = sys.unraisablehook
+
+    def hook(unraisable):
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            said(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _load():
@@ -199,9 +223,9 @@ def _guarded(seat, number, function, arguments):
 
     def look():
         while not over.wait(LOOK):
+            # Again and again: an interruption that falls into a callback of a library is lost.
             if _wanted[seat] != number:
                 _interrupt(main)
-                return
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watch = threading.Thread(target=look, daemon=True)
@@ -210,6 +234,11 @@ def _guarded(seat, number, function, arguments):
         return function(*arguments)
     except KeyboardInterrupt:
         raise GivenUp from None
+    except Exception:
+        if _wanted[seat] != number:
+            # What a library makes of an interruption.
+            raise GivenUp from None
+        raise
     finally:
         with suppress(KeyboardInterrupt):
             over.set()

@@ -32,7 +32,7 @@ def test_the_first_picture_comes_first_and_the_posterior_next():
     session.set(Settings())
     names = [key[0] for key in shop.ran]
     assert names[:4] == ["look", "look", "posterior", "plane"]
-    assert names[4:8] == ["mle", "map", "plane", "chains"]
+    assert names[4:9] == ["mle", "plane", "map", "plane", "chains"]
     assert session.found.mle.modes == "1 optimum"
     assert heard[0] == {"settings"}
     assert {"mle"} in heard
