@@ -608,13 +608,15 @@ def _thin(values):
     return values[:, :: max(1, values.shape[1] // TRACE)]
 
 
-def compile_pair(activation: str, loss: str) -> bool:
+def compile_pair(activation: str, loss: str, *, nuts: bool = True) -> bool:
     """Compile what fits of an activation and a loss need, so that the first one who asks for it does not wait.
 
     Parameters
     ----------
     activation, loss : str
         Their names.
+    nuts : bool
+        Whether NUTS is run too, which leaves threads behind.
 
     Returns
     -------
@@ -631,6 +633,8 @@ def compile_pair(activation: str, loss: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         options: dict[str, Any] = {"draws": 10, "tune": 10, "chains": 1, "progressbar": False, "random_seed": 1}
-        fit_posterior(settings.net, settings.X, settings.y, sampler="tempering", rounds=1, **options)
-        fit_posterior(settings.net, settings.X, settings.y, **options)
+        tempering: dict[str, Any] = {"sampler": "tempering", "rounds": 1, "cores": 1}
+        fit_posterior(settings.net, settings.X, settings.y, **tempering, **options)
+        if nuts:
+            fit_posterior(settings.net, settings.X, settings.y, **options)
     return True

@@ -1,4 +1,7 @@
-"""What workers have loaded before they are asked for anything."""
+"""What workers have loaded before they are asked for anything, compiled code too: it is imported before they begin.
+
+A first fit that has to wait for all that would run out of its time.
+"""
 
 import arviz  # noqa: F401
 import nutpie  # noqa: F401
@@ -6,6 +9,9 @@ import pymc  # noqa: F401
 
 import bayesnn.diagnostics
 import bayesnn.fitting
-import bayesnn.playground.answers
 import bayesnn.prediction
 import bayesnn.symmetry  # noqa: F401
+from bayesnn.playground.answers import compile_pair
+
+# Processes that are forked from this one have no other thread of it, so it must not have any.
+compile_pair("tanh", "squared_error", nuts=False)

@@ -235,7 +235,7 @@ class Page:
             self._schedule(self._draw)
 
     def _draw(self):
-        """Draw the next picture that is not up to date: one a turn, so that the first is not kept waiting by the last."""
+        """Draw the next picture that is not up to date: one a turn, so that the first does not wait for the last."""
         found, new, self._new = self.session.found, self._new, set()
         stale = {panel.key for panel in self.panels if new & SHOWS[panel.key] or "settings" in new}
         self._stale |= stale
@@ -327,6 +327,16 @@ class Page:
             self.take_points(upload.points, task=upload.task, scaled=upload.task == "regression", **noise)
 
 
+class _Template(pn.Template):
+    """A template whose pictures enter the document at once: one after the other, each would go through all before."""
+
+    def server_doc(self, doc=None, *args, **kwargs):
+        """Fill the document."""
+        doc = pn.state.curdoc if doc is None else doc
+        with doc.models.freeze():
+            return super().server_doc(doc, *args, **kwargs)
+
+
 def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], None]) -> pn.template.base.BaseTemplate:
     """Make the page that a browser opens.
 
@@ -378,7 +388,7 @@ def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], No
     page.follow = lambda query: setattr(bridge, "query", query)
     groups = page.controls.groups
     style = (HERE / "page.css").read_text(encoding="utf-8")
-    template = pn.Template((HERE / "page.html").read_text(encoding="utf-8"))
+    template = _Template((HERE / "page.html").read_text(encoding="utf-8"))
     for name, value in (("style", style), ("groups", list(groups)), ("panels", page.panels)):
         template.add_variable(name, value)
     for number, group in enumerate(groups.values(), 1):

@@ -7,13 +7,15 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from bayesnn.errors import SpecError
-from bayesnn.playground.work import Workshop
+from bayesnn.playground.work import GivenUp, Workshop
 
 if TYPE_CHECKING:
     import panel as pn
 
 MOST_MESSAGE = 2_000_000
 """Bytes of a message from a browser: a file of 200 kB, as text, and room."""
+QUIET = 3.0
+"""Seconds without a job after which something is compiled ahead."""
 UNUSED, LOOK = 20_000, 5_000
 """Milliseconds after which a page that was left gives its seat back, and between two looks."""
 FULL = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bayesnn: full</title>
@@ -204,26 +206,33 @@ class Compiler:
 
     def __init__(self, workshop: Workshop):
         self.workshop = workshop
-        self._pairs = likely()
+        self._pairs = list(likely())
 
     def begin(self) -> None:
-        """Compile the next pair, and so on."""
-        pair = next(self._pairs, None)
-        if pair is None:
+        """Compile what is left, a pair at a time, whenever nobody has asked for anything for a while."""
+        if self.workshop.background is None:
+            self.workshop.background = self.workshop.seat()
+        if not self._pairs:
+            return
+        if self.workshop.idle < QUIET:
+            self._later()
             return
         from bayesnn.playground.answers import compile_pair
 
-        seat = self.workshop.seat()
-        future = self.workshop.run(seat, ("compiled", *pair), compile_pair, *pair)
+        pair = self._pairs[0]
+        future = self.workshop.run(self.workshop.background, ("compiled", *pair), compile_pair, *pair)
 
         def done(future: Future) -> None:
-            self.workshop.leave(seat)
-            # A timer, so that sessions have their turn in between.
-            timer = threading.Timer(2.0, self.begin)
-            timer.daemon = True
-            timer.start()
+            if not isinstance(future.exception(), GivenUp):
+                self._pairs.remove(pair)
+            self._later()
 
         future.add_done_callback(done)
+
+    def _later(self):
+        timer = threading.Timer(QUIET, self.begin)
+        timer.daemon = True
+        timer.start()
 
 
 def likely() -> Iterator[tuple[str, str]]:

@@ -14,11 +14,20 @@ from bayesnn.playground.work import GivenUp, Workshop
 
 RESTARTS = 20
 """Random starts of the maxima that are audited."""
-SECONDS = 20.0
-"""After which a posterior begins no further round."""
+QUICK, SHORT, SECONDS = 0.6, 5.0, 20.0
+"""After which a posterior begins no further round: at first, at other widths, and where the first was not enough."""
 WIDTHS = range(7)
 """Hidden units whose evidence is compared."""
-USUAL = {"first look": 0.1, "posterior": 1.0, "MAP": 0.7, "MLE": 3.0, "weights": 0.2, "chains": 3.0, "evidence": 2.0}
+USUAL = {
+    "first look": 0.1,
+    "posterior": 1.0,
+    "MAP": 0.7,
+    "longer posterior": 10.0,
+    "MLE": 3.0,
+    "weights": 0.2,
+    "chains": 3.0,
+    "evidence": 2.0,
+}
 """Seconds that each stage takes where nothing is known yet."""
 
 
@@ -156,7 +165,7 @@ class Session:
                 Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")
             ],
         )
-        yield "posterior", lambda: [self._posterior("posterior", settings)]
+        yield "posterior", lambda: [self._posterior("posterior", settings, QUICK)]
         yield "weights", self._plane
         yield "MAP", lambda: [self._point("map", settings, "map")]
         yield "weights", self._plane
@@ -164,6 +173,7 @@ class Session:
             "chains",
             lambda: [Job("chains", ("chains", settings), answers.fit_chains, (settings, self.workshop.cores()))],
         )
+        yield "longer posterior", lambda: [] if self._enough() else [self._posterior("posterior", settings, SECONDS)]
         for width in WIDTHS:
             yield "evidence", lambda width=width: self._width(settings, width)
 
@@ -175,9 +185,21 @@ class Session:
     def _point(self, name, settings, kind):
         return Job(name, (kind, settings), answers.fit_point, (settings, kind, RESTARTS))
 
-    def _posterior(self, name, settings):
-        arguments = (settings, SECONDS, self.workshop.cores())
-        return Job(name, ("posterior", settings), answers.fit_posterior, arguments)
+    def _posterior(self, name, settings, seconds):
+        # What has reached its marks is the same whatever time it was given.
+        known = self._known(settings)
+        seconds = next((t for t, one in known.items() if one.trusted or t >= seconds), seconds)
+        arguments = (settings, seconds, self.workshop.cores())
+        return Job(name, ("posterior", settings, seconds), answers.fit_posterior, arguments)
+
+    def _known(self, settings):
+        """Posteriors that are there already, by the seconds that they were given."""
+        kept = {t: self.workshop.kept(("posterior", settings, t)) for t in (QUICK, SHORT, SECONDS)}
+        return {t: one for t, one in kept.items() if one is not None}
+
+    def _enough(self):
+        posterior = self.found.posterior
+        return posterior is None or posterior.trusted
 
     def _plane(self):
         found = self.found
@@ -189,7 +211,7 @@ class Session:
 
     def _width(self, settings, width):
         other = settings if width == settings.hidden else settings.with_(hidden=width)
-        return [self._posterior(f"width {width}", other), self._point(f"width {width}", other, "map")]
+        return [self._posterior(f"width {width}", other, SHORT), self._point(f"width {width}", other, "map")]
 
     def _begin(self, turn, stages):
         self._strands += 1
@@ -254,7 +276,8 @@ class Session:
     def _keep_width(self, job, value):
         """Enter a width when its posterior and its MAP are both there."""
         width, settings = int(job.name.partition(" ")[2]), job.key[1]
-        posterior = value if job.key[0] == "posterior" else self.workshop.kept(("posterior", settings))
+        known = self._known(settings)
+        posterior = value if job.key[0] == "posterior" else known[max(known)] if known else None
         map_ = value if job.key[0] == "map" else self.workshop.kept(("map", settings))
         if posterior is not None and map_ is not None:
             self.found.widths[width] = (posterior.evidence, posterior.evidence_se, map_.log_likelihood)

@@ -51,6 +51,9 @@ class Workshop:
         self._lock = threading.Lock()
         self._context = context
         self._pool = self._open()
+        self._under_way, self._last = 0, time.monotonic()
+        self.background: int | None = None
+        """The seat of what is done while nobody asks for anything, and given up when somebody does."""
         # Starting a process waits until it can be had, which the thread of a page must not.
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="bayesnn-desk")
 
@@ -97,8 +100,8 @@ class Workshop:
 
     @property
     def sessions(self) -> int:
-        """Number of seats that are taken."""
-        return len(self._taken)
+        """Number of seats that visitors have taken."""
+        return len(self._taken - {self.background})
 
     def move_on(self, seat: int) -> int:
         """Give up what a seat has under way.
@@ -119,6 +122,11 @@ class Workshop:
     def cores(self) -> int:
         """Threads that a job may have: all of them, where one session is alone."""
         return max(1, self.workers // max(1, self.sessions))
+
+    @property
+    def idle(self) -> float:
+        """Seconds since a job was under way."""
+        return 0.0 if self._under_way else time.monotonic() - self._last
 
     def kept(self, key: Any) -> Any:
         """Look for a result that is there already; None if it is not."""
@@ -148,6 +156,11 @@ class Workshop:
         if (known := self.kept(key)) is not None:
             future.set_result(known)
             return future
+        if self.background not in (None, seat):
+            self.move_on(self.background)
+        with self._lock:
+            self._under_way += 1
+        future.add_done_callback(self._ended)
         handed_in = self._desk.submit(self._submit, _guarded, seat, self.wanted(seat), function, arguments)
 
         def submitted(handed_in):
@@ -174,6 +187,11 @@ class Workshop:
 
         handed_in.add_done_callback(submitted)
         return future
+
+    def _ended(self, future):
+        with self._lock:
+            self._under_way -= 1
+            self._last = time.monotonic()
 
     def close(self) -> None:
         """End the workers."""
@@ -207,11 +225,9 @@ def _prepare(wanted):
 
 
 def _load():
-    """Load what all jobs need, compiled code too: a first fit that waits for that would run out of its time."""
+    """Load what all jobs need, where processes are not forked from one that has it."""
     import bayesnn.playground.loaded  # noqa: F401
-    from bayesnn.playground.answers import compile_pair
 
-    compile_pair("tanh", "squared_error")
     return os.getpid()
 
 

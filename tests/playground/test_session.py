@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from bayesnn.errors import DataError, SpecError
-from bayesnn.playground.session import WIDTHS, Session, plane
+from bayesnn.playground.session import QUICK, SECONDS, SHORT, WIDTHS, Session, plane
 from bayesnn.playground.settings import Settings
 
 from .inline import Inline
@@ -17,7 +17,7 @@ def answer(key):
     if key[0] in ("mle", "map"):
         return SimpleNamespace(kind=key[0], modes="1 optimum", log_likelihood=-3.0 - key[1].hidden)
     if key[0] == "posterior":
-        return SimpleNamespace(evidence=-10.0 - key[1].hidden, evidence_se=0.1)
+        return SimpleNamespace(evidence=-10.0 - key[1].hidden, evidence_se=0.1, trusted=True)
     return SimpleNamespace(kind=key[0])
 
 
@@ -31,8 +31,8 @@ def test_the_first_picture_comes_first_and_the_posterior_next():
     session, heard = session_of(shop)
     session.set(Settings())
     names = [key[0] for key in shop.ran]
-    assert names[:4] == ["look", "look", "posterior", "plane"]
-    assert names[4:9] == ["mle", "plane", "map", "plane", "chains"]
+    assert names[:3] == ["look", "look", "posterior"]
+    assert names[3:8] == ["mle", "plane", "map", "plane", "chains"]
     assert session.found.mle.modes == "1 optimum"
     assert heard[0] == {"settings"}
     assert {"mle"} in heard
@@ -141,3 +141,19 @@ def test_a_closed_session_has_left_and_asks_for_nothing():
     assert shop.left == [7]
     assert not shop.ran
     assert not heard
+
+
+def test_a_posterior_that_has_not_reached_its_marks_goes_on_after_the_rest():
+    def slow(key):
+        found = answer(key)
+        if key[0] == "posterior":
+            found.trusted, found.seconds = key[2] > QUICK, key[2]
+        return found
+
+    shop = Inline(slow)
+    session, _ = session_of(shop)
+    session.set(Settings(hidden=2))
+    budgets = [key[2] for key in shop.ran if key[0] == "posterior" and key[1].hidden == 2]
+    assert budgets == [QUICK, SECONDS]
+    assert session.found.posterior.seconds == SECONDS
+    assert [key[2] for key in shop.ran if key[0] == "posterior" and key[1].hidden == 5] == [SHORT]
