@@ -207,7 +207,7 @@ class Page:
         gone = self.session.clock() - progress.since
         if gone < SLOW:
             return
-        if progress.stage == "first look":
+        if self.session.found.mle is None and self.session.found.map is None:
             # Four starts take hundredths of a second; what takes longer is the compiler.
             said = "This activation with this loss is new here: its code is compiled first, which takes some seconds"
             share = "?"

@@ -130,7 +130,8 @@ class Session:
         self.found, self.progress = Found(settings), None
         self._listen({"settings"})
         self._strands = 0
-        self._begin(self._turn, self._stages(settings))
+        for stages in (self._looks(settings), self._stages(settings)):
+            self._begin(self._turn, stages)
 
     def look_at(self, weights: tuple[str, str]) -> None:
         """Show likelihood and prior over two other weights.
@@ -157,14 +158,13 @@ class Session:
             self._open, self._turn = False, self._turn + 1
             self.workshop.leave(self.seat)
 
+    def _looks(self, settings):
+        """List what is there before all else, and does not keep the posterior waiting."""
+        jobs = [Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")]
+        yield "first look", lambda: jobs
+
     def _stages(self, settings):
         """List what is to be done, most wanted first; what a stage needs of earlier ones is looked up as it begins."""
-        yield (
-            "first look",
-            lambda: [
-                Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")
-            ],
-        )
         yield "posterior", lambda: [self._posterior("posterior", settings, QUICK)]
         yield "weights", self._plane
         yield "MAP", lambda: [self._point("map", settings, "map")]
