@@ -1,5 +1,6 @@
 """The server: one page for each visitor, workers that all share, nothing from elsewhere, and bounds on everything."""
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -85,6 +86,8 @@ def serve(
         Where fits run; one of its own if left out.
     """
     have_panel()
+    # Whoever closes a page while something is on its way to it does not need to be told.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     workshop = workshop or Workshop()
     # The workers load their libraries while this process loads Panel.
     starter = threading.Thread(target=workshop.warm, daemon=True)

@@ -48,6 +48,8 @@ class Server:
         """Megabytes of the server and of its workers that are theirs alone, and their number."""
         import psutil
 
+        if self.process.poll() is not None:
+            raise RuntimeError(f"The server ended with {self.process.returncode}: {''.join(self.said)[-2000:]}")
         all_of_them = [psutil.Process(self.process.pid)]
         all_of_them += all_of_them[0].children(recursive=True)
         return sum(p.memory_full_info().uss for p in all_of_them) / 2**20, len(all_of_them)
@@ -71,7 +73,7 @@ class Visitor:
         return self.page.get_by_role("slider", name=re.compile(label)).first
 
     def move(self, label, key, wait=30.0):
-        """Press a key on a slider, and give seconds until the first picture and the posterior; None if nothing moved."""
+        """Press a key on a slider; give seconds until the first picture and the posterior, None if nothing moved."""
         before = self.page.evaluate("() => { window.seen = []; return document.getElementById('found').textContent }")
         self.slider(label).focus()
         self.page.keyboard.press(key)
