@@ -78,8 +78,9 @@ class Course:
             if self.before is None:
                 return "The number from before the move is missing: choose the lesson again, and wait for its fits."
             return self.lesson.answer(found.settings, self.before, number)
-        if number is not None:
-            self.before = number
+        if number is None:
+            return f"Wait for the fits, then: {self.lesson.task}"
+        self.before = number
         return self.lesson.task
 
 

@@ -246,7 +246,7 @@ class Page:
         self._stale.remove(panel.key)
         self._show(panel, found)
         self._schedule(self._draw)
-        if panel is not self.panels[0]:
+        if not new:
             return
         self._teach(found)
         # For whoever measures how long a move takes.

@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_answers():
 def test_a_course_waits_for_the_move_and_answers_with_both_numbers():
     course = Course(LESSONS[0])
     found = Found(LESSONS[0].start)
-    assert course.look(found) == LESSONS[0].task
+    assert course.look(found) == f"Wait for the fits, then: {LESSONS[0].task}"
     found.mle, found.map = point(0.0, 0.0), point(0.31, 0.31)
     assert course.look(found) == LESSONS[0].task
     moved = Found(LESSONS[0].start.with_(n=40))
