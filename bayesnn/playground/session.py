@@ -45,12 +45,15 @@ class Job:
         Of a module, so that a worker finds it.
     arguments : tuple
         Its arguments.
+    quick : bool
+        Whether it takes hundredths of a second.
     """
 
     name: str
     key: tuple
     function: Callable[..., Any]
     arguments: tuple
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,7 @@ class Session:
         self.found, self.progress = Found(settings), None
         self._listen({"settings"})
         self._strands = 0
-        for stages in (self._looks(settings), self._stages(settings)):
-            self._begin(self._turn, stages)
+        self._begin(self._turn, self._stages(settings))
 
     def look_at(self, weights: tuple[str, str]) -> None:
         """Show likelihood and prior over two other weights.
@@ -158,13 +160,13 @@ class Session:
             self._open, self._turn = False, self._turn + 1
             self.workshop.leave(self.seat)
 
-    def _looks(self, settings):
-        """List what is there before all else, and does not keep the posterior waiting."""
-        jobs = [Job(kind, ("look", settings, kind), answers.first_look, (settings, kind)) for kind in ("mle", "map")]
-        yield "first look", lambda: jobs
-
     def _stages(self, settings):
         """List what is to be done, most wanted first; what a stage needs of earlier ones is looked up as it begins."""
+        looks = [
+            Job(kind, ("look", settings, kind), answers.first_look, (settings, kind), quick=True)
+            for kind in ("mle", "map")
+        ]
+        yield "first look", lambda: looks
         yield "posterior", lambda: [self._posterior("posterior", settings, QUICK)]
         yield "weights", self._plane
         yield "MAP", lambda: [self._point("map", settings, "map")]
@@ -207,7 +209,7 @@ class Session:
             return []
         # The audited maxima have a count of modes, the first ones have none.
         key = ("plane", found.settings, self.weights, bool(found.mle.modes), bool(found.map.modes))
-        return [Job("plane", key, plane, (found.settings, self.weights, found.mle, found.map))]
+        return [Job("plane", key, plane, (found.settings, self.weights, found.mle, found.map), quick=True)]
 
     def _width(self, settings, width):
         other = settings if width == settings.hidden else settings.with_(hidden=width)
@@ -247,7 +249,7 @@ class Session:
 
     def _run(self, job, done):
         try:
-            future = self.workshop.run(self.seat, job.key, job.function, *job.arguments)
+            future = self.workshop.run(self.seat, job.key, job.function, *job.arguments, quick=job.quick)
         except Exception as error:
             future = Future()
             future.set_exception(error)

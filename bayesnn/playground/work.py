@@ -50,30 +50,34 @@ class Workshop:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._context = context
-        self._pool = self._open()
+        # What takes hundredths of a second has workers of its own, and does not wait for what takes seconds.
+        self._pools = {quick: self._open(quick) for quick in (False, True)}
         self._under_way, self._last = 0, time.monotonic()
         self.background: int | None = None
         """The seat of what is done while nobody asks for anything, and given up when somebody does."""
         # Starting a process waits until it can be had, which the thread of a page must not.
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="bayesnn-desk")
 
-    def _open(self):
+    def _open(self, quick):
         return ProcessPoolExecutor(
-            self.workers, mp_context=self._context, initializer=_prepare, initargs=(self._numbers,)
+            min(2, self.workers) if quick else self.workers,
+            mp_context=self._context,
+            initializer=_prepare,
+            initargs=(self._numbers,),
         )
 
     def warm(self) -> None:
         """Start all workers, which takes them some seconds, before there is anything to do."""
-        for _ in range(self.workers):
-            self._desk.submit(self._submit, _load)
+        for quick in (*[True] * min(2, self.workers), *[False] * self.workers):
+            self._desk.submit(self._submit, quick, _load)
 
-    def _submit(self, function, *arguments):
+    def _submit(self, quick, function, *arguments):
         try:
-            return self._pool.submit(function, *arguments)
+            return self._pools[quick].submit(function, *arguments)
         except BrokenExecutor:
             # A worker has died, of memory for one.
-            self._pool = self._open()
-            return self._pool.submit(function, *arguments)
+            self._pools[quick] = self._open(quick)
+            return self._pools[quick].submit(function, *arguments)
 
     def seat(self) -> int:
         """Take a seat.
@@ -135,7 +139,9 @@ class Workshop:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def run(self, seat: int, key: Any, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    def run(
+        self, seat: int, key: Any, function: Callable[..., Any], *arguments: Any, quick: bool = False
+    ) -> "Future[Any]":
         """Run a function of a module in a worker.
 
         Parameters
@@ -146,6 +152,8 @@ class Workshop:
             What the result is kept under.
         function, *arguments
             What is called; they travel to another process.
+        quick : bool
+            Whether it takes hundredths of a second, and need not wait for others.
 
         Returns
         -------
@@ -161,7 +169,7 @@ class Workshop:
         with self._lock:
             self._under_way += 1
         future.add_done_callback(self._ended)
-        handed_in = self._desk.submit(self._submit, _guarded, seat, self.wanted(seat), function, arguments)
+        handed_in = self._desk.submit(self._submit, quick, _guarded, seat, self.wanted(seat), function, arguments)
 
         def submitted(handed_in):
             if handed_in.cancelled():
@@ -198,7 +206,8 @@ class Workshop:
         for seat in list(self._taken):
             self.leave(seat)
         self._desk.shutdown(wait=False, cancel_futures=True)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _context():

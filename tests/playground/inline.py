@@ -43,7 +43,7 @@ class Inline:
     def kept(self, key):
         return self.results.get(key)
 
-    def run(self, seat, key, function, *arguments):
+    def run(self, seat, key, function, *arguments, quick=False):
         future = Future()
         if key in self.results:
             future.set_result(self.results[key])

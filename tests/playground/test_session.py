@@ -105,9 +105,10 @@ def test_progress_names_the_stage_and_how_long_it_took_last_time():
     shop, now = Inline(answer, wait=True), [0.0]
     session, _ = session_of(shop, clock=lambda: now[0])
     session.set(Settings())
-    assert session.progress.stage == "posterior", "first looks are beside it, and done at once"
+    assert session.progress.stage == "first look"
     now[0] = 3.0
     shop.work()
+    assert session.progress.stage == "posterior"
     assert session.progress.since == 3.0
     session.set(Settings(n=5))
     assert session.progress.expected == 3.0
