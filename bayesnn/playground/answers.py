@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -230,8 +230,6 @@ def first_look(settings: Settings, kind: str, restarts: int = 4) -> PointAnswer:
     PointAnswer
         The best end point; `fit_point` tells whether it is a maximum, and how many there are.
     """
-    from dataclasses import replace
-
     from bayesnn.fitting.climb import climb
     from bayesnn.fitting.density import log_density
     from bayesnn.fitting.objective import Objective
@@ -324,6 +322,7 @@ def fit_posterior(settings: Settings, seconds: float, cores: int) -> PosteriorAn
     from bayesnn.fitting import fit_posterior, log_evidence
     from bayesnn.symmetry import symmetrize
     from bayesnn.symmetry.clusters import function_modes, share_error, some_draws
+    from bayesnn.theory.tasks import complete
     from bayesnn.tree import params_of, problem_of
 
     began = time.perf_counter()
@@ -342,9 +341,7 @@ def fit_posterior(settings: Settings, seconds: float, cores: int) -> PosteriorAn
             random_seed=settings.seed,
             progressbar=False,
         )
-        if fit.attrs["bayesnn_ended"] == "interrupted":
-            raise KeyboardInterrupt
-        label = function_modes([fit])[0]
+        label = function_modes([complete(fit)])[0]
         mirrored = symmetrize(fit, random_seed=settings.seed)
     problem = problem_of(fit)
     evidence = log_evidence(fit)
@@ -398,6 +395,7 @@ def fit_chains(settings: Settings, cores: int) -> ChainsAnswer:
     from bayesnn.diagnostics import diagnose
     from bayesnn.fitting import fit_posterior
     from bayesnn.symmetry import align
+    from bayesnn.theory.tasks import complete
 
     began = time.perf_counter()
     with warnings.catch_warnings():
@@ -414,9 +412,7 @@ def fit_chains(settings: Settings, cores: int) -> ChainsAnswer:
             random_seed=settings.seed,
             progressbar=False,
         )
-        if fit.attrs["bayesnn_ended"] == "interrupted":
-            raise KeyboardInterrupt
-        said, aligned = diagnose(fit), align(fit)
+        said, aligned = diagnose(complete(fit)), align(fit)
     (name, raw), place, f = _followed(settings, fit)
     worst = said.table["rhat"]
     return ChainsAnswer(
@@ -454,13 +450,8 @@ def plane(settings: Settings, names: tuple[str, str], mle: PointAnswer, map_: Po
     """
     from bayesnn.symmetry import apply_symmetry, symmetry_group
     from bayesnn.symmetry.group import layer_orders, numbered_elements
-    from bayesnn.tree import prepare
 
-    problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
-    places = {}
-    for name, shape in problem.shapes.items():
-        for at, element in zip(np.ndindex(shape), problem.elements(name, shape), strict=True):
-            places[element] = (name, at)
+    problem, places = places_of(settings)
     (first, i), (second, j) = places[names[0]], places[names[1]]
     order = symmetry_group(problem.net, *_sizes(problem)).order
     finite = math.prod(layer_orders(problem.net))
@@ -494,6 +485,31 @@ def plane(settings: Settings, names: tuple[str, str], mle: PointAnswer, map_: Po
     )
 
 
+def places_of(settings: Settings) -> tuple["Problem", dict[str, tuple[str, Any]]]:
+    """Tell where each weight and bias stands.
+
+    Parameters
+    ----------
+    settings : Settings
+        State of the page.
+
+    Returns
+    -------
+    Problem
+        Network and data.
+    dict of str to (str, tuple of int)
+        From names, as pictures call them, to the parameter and the place in it.
+    """
+    from bayesnn.tree import prepare
+
+    problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
+    return problem, {
+        element: (name, at)
+        for name, shape in problem.shapes.items()
+        for at, element in zip(np.ndindex(shape), problem.elements(name, shape), strict=True)
+    }
+
+
 def weight_names(settings: Settings) -> list[str]:
     """Names of all weights and biases, as pictures call them.
 
@@ -507,10 +523,7 @@ def weight_names(settings: Settings) -> list[str]:
     list of str
         Such as ``"W1[x1, 2]"``.
     """
-    from bayesnn.tree import prepare
-
-    problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
-    return [element for name, shape in problem.shapes.items() for element in problem.elements(name, shape)]
+    return list(places_of(settings)[1])
 
 
 def _sizes(problem):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesnn.network import Params
-from bayesnn.playground.answers import Plane, weight_names
+from bayesnn.playground.answers import Plane, places_of, weight_names
 from bayesnn.playground.found import Found
 from bayesnn.playground.panels.base import PagePanel
 from bayesnn.playground.panels.look import LOOKS, PAINTS, band_key, legend, mark_key, new_figure, paint, pane_of
@@ -350,7 +350,7 @@ def copies_in_plane(settings: Settings, names: tuple[str, str], copies: np.ndarr
     array (k,) of bool
         Whether likelihood times prior there is what it is at the MAP.
     """
-    problem, places = _places(settings)
+    problem, places = places_of(settings)
     batch = {name: np.broadcast_to(value, (len(copies), *np.shape(value))).copy() for name, value in weights.items()}
     for name, column in zip(names, copies.T, strict=True):
         variable, at = places[name]
@@ -368,21 +368,9 @@ def _is_whole(settings):
     return len(weight_names(settings)) <= 2
 
 
-def _places(settings):
-    """Network and data, and where each weight stands."""
-    from bayesnn.tree import prepare
-
-    problem = prepare(settings.net, settings.X, settings.y, scaling=settings.scaling)
-    return problem, {
-        element: (name, at)
-        for name, shape in problem.shapes.items()
-        for at, element in zip(np.ndindex(shape), problem.elements(name, shape), strict=True)
-    }
-
-
 def _point(settings: Settings, names: tuple[str, str], weights: Params) -> np.ndarray:
     """Where weights lie in the plane."""
-    _, places = _places(settings)
+    _, places = places_of(settings)
     return np.array([weights[places[name][0]][places[name][1]] for name in names])
 
 
