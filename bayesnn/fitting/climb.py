@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayesnn.fitting.blas import single_threaded
 from bayesnn.fitting.closure import Closure
 from bayesnn.fitting.objective import Objective
 
@@ -46,7 +47,6 @@ def climb(
         Whether the search ended by itself, and not at a limit.
     """
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
 
     size = objective.size
     if size == 0:
@@ -63,8 +63,7 @@ def climb(
         gradient[sharp] = smooth + kinks[sharp]
         return value, np.concatenate([gradient, kinks[sharp] - smooth])
 
-    # Threaded BLAS collapses on vectors this short when another process is running.
-    with threadpool_limits(1), np.errstate(all="ignore"):
+    with single_threaded(), np.errstate(all="ignore"):
         if not len(sharp):
             # Newton's steps end a search sooner than L-BFGS does, wherever the Hessian is definite.
             result = minimize(objective, start, jac=True, method="L-BFGS-B", options={**options, "ftol": 1e-9})

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
+from bayesnn.fitting.blas import single_threaded
 from bayesnn.fitting.candidates import join, proposals, step
 from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.closure import WORDS, Closure
@@ -211,8 +211,7 @@ def outward(
     f = mean_at(problem.net, objective.unpack(ends), problem.X)
     open_ = np.isfinite(audit["value"])
     strict = is_strict(problem, audit)
-    # Threaded BLAS collapses on vectors this short when another process is running.
-    with threadpool_limits(1):
+    with single_threaded():
         while open_.any():
             i = int(np.argmin(np.where(open_, audit["value"], np.inf)))
             alike = open_ & same_optimum(-audit["value"], f, i)

@@ -23,7 +23,7 @@ PROB = 0.9
 """Probability of bands."""
 FUNCTIONS, KEPT, TRACE = 25, 800, 400
 """Draws that are shown as functions, as points over two weights, and of each chain in a trace."""
-MIXED = 600
+MIXED = 300
 """Draws whose mixture gives the interval of a new target."""
 DRAWS, CHAINS = 1000, 4
 NUTS_DRAWS = 400

@@ -32,16 +32,18 @@ PANELS = {
 """Modules of the pictures and their classes, in the order of the page."""
 SHOWS = {
     "fits": {"mle", "map", "posterior"},
-    "weights": {"mle", "map", "posterior", "plane"},
+    "weights": {"plane"},
     "numbers": {"mle", "map", "posterior", "widths"},
     "loss": {"mle", "map"},
     "graph": {"mle", "map"},
     "traces": {"posterior", "chains"},
 }
-"""Which parts of `Found` each picture shows."""
+"""Which parts of `Found` each picture waits for."""
 HERE = Path(__file__).parent
 SLOW = 1.5
 """Seconds after which a stage is said to be slow."""
+HELD = 0.8
+"""Seconds for which pictures of other settings stay, if nothing comes in their place: so they do not flicker."""
 TICK = 500
 """Milliseconds between two looks at a bar."""
 
@@ -109,6 +111,8 @@ class Page:
         self._content = b""
         self._new: set[str] = set()
         self._stale: set[str] = set()
+        self._old: set[str] = set()
+        self._since = 0.0
         self._waiting = False
         self._setting_lesson = False
 
@@ -199,7 +203,8 @@ class Page:
 
     def tick(self) -> None:
         """Bring the line about what is under way up to date."""
-        if self._new and not self._waiting:
+        if self._old and not self._waiting and self.session.clock() - self._since > HELD:
+            self._stale |= self._old
             self._draw()
         progress = self.session.progress
         if progress is None:
@@ -227,23 +232,26 @@ class Page:
             said = "All fits are done." if progress is None else f"Under way: {progress.stage}."
             self._write({"status": said, "progress": "" if progress is None else "?"})
             return
+        if changed == {"settings"}:
+            self._new, self._stale = set(), set()
+            self._old, self._since = {panel.key for panel in self.panels}, self.session.clock()
+            return
         # What comes in one turn of the event loop is drawn once.
         self._new |= changed
-        # New settings wait for their first answers, or for the next tick: so pictures do not flicker.
-        if changed != {"settings"} and not self._waiting:
+        if not self._waiting:
             self._waiting = True
             self._schedule(self._draw)
 
     def _draw(self):
         """Draw the next picture that is not up to date: one a turn, so that the first does not wait for the last."""
         found, new, self._new = self.session.found, self._new, set()
-        stale = {panel.key for panel in self.panels if new & SHOWS[panel.key] or "settings" in new}
-        self._stale |= stale
+        self._stale |= {panel.key for panel in self.panels if new & SHOWS[panel.key]}
         panel = next((panel for panel in self.panels if panel.key in self._stale), None)
         self._waiting = panel is not None
         if panel is None:
             return
         self._stale.remove(panel.key)
+        self._old.discard(panel.key)
         self._show(panel, found)
         self._schedule(self._draw)
         if not new:

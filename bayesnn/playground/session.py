@@ -14,7 +14,7 @@ from bayesnn.playground.work import GivenUp, Workshop
 
 RESTARTS = 20
 """Random starts of the maxima that are audited."""
-QUICK, SHORT, SECONDS = 0.6, 5.0, 20.0
+QUICK, SHORT, SECONDS = 0.5, 5.0, 20.0
 """After which a posterior begins no further round: at first, at other widths, and where the first was not enough."""
 WIDTHS = range(7)
 """Hidden units whose evidence is compared."""
@@ -175,7 +175,9 @@ class Session:
             "chains",
             lambda: [Job("chains", ("chains", settings), answers.fit_chains, (settings, self.workshop.cores()))],
         )
-        yield "longer posterior", lambda: [] if self._enough() else [self._posterior("posterior", settings, SECONDS)]
+        if not self._enough():
+            yield "longer posterior", lambda: [self._posterior("posterior", settings, SECONDS)]
+            yield "weights", self._plane
         for width in WIDTHS:
             yield "evidence", lambda width=width: self._width(settings, width)
 

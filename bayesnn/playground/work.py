@@ -21,6 +21,9 @@ KEEP = 400
 LOOK = 0.02
 """Seconds between two looks of a worker at whether its job is still wanted."""
 
+NICE = 10
+"""By how much workers stand back for the page, which would wait for its turn on a machine of few cores."""
+
 _wanted: Any = None
 """In a worker: for each seat the number of the state that is wanted."""
 
@@ -63,7 +66,7 @@ class Workshop:
             min(2, self.workers) if quick else self.workers,
             mp_context=self._context,
             initializer=_prepare,
-            initargs=(self._numbers,),
+            initargs=(self._numbers, 0 if quick else NICE),
         )
 
     def warm(self) -> None:
@@ -219,10 +222,12 @@ def _context():
     return context
 
 
-def _prepare(wanted):
+def _prepare(wanted, nice):
     """Set a worker up: Ctrl-C is the server's affair."""
     global _wanted
     _wanted = wanted
+    if hasattr(os, "nice"):
+        os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     said = sys.unraisablehook
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import SpecError
+from bayesnn.fitting.blas import single_threaded
 from bayesnn.fitting.density import ModelDensity, collapses, log_density
 from bayesnn.fitting.evidence import evidence_shift
 from bayesnn.fitting.posterior import check_proper
@@ -183,8 +184,6 @@ def exact_posterior(
     >>> round(exact.log_evidence, 8), exact.mean.round(8).item(), exact.sd.round(8).item()
     (-1.43811849, 0.89373583, 0.15533993)
     """
-    from threadpoolctl import threadpool_limits
-
     problem = prepare(net, X, y, scaling=scaling)
     check_proper(net)
     inputs = problem.X if X_new is None else new_inputs(problem, X_new)
@@ -192,8 +191,7 @@ def exact_posterior(
     collapse = collapses(net)
     _check_size(problem, collapse)
     density: Any = log_density(problem, jacobian=True, collapse=collapse)
-    # Threads of BLAS cost more than these small products on a busy machine.
-    with threadpool_limits(1):
+    with single_threaded():
         found = _integrated(density, tolerance)
         fine, coarse = (
             moments(problem, density, nodes, inputs, quantiles, collapse=collapse)

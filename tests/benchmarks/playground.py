@@ -69,6 +69,10 @@ class Visitor:
         )
         self.page.evaluate(WATCH)
 
+    def state(self):
+        """The settings whose pictures are on the page."""
+        return self.page.evaluate("() => document.getElementById('found').textContent").partition(" ")[0]
+
     def slider(self, label):
         return self.page.get_by_role("slider", name=re.compile(label)).first
 
@@ -111,16 +115,21 @@ def measure(args, out):
         if args.moves:
             one = Visitor(browser, server.url, "?data=neal&noise=0.1")
             one.watch()
-            times, end = [], args.moves
-            while len(times) < end:
+            times, new, visited = [], [], {one.state()}
+            while len(times) < args.moves:
                 took = one.move(*random_move(rng, one))
                 if took is not None:
                     times.append(took)
+                    new.append(one.state() not in visited)
+                    visited.add(one.state())
                     print(f"move {len(times)}: first picture {took[0]:.2f} s, posterior {took[1]:.2f} s", flush=True)
-            for name, values in zip(("first_picture_s", "posterior_s"), zip(*times, strict=True), strict=True):
-                out[name] = dict(
-                    zip(("median", "p90", "most"), np.quantile(values, [0.5, 0.9, 1]).tolist(), strict=True)
-                )
+            # What was on the page before is kept, and comes at once.
+            out["new"] = int(sum(new))
+            for which, kept in (("", np.ones(len(new), dtype=bool)), ("_new", np.array(new))):
+                for name, values in zip(("first_picture_s", "posterior_s"), np.array(times)[kept].T, strict=True):
+                    out[name + which] = dict(
+                        zip(("median", "p90", "most"), np.quantile(values, [0.5, 0.9, 1]).tolist(), strict=True)
+                    )
         if args.memory:
             one = Visitor(browser, server.url, "")
             one.watch()
