@@ -1,7 +1,8 @@
 """Every notebook runs in a fresh kernel, and what is committed keeps the house rules.
 
-A notebook's own `assert` lines are its claims: running it tests them. To write fresh outputs into the notebooks:
-``python tests/test_notebooks.py``.
+A notebook's own `assert` lines are its claims: running it tests them, and so does running the answers to its
+exercises, which are folded into its text. Tests give it a smaller budget of draws. To write fresh outputs into the
+notebooks, all or some: ``python tests/test_notebooks.py [notebooks/03_losses.ipynb ...]``.
 """
 
 import re
@@ -19,7 +20,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from traitlets import default
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-LARGEST = 1_500_000  # bytes
+LARGEST = 1_000_000  # bytes
+BUDGET = {"BAYESNN_DRAWS": "400"}
+"""What the notebooks read how much to draw from."""
+ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
+CODE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PYTHON3 = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 A_PATH = re.compile(r"(?<![\w/<.:])/(?:[\w.@-]+/)+[\w.@-]+|\b[A-Za-z]:\\\w|~/\w")
 
@@ -34,9 +39,17 @@ class OwnKernel(AsyncKernelManager):
         return KernelSpecManager(kernel_dirs=[])
 
 
+def answers(text):
+    """Code of the answers that are folded into a text."""
+    return [code for answer in ANSWER.findall(text) for code in CODE.findall(answer)]
+
+
 def run(notebook, folder):
-    """Execute a copy of the notebook in `folder`; an error in a cell raises."""
+    """Execute a copy of the notebook in `folder`, the answers last; an error in a cell raises."""
     fresh = nbformat.from_dict(notebook)
+    own = len(fresh.cells)
+    folded = [code for cell in fresh.cells if cell.cell_type == "markdown" for code in answers(cell.source)]
+    fresh.cells += [new_code_cell(code) for code in folded]
     client = NotebookClient(
         fresh,
         kernel_manager_class=OwnKernel,
@@ -46,6 +59,7 @@ def run(notebook, folder):
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()
+    del fresh.cells[own:]
     for cell in fresh.cells:
         cell.metadata.clear()
     fresh.metadata = nbformat.from_dict({"kernelspec": PYTHON3, "language_info": {"name": "python"}})
@@ -86,6 +100,8 @@ def broken_rules(notebook):
             found.append(f"{cell.id} ends in an error")
         if output.get("name") == "stderr":
             found.append(f"{cell.id} warns")
+        if "image/png" in output.get("data", {}) and not output.metadata.get("image/png", {}).get("alt"):
+            found.append(f"{cell.id} shows a picture without words")
         found += [f"{cell.id} shows the path {hit}" for text in texts(output) for hit in A_PATH.findall(text)]
     return found
 
@@ -97,7 +113,10 @@ def executed(tmp_path_factory):
 
     def get(path):
         if path not in done:
-            done[path] = run(nbformat.read(path, as_version=4), tmp_path_factory.mktemp(path.stem))
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in BUDGET.items():
+                    patch.setenv(name, value)
+                done[path] = run(nbformat.read(path, as_version=4), tmp_path_factory.mktemp(path.stem))
         return done[path]
 
     return get
@@ -174,6 +193,10 @@ def table(html):
     return new_output("execute_result", data={"text/html": html, "text/plain": ""}, execution_count=1)
 
 
+def picture(**metadata):
+    return new_output("display_data", data={"image/png": "", "text/plain": ""}, metadata=metadata)
+
+
 @pytest.mark.parametrize(
     ("notebook", "rule"),
     [
@@ -189,6 +212,7 @@ def table(html):
         (small(TITLE, shown(says("in /srv/me/lib.py:3"))), "99-01 shows the path /srv/me/lib.py"),
         (small(TITLE, shown(says("in C:\\Users"))), "99-01 shows the path C:\\U"),
         (small(TITLE, shown(table("<td>/opt/x/y</td>"))), "99-01 shows the path /opt/x/y"),
+        (small(TITLE, shown(picture())), "99-01 shows a picture without words"),
     ],
 )
 def test_each_rule_fires(notebook, rule):
@@ -200,9 +224,18 @@ def test_arithmetic_tags_and_addresses_are_no_paths(text):
     assert broken_rules(small(TITLE, shown(says(text)))) == []
 
 
+def test_answers_are_run(tmp_path):
+    text = "1. Why?\n<details><summary>Answer</summary>\n\n```python\nassert x == 2, 'folded'\n```\n</details>"
+    notebook = small(TITLE, new_code_cell("x = 1"), new_markdown_cell(text))
+    with pytest.raises(CellExecutionError, match="folded"):
+        run(notebook, tmp_path)
+    notebook.cells[1].source = "x = 2"
+    assert len(run(notebook, tmp_path).cells) == 3
+
+
 def main():
-    """Run every notebook and store its fresh outputs."""
-    for path in NOTEBOOKS:
+    """Run notebooks and store their fresh outputs."""
+    for path in map(Path, sys.argv[1:]) if sys.argv[1:] else NOTEBOOKS:
         with tempfile.TemporaryDirectory() as folder:
             nbformat.write(run(nbformat.read(path, as_version=4), folder), path)
 

@@ -1,4 +1,4 @@
-"""One file a picture. Each returns its matplotlib Axes and never shows them."""
+"""One file a picture. Each returns its matplotlib Axes; only `show` shows them, in a notebook."""
 
 from bayesnn.plots.approximations import plot_approximations
 from bayesnn.plots.barrier import plot_barrier
@@ -21,6 +21,7 @@ from bayesnn.plots.prior_grid import plot_prior_grid
 from bayesnn.plots.race import plot_race
 from bayesnn.plots.rhat import plot_rhat
 from bayesnn.plots.sensitivity import plot_sensitivity
+from bayesnn.plots.show import show
 from bayesnn.plots.singular import plot_singular
 from bayesnn.plots.strips import plot_strips
 from bayesnn.plots.traces import plot_traces
@@ -53,4 +54,5 @@ __all__ = [
     "plot_strips",
     "plot_traces",
     "plot_validation",
+    "show",
 ]

@@ -42,7 +42,7 @@ class NumbersPanel(PagePanel):
         "averaged over the whole prior, so a wider network has more only if enough of its networks fit the data: this "
         "is Occam's razor: the likelihood of the best network hardly ever falls with the width, the evidence may."
     )
-    notebook: ClassVar[str] = "02_occam"
+    notebook: ClassVar[str] = "09_occam"
 
     def __init__(self, dark: bool = False):
         import panel as pn
