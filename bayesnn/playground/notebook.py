@@ -39,7 +39,7 @@ class Cell:
         # A saved notebook shows the line above an empty frame.
         link = escape(self.address)
         return (
-            f'<p>Live while the kernel runs, for a browser on its machine; otherwise run the cell again. '
+            f"<p>Live while the kernel runs, for a browser on its machine; otherwise run the cell again. "
             f'<a href="{link}" target="_blank">Open it in a page of its own</a>.</p>'
             f'<iframe src="{link}" title="bayesnn playground" width="100%" height="{HEIGHT}" '
             f'style="border:1px solid rgba(128,128,128,.5)" allow="clipboard-write"></iframe>'

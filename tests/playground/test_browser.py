@@ -52,7 +52,7 @@ class Visit:
     """A page that is open, and what its console says."""
 
     def __init__(self, browser, url, query="", **options):
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         self.page, self.url, self.said, self.asked = self.context.new_page(), url, [], []
         self.page.on("console", lambda message: message.type == "error" and self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -265,10 +265,10 @@ def test_the_page_fits_and_axe_finds_nothing(visit, scheme, tmp_path):
 
 
 def test_a_finger_moves_a_slider_and_adds_a_point(visit):
-    one = visit(has_touch=True, is_mobile=True)
-    one.page.set_viewport_size({"width": 320, "height": 640})
-    if not one.page.locator("#settings").get_attribute("open"):
-        one.page.locator("#settings > summary").tap()
+    one = visit(has_touch=True, is_mobile=True, viewport={"width": 320, "height": 640})
+    assert one.page.evaluate("() => innerWidth") == 320, "nothing reaches beyond the screen"
+    # It is closed, so that the picture comes first.
+    one.page.locator("#settings > summary").tap()
     slider = one.page.get_by_role("slider", name="Hidden units").first
     slider.scroll_into_view_if_needed()
     one.page.wait_for_timeout(300)
@@ -297,10 +297,8 @@ def test_a_finger_moves_a_slider_and_adds_a_point(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1920])
 def test_a_sheet_of_paper_holds_what_matters(visit, scheme, width):
-    one = visit("?hidden=3", color_scheme=scheme)
-    one.page.set_viewport_size({"width": width, "height": 900})
+    one = visit("?hidden=3", color_scheme=scheme, viewport={"width": width, "height": 900})
     one.wait("() => document.getElementById('found').textContent.includes('posterior plane')", 120)
-    one.wait(f"() => {FIGURE}.bbox.width < innerWidth")
     before = one.page.evaluate(f"() => {FIGURE}.bbox.width")
     one.page.emulate_media(media="print")
     one.wait("() => document.documentElement.classList.contains('paper')")

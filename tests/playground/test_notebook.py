@@ -41,7 +41,9 @@ def test_an_address_is_escaped_and_printed_where_there_is_no_notebook():
     cell = notebook.Cell('http://localhost:1/?a=1&b="><script>')
     assert "<script>" not in cell._repr_html_()
     assert "&amp;b=" in cell._repr_html_()
-    assert repr(notebook.Cell("http://localhost:1/")) == "The playground is at http://localhost:1/ while this Python runs."
+    assert (
+        repr(notebook.Cell("http://localhost:1/")) == "The playground is at http://localhost:1/ while this Python runs."
+    )
 
 
 def test_what_is_no_setting_is_refused_before_anything_is_started():
