@@ -298,7 +298,9 @@ def test_a_finger_moves_a_slider_and_adds_a_point(visit):
 @pytest.mark.parametrize("width", [320, 1920])
 def test_a_sheet_of_paper_holds_what_matters(visit, scheme, width):
     one = visit("?hidden=3", color_scheme=scheme, viewport={"width": width, "height": 900})
-    one.wait("() => document.getElementById('found').textContent.includes('posterior plane')", 120)
+    # Of the pictures, which are drawn one after the other.
+    said = "[...document.querySelectorAll('.now')].every((said) => said.textContent)"
+    one.wait(f"() => document.getElementById('found').textContent.includes('posterior plane') && {said}", 120)
     before = one.page.evaluate(f"() => {FIGURE}.bbox.width")
     one.page.emulate_media(media="print")
     one.wait("() => document.documentElement.classList.contains('paper')")
