@@ -12,7 +12,7 @@ import panel as pn
 from panel import ui
 
 from bayesnn.errors import BayesnnError
-from bayesnn.playground.controls import Controls
+from bayesnn.playground.controls import Controls, in_words
 from bayesnn.playground.found import Found
 from bayesnn.playground.lessons import LESSONS, Course, lesson_of
 from bayesnn.playground.panels.base import PagePanel
@@ -154,7 +154,7 @@ class Page:
         self._write({"notice": ""})
         self.controls.show(settings)
         self.session.set(settings)
-        self._write({"script": settings.to_python()})
+        self._write({"script": settings.to_python(), "set": in_words(settings)})
         self.follow(self.query)
 
     def refuse(self, message: str) -> None:
@@ -395,9 +395,10 @@ def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], No
     bridge.param.watch(lambda event: page.repaint(event.new), "dark")
     page.follow = lambda query: setattr(bridge, "query", query)
     groups = page.controls.groups
-    style = (HERE / "page.css").read_text(encoding="utf-8")
+    style, paper = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "paper.js"))
     template = _Template((HERE / "page.html").read_text(encoding="utf-8"))
-    for name, value in (("style", style), ("groups", list(groups)), ("panels", page.panels)):
+    variables = {"style": style, "paper": paper, "groups": list(groups), "panels": page.panels}
+    for name, value in variables.items():
         template.add_variable(name, value)
     for number, group in enumerate(groups.values(), 1):
         template.add_panel(f"set_{number}", group)
