@@ -23,9 +23,10 @@ QUIET = 3.0
 UNUSED, LOOK = 20_000, 5_000
 """Milliseconds after which a page that was left gives its seat back, and between two looks."""
 FULL = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bayesnn: full</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <main style="font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem">
-<h1>All seats are taken</h1><p>This server holds {most} pages at a time. One is free again some seconds after somebody
-has closed theirs: load this page again then.</p></main></html>"""
+<h1>All seats are taken</h1><p>Pages that this server holds at a time: {most}. One is free again half a minute after
+somebody has closed theirs: load this page again then.</p></main></html>"""
 
 
 def have_panel() -> None:
