@@ -193,7 +193,7 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
     # Known only now, where any port that is free was asked for.
     allowed = server._tornado.websocket_origins
     allowed.clear()
-    allowed.update(origins(host, server.port))
+    allowed.update(origins(host, server.port or port))
     return server
 
 
