@@ -92,6 +92,8 @@ def serve(
     have_panel()
     # Whoever closes a page while something is on its way to it does not need to be told.
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
+    for name in ("asyncio", "bokeh.server.protocol_handler"):
+        logging.getLogger(name).addFilter(_of_who_is_there)
     workshop = workshop or Workshop()
     # The workers load their libraries while this process loads Panel.
     starter = threading.Thread(target=workshop.warm, daemon=True)
@@ -117,6 +119,14 @@ def serve(
         print("The playground was ended by SIGINT before it was served.", flush=True)
     finally:
         workshop.close()
+
+
+def _of_who_is_there(record):
+    """Say whether an error that is logged is of somebody who has not left meanwhile."""
+    from tornado.iostream import StreamClosedError
+    from tornado.websocket import WebSocketClosedError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], WebSocketClosedError | StreamClosedError))
 
 
 def _told_to_end(server):

@@ -301,6 +301,7 @@ def test_a_sheet_of_paper_holds_what_matters(visit, scheme, width):
     # Of the pictures, which are drawn one after the other.
     said = "[...document.querySelectorAll('.now')].every((said) => said.textContent)"
     one.wait(f"() => document.getElementById('found').textContent.includes('posterior plane') && {said}", 120)
+    one.page.wait_for_selector("text=Permute two units")
     before = one.page.evaluate(f"() => {FIGURE}.bbox.width")
     one.page.emulate_media(media="print")
     one.wait("() => document.documentElement.classList.contains('paper')")
