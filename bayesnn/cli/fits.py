@@ -9,12 +9,10 @@ import typer
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
 from bayesnn.cli.options import Kind, Run, Sampler, check_writable, takes_run
-from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from bayesnn.diagnostics import Diagnosis
 
 _PICTURES = {
     "fits.png": "the three answers",
@@ -46,6 +44,7 @@ def compare(
     console.print(repr(net), markup=False, highlight=False)
 
     from bayesnn.diagnostics import compare as table_of
+    from bayesnn.diagnostics.answer import answer_of
     from bayesnn.fitting.progress import compiling
     from bayesnn.tree import heading
 
@@ -59,7 +58,7 @@ def compare(
         if sampler in (Sampler.tempering, Sampler.both) or (sampler is None and _is_quick(run, net, dataset, console)):
             seconds = _WAIT if sampler is None else None
             posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=seconds)
-    answer, verdict = judged(posteriors)
+    answer, verdict = answer_of(posteriors)
     named = {heading(fit): fit for fit in points} | posteriors
     table = table_of(named, data=dataset if dataset.X_test is not None else None)
     print_frame(table, console, f"{dataset.name}: three answers")
@@ -107,20 +106,6 @@ def _is_quick(run, net, dataset, console):
             highlight=False,
         )
     return seconds <= _WAIT
-
-
-def judged(posteriors: "dict[str, xr.DataTree]") -> "tuple[str, Diagnosis]":
-    """Which of the posteriors is the answer, and what is to be said of it: the tempered one where chains fail it."""
-    from bayesnn.diagnostics import diagnose as diagnosis_of
-
-    if len(posteriors) == 1:
-        return next((name, diagnosis_of(fit)) for name, fit in posteriors.items())
-    try:
-        verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"])
-    except FitError:
-        # The tempered fit is not to be trusted itself.
-        return "posterior", diagnosis_of(posteriors["posterior"])
-    return "posterior" if verdict.trustworthy else "tempered", verdict
 
 
 @app.command()

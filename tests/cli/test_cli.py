@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import bayesnn as bnn
 from bayesnn import cli
-from bayesnn.cli.fits import judged
 from bayesnn.cli.options import Kind, check_writable
+from bayesnn.diagnostics.answer import answer_of
 from bayesnn.errors import FitError, SpecError
 
 PNG = b"\x89PNG"
@@ -98,7 +98,7 @@ def test_the_verdict_is_three_lines_and_the_whole_of_it_is_saved(houses):
     folder, ran = houses
     fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in Kind]
     posteriors = {"posterior": fits[2], "tempered": bnn.load_fit(folder / "run" / "tempered.nc")}
-    (_, verdict), saved = judged(posteriors), (folder / "run" / "diagnosis.txt").read_text()
+    (_, verdict), saved = answer_of(posteriors), (folder / "run" / "diagnosis.txt").read_text()
     head, *rest = verdict.brief
     assert "\n".join([f"posterior: {head}", *rest]) in ran.stdout
     assert verdict.message not in ran.stdout
