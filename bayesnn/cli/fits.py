@@ -1,5 +1,7 @@
 """Commands that fit, and that read fits: compare, fit, predict, diagnose."""
 
+import shlex
+import sys
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,13 +34,18 @@ def compare(
         Sampler | None,
         typer.Option(help="How the posterior is sampled; left out, by both where tempering is expected to be quick."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
+    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict, pictures and report.")] = (
+        Path("bayesnn-compare")
+    ),
+    report: Annotated[bool, typer.Option(help="Write report.html: all of it on one page, for a browser.")] = True,
 ) -> None:
-    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
+    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words, in pictures and a report."""
     console = console_of()
     paths = {kind: out / f"{kind}.nc" for kind in Kind}
     tempered_path, table_path, verdict_path = out / "tempered.nc", out / "comparison.csv", out / "diagnosis.txt"
+    report_path = out / "report.html"
     files = [*paths.values(), tempered_path, table_path, verdict_path, *(out / name for name in _PICTURES)]
+    files += [report_path] * report
     dataset, net = run.load(out, files)
     console.print(repr(dataset), markup=False, highlight=False)
     console.print(repr(net), markup=False, highlight=False)
@@ -91,6 +98,12 @@ def compare(
     }
     for name, drawn in axes.items():
         save_picture(drawn, _PICTURES[name], path=out / name, console=console)
+    if report:
+        from bayesnn.reporting import report as report_of
+
+        page = report_of(named, data=dataset, verdict=verdict, command=shlex.join(["bayesnn", *sys.argv[1:]]))
+        page.save(report_path)
+        console.print(f"  wrote {report_path}: all of this on one page, for a browser", highlight=False)
 
 
 def _is_quick(run, net, dataset, console):

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def answer_of(
-    posteriors: "Mapping[str, xr.DataTree]", verdict: Diagnosis | None = None
-) -> tuple[str, Diagnosis]:
+def answer_of(posteriors: "Mapping[str, xr.DataTree]", verdict: Diagnosis | None = None) -> tuple[str, Diagnosis]:
     """Choose the posterior to predict with, and say what is to be said of it.
 
     Parameters

@@ -1,7 +1,7 @@
 """The second half of the report: the three fits, their optima, modes and chains, evidence and the prior's say."""
 
 import math
-
+from functools import partial
 
 from bayesnn.diagnostics.diagnosis import SPACES
 from bayesnn.fitting.evidence import log_evidence
@@ -11,7 +11,7 @@ from bayesnn.reporting.pictures import figure
 from bayesnn.reporting.sentences import baseline, called
 from bayesnn.reporting.subject import Subject
 from bayesnn.symmetry.clusters import share_words
-from bayesnn.tree import heading, kind_of
+from bayesnn.tree import heading
 
 MOST_OPTIMA = 8
 """Distinct optima that are listed."""
@@ -47,10 +47,13 @@ def fits_section(subject: Subject) -> Section:
     meanings = [next((m for k, m in MEANINGS.items() if k in label), "") for label in table.index]
     bare, words = baseline(subject)
     where = "held-out" if subject.held_out is not None else "training"
-    unit = "" if subject.numbers else "%"
-    parts: list[Part] = [Text(f"{heading(fit)}: {fit.attrs.get('bayesnn_brief', fit.attrs.get('bayesnn_message', ''))}") for fit in subject.points.values()]
+    what = f"RMSE {number(bare)}" if subject.numbers else f"{number(bare)}% right"
+    parts: list[Part] = [
+        Text(f"{heading(fit)}: {fit.attrs.get('bayesnn_brief', fit.attrs.get('bayesnn_message', ''))}")
+        for fit in subject.points.values()
+    ]
     parts += [
-        Text(f"To compare with, on the {where} rows, {words} {number(bare)}{unit}."),
+        Text(f"To compare with: {words} {what} on the {where} rows."),
         Table("The fits, number by number", ["", *map(str, table.columns)], rows, meanings),
         figure(lambda: plot_fits(subject.three, data=subject.data), _alt_fits(subject), _caption_fits(subject)),
     ]
@@ -62,7 +65,7 @@ def fits_section(subject: Subject) -> Section:
 def _caption_fits(subject):
     p = subject.problem.X.shape[1]
     if p == 1 and subject.numbers:
-        return "The function (line), what it may be (dark band, posterior only) and where new observations lie (light band)."
+        return "The function (line), what it may be (dark band) and where new observations lie (light band)."
     if p == 1:
         return "The probability of a label along the input."
     if p == 2 and not subject.numbers:
@@ -92,6 +95,8 @@ def optima_section(subject: Subject) -> Section:
         found = modes.dataset
         parts.append(Text(f"{kind}. {fit.attrs['bayesnn_message']}"))
         parts.append(Text(f"{repr(modes)[:1].upper()}{repr(modes)[1:]}."))
+        if "minimum" in str(fit.attrs["bayesnn_message"]):
+            parts.append(Text("(A search minimises the negative logarithm: what it calls a minimum is a maximum.)"))
         n = found.sizes["optimum"]
         if n:
             rows = []
@@ -113,10 +118,12 @@ def optima_section(subject: Subject) -> Section:
             parts.append(Table(f"Where the starts of the {kind} ended{more}", head, rows))
         alt = (
             f"Left, the {found.sizes['start']} end points of the {kind} by height; right, their functions. "
-            f"{str(fit.attrs['bayesnn_message'])}"
+            f"{fit.attrs['bayesnn_message']!s}"
         )
-        caption = "Each dot is the end of one start, the best first; equal heights are mostly mirror images of one optimum."
-        parts.append(figure(lambda fit=fit: plot_optima(fit), alt, caption))
+        caption = (
+            "Each dot is the end of one start, the best first; equal heights are mostly mirror images of one optimum."
+        )
+        parts.append(figure(partial(plot_optima, fit), alt, caption))
     return Section("optima", "Optima, and what happened to the starts", parts)
 
 
@@ -138,7 +145,10 @@ def modes_section(subject: Subject) -> Section:
             )
         ]
     if group.symmetries:
-        rows = [[str(s.layer), s.words, number(float(s.order), ".0f"), "yes" if s.keeps_prior else "no"] for s in group.symmetries]
+        rows = [
+            [str(s.layer), s.words, number(float(s.order), ".0f"), "yes" if s.keeps_prior else "no"]
+            for s in group.symmetries
+        ]
         parts.append(
             Table("What may be done to the units", ["hidden layer", "what", "ways", "does the prior keep it?"], rows)
         )
@@ -162,11 +172,11 @@ def modes_section(subject: Subject) -> Section:
         said = f"{missed:.1%} ± {error:.1%} of the posterior" if missed else "no mode of the function"
         parts.append(Text(f"By the tempered fit, which goes from mode to mode, the chains have missed {said}."))
     elif not tempered and len(frame) == 1:
-        parts.append(Text("Chains can’t tell of a mode that none of them has found; sampler=\"tempering\" would."))
-    alt = f"Left, the functions of {counted(len(frame), 'mode')} with their bands; right, the share of each chain in each."
-    parts.append(
-        figure(lambda: plot_modes(post), alt, "What is left to tell apart when symmetry is taken away, and how often it was met.")
-    )
+        parts.append(Text('Chains can’t tell of a mode that none of them has found; sampler="tempering" would.'))
+    if len(frame) > 1:
+        alt = f"Left, the functions of {len(frame)} modes with their bands; right, the share of each chain in each."
+        caption = "What is left to tell apart when symmetry is taken away, and how often it was met."
+        parts.append(figure(lambda: plot_modes(post), alt, caption))
     return Section("modes", "Symmetric copies and modes of the function", parts)
 
 
@@ -184,7 +194,14 @@ def chains_section(subject: Subject) -> Section:
         *(Text(f"Note: {note}", "note") for note in verdict.notes),
     ]
     rows = [
-        [SPACES[str(space)], number(r.rhat, ".3f"), r.worst or "–", number(r.ess_bulk, ".0f"), number(r.ess_tail, ".0f"), number(r.mcse, ".3f")]
+        [
+            SPACES[str(space)],
+            number(r.rhat, ".3f"),
+            r.worst or "–",
+            number(r.ess_bulk, ".0f"),
+            number(r.ess_tail, ".0f"),
+            number(r.mcse, ".3f"),
+        ]
         for space, r in verdict.table.iterrows()
     ]
     meanings = [
@@ -207,10 +224,10 @@ def chains_section(subject: Subject) -> Section:
     ]
     parts.append(Text(f"{'; '.join(run)}. {post.attrs.get('bayesnn_message', '')}"))
     alt = (
-        f"Traces of some weights and of the function. R-hat of the raw weights {number(verdict.rhat_raw, '.3f')}, of the "
+        f"Traces of some weights and of the function. R-hat of raw weights {number(verdict.rhat_raw, '.3f')}, of the "
         f"function {number(verdict.rhat_function, '.3f')}."
     )
-    caption = "Weights may jump between mirror images, or keep to different ones; the function below them must look like one band of noise."
+    caption = "Weights may keep to mirror images or jump between them; the function must look like one band of noise."
     shown = {name: fit for name, fit in subject.posteriors.items() if fit["posterior"].sizes["draw"] > 3}
     parts.append(figure(lambda: plot_traces(shown), alt, caption))
     return Section("chains", "Can the chains be trusted?", parts)
@@ -236,18 +253,25 @@ def evidence_section(subject: Subject) -> Section:
     table = subject.networks
     if table is not None:
         shown = table.shown()
-        rows = [[str(name), *(str(v).replace("-", "−") for v in row)] for name, row in zip(shown.index, shown.to_numpy(), strict=True)]
+        rows = [
+            [str(name), *(str(v).replace("-", "−") for v in row)]
+            for name, row in zip(shown.index, shown.to_numpy(), strict=True)
+        ]
         parts += [
             Text(table.message),
             Table("Networks by their evidence", ["network", *map(str, shown.columns)], rows),
-            figure(lambda: plot_evidence(table), table.message, "What the evidence prefers (left) and what the likelihood alone would take (right)."),
+            figure(
+                lambda: plot_evidence(table),
+                table.message,
+                "What the evidence prefers (left) and what the likelihood alone would take (right).",
+            ),
         ]
     else:
         parts += [
             Text(
                 "Other networks were not compared."
                 if known
-                else "It was not computed here: it comes with sampler=\"tempering\" and with a comparison of networks."
+                else 'It was not computed here: it comes with sampler="tempering" and with a comparison of networks.'
             ),
             Code("bayesnn occam --hidden 0,1,2,3 --prior-sd 1,3", "On the command line"),
             Code("bnn.compare_networks([net, other], data)", "In Python; its table is what report(networks=...) takes"),
@@ -261,16 +285,23 @@ def prior_section(subject: Subject) -> Section:
     if isinstance(found, str):
         return Section("prior", "How much does the prior decide?", [Text(found)])
     rows = [
-        [str(name), number(r.prior, ".3f"), number(r.likelihood, ".3f"), "as it should be" if r.diagnosis == "✓" else str(r.diagnosis)]
+        [
+            str(name),
+            number(r.prior, ".3f"),
+            number(r.likelihood, ".3f"),
+            "as it should be" if r.diagnosis == "✓" else str(r.diagnosis),
+        ]
         for name, r in found.table.iterrows()
     ]
     parts: list[Part] = [
         Text(found.message),
         Text(
             "Prior and likelihood were each raised to powers near 1, and the draws weighed anew. The numbers say how "
-            "fast the distribution of a quantity moves; from 0.05 on it counts. f is the function at some training rows."
+            "fast the distribution of a quantity moves; from 0.05 on it counts. f is the network’s output."
         ),
-        Table("Sensitivity to prior and likelihood", ["quantity", "to the prior", "to the likelihood", "verdict"], rows),
+        Table(
+            "Sensitivity to prior and likelihood", ["quantity", "to the prior", "to the likelihood", "verdict"], rows
+        ),
         figure(
             lambda: plot_sensitivity(found),
             f"Sensitivity of {len(rows)} quantities to prior and likelihood. {found.message}",

@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import bayesnn
+from bayesnn.data import NAMES
 from bayesnn.reporting.parts import Code, Items, Part, Section, Table, Text
 from bayesnn.reporting.sentences import next_steps
 from bayesnn.reporting.subject import Subject
@@ -51,24 +52,29 @@ def repeat_section(subject: Subject) -> Section:
         parts.append(Text(f"The fits were made by bayesnn {', '.join(sorted(fitted))}.", "note"))
     parts.append(Table("Versions", ["", "version"], [[name, value] for name, value in versions.items()]))
     seconds = [
-        [name, f"{float(fit.attrs['sampling_time']):.1f}"] for name, fit in subject.fits.items() if "sampling_time" in fit.attrs
+        [name, f"{float(fit.attrs['sampling_time']):.1f}"]
+        for name, fit in subject.fits.items()
+        if "sampling_time" in fit.attrs
     ]
     if seconds:
         parts.append(Table("Seconds that the fits took", ["fit", "seconds"], seconds))
     parts.append(
-        Text(f"Written on {platform.system()}, {platform.machine()}. Other machines round differently in the last digits.")
+        Text(f"Written on {platform.system()}, {platform.machine()}. Other machines may differ in the last digits.")
     )
     return Section("repeat", "How to reproduce this", parts)
 
 
 def _script(subject):
-    """The calls that made the fits, with their seeds."""
+    """Write the calls that made the fits, with their seeds."""
     net = subject.problem.net
     lines = ["import bayesnn as bnn", ""]
     if subject.data is not None:
         # Which file or name they came from, and by which seed they were split, a Dataset does not keep.
-        lines.append(f"data = ...  # the data set {subject.data.name!r}")
-        lines.append("X, y = data.X, data.y")
+        known = subject.data.name in NAMES
+        source = f"bnn.load_data({subject.data.name!r}, random_seed=...)" if known else "..."
+        lines.append(f"data = {source}  # {'with the seed of the split' if known else repr(subject.data.name)}")
+    if any("(net, X, y" in str(fit.attrs.get("bayesnn_call", "X, y")) for fit in subject.fits.values()):
+        lines.append("X, y = data.X, data.y" if subject.data is not None else "X, y = ...")
     noise = repr(net.noise_prior) if net.noise_prior is not None else repr(net.noise)
     spec = [f"hidden={net.hidden!r}", f"activation={_named(net.activation)}", f"loss={_loss(net.loss)}"]
     spec += [f"noise={_ours(noise)}"] * net.loss.has_noise + [f"prior={_ours(repr(net.prior))}"]

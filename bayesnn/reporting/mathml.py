@@ -3,15 +3,26 @@
 import re
 from html import escape
 
-from bayesnn.activations import ACTIVATIONS
-
-_TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?(?:e[-+]?\d+)?|[A-Za-z][A-Za-z0-9]*|\S")
-_FUNCTIONS = {"log", "exp", "max", "min", "mean", "erf", "lgamma", "log1p", "σ", "sqrt", "sign", "Normal", "HalfNormal", *ACTIVATIONS}
+_TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?(?:e[-+]?\d+)?|(?:[A-Za-z][A-Za-z0-9]*|σ)\(?|\S")
+_NAMES = {"log", "exp", "max", "min", "mean"}
 _WORDS = {"if", "else", "and", "or", "no", "scale", "loss", "root", "of", "is", "an", "output", "const"}
-_OPERATORS = {"∣": "∣", "→": "→", "-": "−", "+": "+", "=": "=", "<": "<", ">": ">", "≤": "≤", "≥": "≥", ",": ",", "∝": "∝", "~": "∼"}
+_OPERATORS = {
+    "∣": "∣",
+    "→": "→",
+    "-": "−",
+    "+": "+",
+    "=": "=",
+    "<": "<",
+    ">": ">",
+    "≤": "≤",
+    "≥": "≥",
+    ",": ",",
+    "∝": "∝",
+    "~": "∼",
+}
 _BIG = {"Σ": "∑"}
 _RAISED = {"²": "2", "³": "3"}
-_APPLY, _TIMES = "<mo>&#8289;</mo>", "<mo>&#8290;</mo>"
+_APPLY, _TIMES, _SPACE = "<mo>&#8289;</mo>", "<mo>&#8290;</mo>", '<mspace width="0.17em"></mspace>'
 
 
 def mathml(text: str, *, block: bool = False) -> str:
@@ -74,14 +85,14 @@ def _factor(tokens, ends):
     if not tokens:
         return "<mrow></mrow>"
     token = tokens.pop(0)
-    if token in _FUNCTIONS and tokens:
-        if token == "sqrt" and tokens[0] == "(":
-            return _raised(f"<msqrt>{_bare(_bracket(tokens))}</msqrt>", tokens, ends)
-        of = _bracket(tokens) if tokens[0] == "(" else ""
-        return _raised(f"<mrow><mi>{escape(token)}</mi>{_APPLY}{of}</mrow>", tokens, ends)
-    if token == "(":
-        tokens.insert(0, token)
-        return _raised(_bracket(tokens), tokens, ends)
+    if token.endswith("("):
+        name, inside = token[:-1], _bracket(tokens)
+        if name == "sqrt":
+            return _raised(f"<msqrt>{_bare(inside)}</msqrt>", tokens, ends)
+        applied = f"<mrow><mi>{escape(name)}</mi>{_APPLY}{inside}</mrow>" if name else inside
+        return _raised(applied, tokens, ends)
+    if token in _NAMES:
+        return f"<mrow><mi>{token}</mi>{_SPACE}</mrow>"
     if token == "|":
         inside = _row(tokens, ("|",))
         del tokens[:1]
@@ -91,8 +102,7 @@ def _factor(tokens, ends):
 
 
 def _bracket(tokens):
-    """Write what stands in round brackets."""
-    tokens.pop(0)
+    """Write what stands in round brackets, of which the first has been read."""
     inside = _row(tokens, (")",))
     del tokens[:1]
     return f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
@@ -117,6 +127,7 @@ def _raised(base, tokens, ends):
 def _single(tokens, ends):
     """Write an exponent or index: one token, or what is in brackets."""
     if tokens and tokens[0] == "(":
+        tokens.pop(0)
         return _bracket(tokens)
     one = [tokens.pop(0)] if tokens else []
     return _factor(one, ends)

@@ -1,10 +1,13 @@
 """What a section of the report is made of; the template draws each kind."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from bayesnn.reporting.graph import Graph
+
+_NUMERAL = re.compile(r"[-−+±\d.,%∞–\s]*(e[-−+]?\d+)?(\((exact|approximate)\))?")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     meanings: Sequence[str] = ()
+
+    @property
+    def textual(self) -> list[bool]:
+        """Which columns hold words, and not numbers."""
+        return [any(not _NUMERAL.fullmatch(cell) for cell in column) for column in zip(*self.rows, strict=True)]
 
 
 @dataclass(frozen=True)

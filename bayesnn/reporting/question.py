@@ -39,7 +39,10 @@ def data_section(subject: Subject) -> Section:
     if subject.numbers:
         targets = y.reshape(len(y), -1).T
         names = [subject.target] if len(targets) == 1 else list(problem.target_names)
-        shown = [*list(columns.items())[:MOST_COLUMNS], *((f"{n} (target)", t) for n, t in zip(names, targets, strict=True))]
+        shown = [
+            *list(columns.items())[:MOST_COLUMNS],
+            *((f"{n} (target)", t) for n, t in zip(names, targets, strict=True)),
+        ]
     else:
         shown = list(columns.items())[:MOST_COLUMNS]
     rows = [[n, *(number(f(v)) for f in (np.min, np.mean, np.max, np.std))] for n, v in shown]
@@ -51,7 +54,10 @@ def data_section(subject: Subject) -> Section:
         counts = np.bincount(y.astype(int), minlength=len(problem.class_names))
         held = None if subject.held_out is None else np.bincount(subject.held_out[1].astype(int), minlength=len(counts))
         head = [f"label of {subject.target}", "training rows", *(["held-out rows"] * (held is not None))]
-        cells = [[str(n), str(c), *([str(held[k])] if held is not None else [])] for k, (n, c) in enumerate(zip(problem.class_names, counts, strict=True))]
+        cells = [
+            [str(n), str(c), *([str(held[k])] if held is not None else [])]
+            for k, (n, c) in enumerate(zip(problem.class_names, counts, strict=True))
+        ]
         parts.append(Table("Rows of each label", head, cells))
     scaled = (
         "The fits standardise inputs (and numbers that are predicted) by mean and standard deviation of the training "
@@ -78,8 +84,9 @@ def network_section(subject: Subject) -> Section:
         more.append("a noise scale that is learned")
     elif net.loss.has_noise:
         more.append(f"a noise scale that is known, {net.noise}")
+    units = [counted(h, f"{net.phi.name} unit") for h in net.hidden]
     layers = (
-        f"{listed([counted(h, f'{net.phi.name} unit') for h in net.hidden])} in {counted(len(net.hidden), 'hidden layer')}"
+        f"{listed(units)} in {counted(len(units), 'hidden layer')}"
         if net.hidden
         else "No hidden units: the outputs are linear in the inputs"
     )
@@ -87,8 +94,8 @@ def network_section(subject: Subject) -> Section:
     caption = "Inputs on the left, outputs on the right; biases are not drawn."
     if graph.weighted:
         caption += (
-            f" The lines are the weights of the {whose}: the thicker, the larger; solid lines are positive, dashed ones "
-            "negative. Any of its mirror images would do as well: only the function has a meaning."
+            f" The lines are the weights of the {whose}: the thicker, the larger; solid ones are positive, dashed "
+            "ones negative. Any of its mirror images would do as well: only the function has a meaning."
         )
     elif fit is None and net.hidden:
         caption += " A posterior has no one set of weights to draw: their means mix mirror images."
@@ -97,7 +104,7 @@ def network_section(subject: Subject) -> Section:
 
 
 def _function(net: MLP) -> str:
-    """The function as a formula: h_1 = tanh(x W_1 + b_1), ..."""
+    """Write the function as a formula: f(x) = tanh(x W_1 + b_1) W_2 + b_2."""
     said = "x"
     for layer in range(1, net.n_layers + 1):
         said = f"{said} W_{layer}" + (f" + b_{layer}" if net.has_bias(layer) else "")
@@ -162,7 +169,7 @@ def likelihood_section(subject: Subject) -> Section:
             ]
         )
     )
-    parts.append(Maths(mathml("p(w ∣ y) = p(y ∣ w) p(w)/p(y)", block=True)))
+    parts.append(Maths(mathml("p(w ∣ y) = (p(y ∣ w) p(w))/p(y)", block=True)))
     parts += _libraries(subject)
     return Section("likelihood", "Loss as likelihood, penalty as prior", parts)
 
@@ -176,7 +183,9 @@ def _penalty(prior: Prior) -> list[Part]:
     for what, letter, one in shown:
         parts.append(Maths(mathml(f"-log p({letter}) = {_energy(one, letter)}", block=True), f"For {what}."))
     if prior.fan_in:
-        parts.append(Text("The scale of a layer’s weights is divided by the square root of the number of their inputs."))
+        parts.append(
+            Text("The scale of a layer’s weights is divided by the square root of the number of their inputs.")
+        )
     return parts
 
 
@@ -201,7 +210,7 @@ def _energy(prior, letter):
 
 
 def _libraries(subject):
-    """The same MAP in other libraries."""
+    """Translate the MAP to other libraries."""
     problem, map_ = subject.problem, subject.point("map")
     net, at = problem.net, ""
     if net.noise_prior is not None and map_ is not None and map_.attrs.get("bayesnn_exists", 1) == 1:

@@ -78,7 +78,8 @@ class Report:
     def _repr_html_(self):
         """Show the page in Jupyter, in a frame that keeps its styles to itself."""
         page = html.escape(self.html, quote=True)
-        return f'<iframe srcdoc="{page}" title="{html.escape(self.title)}" style="width:100%;height:80vh;border:0"></iframe>'
+        look = "width:100%;height:80vh;border:0"
+        return f'<iframe srcdoc="{page}" title="{html.escape(self.title)}" style="{look}"></iframe>'
 
 
 def report(

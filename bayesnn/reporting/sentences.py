@@ -112,9 +112,9 @@ def baseline(subject: Subject) -> tuple[float, str]:
     (_, y), rows = subject.rows, subject.held_out
     target = y if rows is None else rows[1]
     if subject.numbers:
-        return float(np.sqrt(np.mean((target - np.mean(y, axis=0)) ** 2))), "always predicting the mean:"
+        return float(np.sqrt(np.mean((target - np.mean(y, axis=0)) ** 2))), "always predicting the training mean has"
     common = np.bincount(y.astype(int)).argmax()
-    return 100 * float(np.mean(target == common)), "always naming the most common label:"
+    return 100 * float(np.mean(target == common)), "always naming the most common label has"
 
 
 def _differs(subject):
@@ -173,13 +173,15 @@ def _coverage(subject, post):
         return ""
     order = [post] * (post in shares) + [name for name in shares if name != post]
     words = [f"{100 * shares[name]:.0f}% ({called(subject, name).removeprefix('the ')})" for name in order]
-    return f", and its 90% intervals hold {words[0]} of the held-out rows" if len(words) == 1 else (
-        f"; of the held-out rows the 90% intervals hold {listed(words)}"
+    return (
+        f", and its 90% intervals hold {words[0]} of the held-out rows"
+        if len(words) == 1
+        else (f"; of the held-out rows the 90% intervals hold {listed(words)}")
     )
 
 
 def _trusted(subject):
-    """What may be trusted."""
+    """Say what may be trusted."""
     verdict, copies = subject.verdict, subject.copies
     if verdict is None:
         (name, fit), *_ = list(subject.points.items())[::-1]
@@ -204,13 +206,13 @@ def _trouble(head):
 
 
 def _first(remedy):
-    """What to do, out of the last line of a brief verdict."""
+    """Take what to do out of the last line of a brief verdict."""
     _, found, rest = remedy.partition("Remedy: ")
     return (rest if found else remedy)[:1].lower() + (rest if found else remedy)[1:]
 
 
 def next_steps(subject: Subject) -> list[tuple[str, str]]:
-    """What to do next, the most urgent first, each with its reason."""
+    """List what to do next, the most urgent first, each with its reason."""
     steps = [*_of_chains(subject), *_of_points(subject), *_of_rows(subject), *_of_prior(subject), *_missing(subject)]
     verdict = subject.verdict
     if verdict is not None and verdict.trustworthy:
@@ -224,8 +226,8 @@ def _of_chains(subject):
         return
     if not verdict.trustworthy:
         yield "Repair the posterior before using it", verdict.remedy
-    elif not verdict.remedy.startswith("None is needed."):
-        yield "Read weights with care", verdict.remedy
+    elif more := verdict.remedy.removeprefix("None is needed for predictions.").removeprefix("None is needed.").strip():
+        yield "Read weights with care", more
     for note in verdict.notes:
         yield "Note on the chains", note
 

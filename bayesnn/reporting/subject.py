@@ -1,9 +1,10 @@
 """What a report is about: fits of one network to the same data, checked, and the numbers that several sections use."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from bayesnn.plots.functions import original
 from bayesnn.prediction import log_likelihood_of, predictive_log_density, score
 from bayesnn.reporting.parts import counted
 from bayesnn.symmetry import Modes, count_modes, symmetry_group
+from bayesnn.theory.sensitivity import PLACES
 from bayesnn.tree import KINDS, Problem, is_unbounded, kind_of, named_fits, problem_of
 
 if TYPE_CHECKING:
@@ -163,7 +165,18 @@ class Subject:
         from bayesnn.theory import power_sensitivity
 
         with _quiet("arviz_stats.psense"):
-            return power_sensitivity(self.post)
+            found = power_sensitivity(self.post)
+        return replace(found, summary=found.summary.rename(index=self._place))
+
+    def _place(self, name):
+        """Name a function value by its input, which ArviZ counts from 0."""
+        (X, _), inside = self.rows, re.fullmatch(r"f\[(\d+)(?:, (.*))?\]", str(name))
+        if inside is None:
+            return name
+        row = np.unique(np.linspace(0, len(X) - 1, PLACES).round().astype(int))[int(inside[1])]
+        at = f"{self.features[0]} = {X[row, 0]:.3g}" if X.shape[1] == 1 else f"row {row + 1}"
+        output = f", {self.problem.output_names[int(inside[2])]}" if inside[2] else ""
+        return f"f at {at}{output}"
 
 
 @contextmanager
