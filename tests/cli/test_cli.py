@@ -71,6 +71,10 @@ def test_compare_writes_fits_table_and_pictures(houses):
         assert (folder / "run" / name).read_bytes()[:4] == PNG
     for name in ("comparison.csv", "diagnosis.txt"):
         assert f"saved run/{name}" in ran.stdout
+    assert "wrote run/report.html" in ran.stdout
+    page = (folder / "run" / "report.html").read_text()
+    assert "bayesnn compare --data houses.csv --target price --hidden 2" in page
+    assert "Log evidence of this network, by the fit “tempered”" in page
     for kind in ("mle", "map"):
         assert f"drew run/optima-{kind}.png: where the starts of the {kind.upper()} ended" in ran.stdout
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
