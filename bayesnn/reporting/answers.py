@@ -6,6 +6,7 @@ from functools import partial
 from bayesnn.diagnostics.diagnosis import SPACES
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.plots import plot_evidence, plot_fits, plot_modes, plot_optima, plot_sensitivity, plot_traces
+from bayesnn.prediction import predict
 from bayesnn.reporting.parts import Code, Part, Section, Table, Text, counted, number
 from bayesnn.reporting.pictures import figure
 from bayesnn.reporting.sentences import baseline, called
@@ -57,9 +58,34 @@ def fits_section(subject: Subject) -> Section:
         Table("The fits, number by number", ["", *map(str, table.columns)], rows, meanings),
         figure(lambda: plot_fits(subject.three, data=subject.data), _alt_fits(subject), _caption_fits(subject)),
     ]
+    parts += [Text(words) for words in _doubt(subject)]
     if len(subject.posteriors) > 1:
         parts.append(Text(f"Of the posteriors, “{subject.answer}” is the one that predicts and is drawn."))
     return Section("fits", "The fits side by side" if len(subject.fits) > 1 else "The fit", parts)
+
+
+def _doubt(subject):
+    """Say how sure a prediction is, and what more rows would do for it."""
+    if subject.post is None:
+        return
+    p = predict(subject.post, *(subject.held_out or subject.rows)[:1])
+    if not subject.numbers:
+        whole, known = float(p["entropy"].mean()), float(p["mutual_information"].mean())
+        if whole > 0:
+            yield (
+                f"The entropy of a label is {number(whole, '.3f')} nats on average; {known / whole:.0%} of it comes of "
+                "not knowing the function, which more rows would lessen, and the rest is in the labels themselves."
+            )
+        return
+    width = float((p["upper"] - p["lower"]).mean())
+    share = float((p["variance_epistemic"] / p["variance_total"]).mean())
+    several = " (mean over the targets)" if p.sizes["output"] > 1 else ""
+    if math.isfinite(share) and math.isfinite(width):
+        yield (
+            f"By the posterior, the 90% interval of a new observation is {number(width)} wide on average{several}. Of "
+            f"its variance {share:.0%} is due to not knowing the function, which more rows would lessen, and "
+            f"{1 - share:.0%} is noise, which they would not."
+        )
 
 
 def _caption_fits(subject):

@@ -13,7 +13,7 @@ import numpy as np
 from bayesnn.data import Dataset
 from bayesnn.diagnostics import Diagnosis, NetworkComparison, compare
 from bayesnn.diagnostics.answer import answer_of
-from bayesnn.errors import DataError, SpecError
+from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.plots.functions import original
 from bayesnn.prediction import log_likelihood_of, predictive_log_density, score
 from bayesnn.reporting.parts import counted
@@ -164,8 +164,11 @@ class Subject:
             )
         from bayesnn.theory import power_sensitivity
 
-        with _quiet("arviz_stats.psense"):
-            found = power_sensitivity(self.post)
+        try:
+            with _quiet("arviz_stats.psense"):
+                found = power_sensitivity(self.post)
+        except FitError as error:
+            return f"Not computed: {error}"
         return replace(found, summary=found.summary.rename(index=self._place))
 
     def _place(self, name):
@@ -216,7 +219,7 @@ def subject_of(
     SpecError
         No fits, two of a kind, fits of different networks or data, or an argument that is none of those.
     FitError
-        Something else than a fit.
+        Something else than a fit, or draws that are not finite.
     DataError
         A Dataset with other rows than those of the fits.
     """
@@ -248,6 +251,8 @@ def subject_of(
     answer = ""
     if posteriors:
         answer, verdict = answer_of(posteriors, verdict)
+        if verdict.verdict == "not_finite":
+            raise FitError(f"Got the posterior {answer!r}, of which {verdict.message} {verdict.remedy}")
     elif verdict is not None:
         raise SpecError("Got a verdict without a posterior, of which it could be. Pass the posterior, or leave it out.")
     return Subject(known, data, networks, answer, verdict, str(command))

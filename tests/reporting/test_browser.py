@@ -1,4 +1,4 @@
-"""The report in a real browser: on a phone, a laptop and paper, in the dark, by keyboard, and for who can not see it."""
+"""The report in a real browser: phone, laptop and paper, in the dark, by keyboard, and for who can not see it."""
 
 import re
 
