@@ -75,9 +75,8 @@ def _script(subject):
         lines.append(f"data = {source}  # {'with the seed of the split' if known else repr(subject.data.name)}")
     if any("(net, X, y" in str(fit.attrs.get("bayesnn_call", "X, y")) for fit in subject.fits.values()):
         lines.append("X, y = data.X, data.y" if subject.data is not None else "X, y = ...")
-    noise = repr(net.noise_prior) if net.noise_prior is not None else repr(net.noise)
     spec = [f"hidden={net.hidden!r}", f"activation={_named(net.activation)}", f"loss={_loss(net.loss)}"]
-    spec += [f"noise={_ours(noise)}"] * net.loss.has_noise + [f"prior={_ours(repr(net.prior))}"]
+    spec += [f"noise={_ours(repr(net.noise))}"] * net.loss.has_noise + [f"prior={_ours(repr(net.prior))}"]
     lines.append(f"net = bnn.MLP({', '.join(spec + ['bias=False'] * (not net.bias))})")
     names = {"mle": "mle", "map": "map_", "posterior": "post"}
     used: list[str] = []

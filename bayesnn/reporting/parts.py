@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from bayesnn.reporting.graph import Graph
 
+LONG = 24
+"""Letters of a formula that fit on a telephone."""
 _NUMERAL = re.compile(r"[-−+±\d.,%∞–\s]*(e[-−+]?\d+)?(\((exact|approximate)\))?")
 
 
@@ -53,6 +55,11 @@ class Maths:
     kind: ClassVar[str] = "maths"
     markup: str
     words: str = ""
+
+    @property
+    def long(self) -> bool:
+        """Whether it may be wider than a telephone, and must be reached to be moved."""
+        return len(re.sub(r"<[^>]*>|&#\d+;", "", self.markup)) > LONG
 
 
 @dataclass(frozen=True)

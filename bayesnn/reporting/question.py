@@ -53,7 +53,7 @@ def data_section(subject: Subject) -> Section:
     if not subject.numbers:
         counts = np.bincount(y.astype(int), minlength=len(problem.class_names))
         held = None if subject.held_out is None else np.bincount(subject.held_out[1].astype(int), minlength=len(counts))
-        head = [f"label of {subject.target}", "training rows", *(["held-out rows"] * (held is not None))]
+        head = ["label", "training rows", *(["held-out rows"] * (held is not None))]
         cells = [
             [str(n), str(c), *([str(held[k])] if held is not None else [])]
             for k, (n, c) in enumerate(zip(problem.class_names, counts, strict=True))

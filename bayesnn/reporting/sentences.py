@@ -35,7 +35,7 @@ def question(subject: Subject) -> str:
     what = {
         "regression": f"How does {subject.target} depend on",
         "count": f"How does the count {subject.target} depend on",
-    }.get(task, f"How probable is each label of {subject.target}, given")
+    }.get(task, f"How probable is each label{'' if subject.data is None else f' of {subject.target}'}, given")
     if len(asked) == 1:
         return f"{what} {inputs}, as a small neural network answers with {asked[0]}?"
     return (
@@ -190,7 +190,7 @@ def _trusted(subject):
     rhat, ess = number(verdict.rhat_function, ".3f"), number(verdict.ess_function, ",.0f")
     if not verdict.trustworthy:
         head, _, remedy = verdict.brief
-        return f"The posterior's predictions are not to be trusted, because {_trouble(head)}: {_first(remedy)}"
+        return f"The posterior's predictions are not to be trusted: {_lower(head)}; {_lower(remedy.partition('Remedy: ')[2])}"
     said = (
         f"The chains agree about the function (R-hat {rhat}, effective sample size {ess}), so that its predictions may "
         "be trusted"
@@ -201,14 +201,8 @@ def _trusted(subject):
     return f"{said}; single weights may not be read, since {many} sets of weights give each function."
 
 
-def _trouble(head):
-    return head[:1].lower() + head[1:]
-
-
-def _first(remedy):
-    """Take what to do out of the last line of a brief verdict."""
-    _, found, rest = remedy.partition("Remedy: ")
-    return (rest if found else remedy)[:1].lower() + (rest if found else remedy)[1:]
+def _lower(text):
+    return text[:1].lower() + text[1:]
 
 
 def next_steps(subject: Subject) -> list[tuple[str, str]]:

@@ -107,6 +107,8 @@ class Subject:
     @property
     def target(self) -> str:
         """What is predicted, in words."""
+        if self.data is None and not self.numbers:
+            return "the label"
         names = self.data.target_names if self.data is not None else self.problem.target_names
         return "the target" if names == ("target",) else ", ".join(names)
 
@@ -165,7 +167,8 @@ class Subject:
         from bayesnn.theory import power_sensitivity
 
         try:
-            with _quiet("arviz_stats.psense"):
+            # A quantity that no power moves has no distance to be divided by.
+            with _quiet("arviz_stats.psense"), np.errstate(invalid="ignore", divide="ignore"):
                 found = power_sensitivity(self.post)
         except FitError as error:
             return f"Not computed: {error}"
