@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+from bayesnn import plots
 from bayesnn.diagnostics.diagnosis import SPACES
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.plots import plot_evidence, plot_fits, plot_modes, plot_optima, plot_sensitivity, plot_traces
@@ -16,6 +17,8 @@ from bayesnn.tree import heading
 
 MOST_OPTIMA = 8
 """Distinct optima that are listed."""
+MOST_INPUTS, DEPENDENCE_DRAWS, PLACES = 16, 50, 20
+"""Inputs whose partial dependence is drawn; draws and places that a reader can't tell from more."""
 MEANINGS = {
     "log-likelihood": "training rows, in nats; higher fits them better; of a posterior the mean over its draws",
     "log-prior": "of weights and noise; higher is more to the prior’s liking",
@@ -59,6 +62,16 @@ def fits_section(subject: Subject) -> Section:
         figure(lambda: plot_fits(subject.three, data=subject.data), _alt_fits(subject), _caption_fits(subject)),
     ]
     parts += [Text(words) for words in _doubt(subject)]
+    dependence = getattr(plots, "plot_partial_dependence", None)
+    if dependence is not None and 1 < subject.problem.X.shape[1] <= MOST_INPUTS:
+        caption = (
+            "What each input does: the mean prediction as one input varies and the others stay as they were seen. A "
+            "flat line is an input that hardly matters."
+        )
+        alt = f"The mean prediction along each of {subject.problem.X.shape[1]} inputs, by every fit."
+        data = subject.data if subject.held_out is not None else None
+        draw = partial(dependence, subject.three, data=data, draws=DEPENDENCE_DRAWS, grid_resolution=PLACES)
+        parts.append(figure(draw, alt, caption))
     if len(subject.posteriors) > 1:
         parts.append(Text(f"Of the posteriors, “{subject.answer}” is the one that predicts and is drawn."))
     return Section("fits", "The fits side by side" if len(subject.fits) > 1 else "The fit", parts)

@@ -190,7 +190,8 @@ def _trusted(subject):
     rhat, ess = number(verdict.rhat_function, ".3f"), number(verdict.ess_function, ",.0f")
     if not verdict.trustworthy:
         head, _, remedy = verdict.brief
-        return f"The posterior's predictions are not to be trusted: {_lower(head)}; {_lower(remedy.partition('Remedy: ')[2])}"
+        repair = _lower(remedy.partition("Remedy: ")[2])
+        return f"The posterior's predictions are not to be trusted: {_lower(head)}; {repair}"
     said = (
         f"The chains agree about the function (R-hat {rhat}, effective sample size {ess}), so that its predictions may "
         "be trusted"
