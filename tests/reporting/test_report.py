@@ -117,7 +117,7 @@ def test_it_says_what_was_found(page, sine_post, sine_map):
         bnn.theory.power_sensitivity(sine_post).message,
         "How does y depend on the 1 input x,",
         "40 training rows, which were fitted, and 100 held-out rows",
-        "bnn.fit_map(net, X, y, restarts=20, random_seed=1)",
+        "map_ = bnn.fit_map(net, X, y, random_seed=1)",
         "bnn.fit_posterior(net, X, y, target_accept=0.95, random_seed=1)",
         "2 tanh units in 1 hidden layer; 7 weights and biases",
     ):
