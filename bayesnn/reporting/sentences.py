@@ -75,7 +75,7 @@ def _predicts(subject):
         gap = densities[best] - densities[name]
         error = gap.std(ddof=1) / math.sqrt(len(gap)) if len(gap) > 1 else math.nan
         clear = gap.mean() > CLEAR * error
-        chance = "" if clear else ", which may be chance"
+        chance = "" if clear else " (which may be chance)"
         gaps.append(f"{number(gap.mean(), '.3f')} ± {number(error, '.3f')} above {called(subject, name)}{chance}")
     return (
         f"On {n} {called(subject, best)} predicts best: its log density is {said}, {' and '.join(gaps)}; "

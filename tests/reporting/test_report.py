@@ -86,7 +86,7 @@ def test_the_first_sentence_compares_row_by_row(made, sine, sine_mle, sine_map, 
     gap = post - map_
     error = gap.std(ddof=1) / 10
     assert f"{gap.mean():.3f} ± {error:.3f} above the MAP" in said
-    assert ("MAP, which may be chance" in said) == (gap.mean() <= 2 * error)
+    assert ("MAP (which may be chance)" in said) == (gap.mean() <= 2 * error)
     rmse = np.sqrt(np.mean((sine_net_forward(sine_post, sine.X_test).mean(axis=(0, 1)) - sine.y_test) ** 2))
     bare = np.sqrt(np.mean((sine.y.mean() - sine.y_test) ** 2))
     assert f"error of {rmse:.4g} (always predicting the training mean has {bare:.4g})" in said
