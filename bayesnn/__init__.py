@@ -65,6 +65,7 @@ _HOMES = {
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
     "playground": ("explore",),
+    "reporting": ("report",),
     "plots": (
         "plot_barrier",
         "plot_capacity",

@@ -74,6 +74,7 @@ from bayesnn.priors import Normal as Normal
 from bayesnn.priors import Prior as Prior
 from bayesnn.priors import StudentT as StudentT
 from bayesnn.priors import penalty_table as penalty_table
+from bayesnn.reporting import report as report
 from bayesnn.symmetry import align as align
 from bayesnn.symmetry import apply_symmetry as apply_symmetry
 from bayesnn.symmetry import canonicalize as canonicalize

@@ -1,6 +1,7 @@
 """Arguments that many functions share: one rule and one remedy each, told before anything long is started."""
 
 from collections.abc import Callable
+from inspect import signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,40 @@ def rng_of(random_seed: Any) -> "np.random.Generator":
 
     check_arguments(random_seed=random_seed)
     return np.random.default_rng(random_seed)
+
+
+def call_of(function: Callable[..., Any], X: Any, /, **given: object) -> str:
+    """Write the call of a fit, so that it can be repeated.
+
+    Parameters
+    ----------
+    function : callable
+        What was called.
+    X : array, DataFrame or Dataset
+        What it was called with: a Dataset stands for inputs and targets.
+    **given
+        Its other arguments; those that are as they are when left out are not written, but for the seed.
+
+    Returns
+    -------
+    str
+        Python. What has no short form is written as a name: ``scaling=scaling``, ``random_seed=rng``.
+
+    Examples
+    --------
+    >>> import bayesnn as bnn
+    >>> from bayesnn.arguments import call_of
+    >>> call_of(bnn.fit_map, [1, 2], restarts=5, maxiter=2000, random_seed=1)
+    'bnn.fit_map(net, X, y, restarts=5, random_seed=1)'
+    """
+    usual = signature(function).parameters
+    parts = ["net", "data" if hasattr(X, "target_names") else "X, y"]
+    for name, value in given.items():
+        if name != "random_seed" and (value is usual[name].default or value == usual[name].default):
+            continue
+        plain = value is None or isinstance(value, str | Real | list | tuple)
+        parts.append(f"{name}={value!r}" if plain else f"{name}={'rng' if name == 'random_seed' else name}")
+    return f"bnn.{function.__name__}({', '.join(parts)})"
 
 
 def _is_count(value):

@@ -245,6 +245,34 @@ def pointwise_log_likelihood(fit: "xr.DataTree") -> np.ndarray:
     return problem.net.log_likelihood(params_of(fit), problem.X, problem.y) - problem.log_y_sd
 
 
+def predictive_log_density(fit: "xr.DataTree", X: Inputs, y: ArrayLike) -> np.ndarray:
+    """Log predictive density of each observation, over the draws of a fit: the terms of the LPPD.
+
+    Two fits are compared row by row, since both find the same rows hard.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        Any of the three answers.
+    X, y : array (n, p) and array (n,) or (n, K)
+        Observations in the user's units.
+
+    Returns
+    -------
+    array (n,)
+        Natural logarithms, of densities in the user's units; NaN where a fit is unbounded, and has no function.
+    """
+    problem = problem_of(fit)
+    X, y = new_inputs(problem, X), new_targets(problem, y)
+    check_rows(X, y)
+    if is_unbounded(fit):
+        return np.full(len(X), np.nan)
+    params, forward = draws_of(fit, problem)
+    args = problem.net.likelihood_args(params)
+    parts = [log_mean_exp(problem.net.loss.logp(y[rows], forward(X[rows]), **args)) for rows in _rows(params, X)]
+    return np.concatenate(parts) - problem.log_y_sd
+
+
 def centre_of(predictions: "xr.Dataset") -> str:
     """Name the variable of `predict` that says where a number is expected.
 

@@ -1,5 +1,7 @@
 """Fits that many tests look at, made once a session: compiling and sampling is what costs."""
 
+import os
+import shutil
 import warnings
 
 import matplotlib as mpl
@@ -46,6 +48,20 @@ def _close_figures():
     import matplotlib.pyplot as plt
 
     plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, by Playwright; who asks for it where there is none is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is in the dependency group browser")
+    with playwright.sync_playwright() as driver:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        own = os.path.exists(driver.chromium.executable_path)
+        if not own and path is None:
+            pytest.skip("there is no Chromium: playwright install chromium, or apt-get install chromium")
+        chromium = driver.chromium.launch(executable_path=None if own else path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ ROOMS = (
     "theory",
     "diagnostics",
     "plots",
-    "report",
+    "reporting",
     "playground",
     "cli",
 )

@@ -1,5 +1,7 @@
 """Commands that fit, and that read fits: compare, fit, predict, diagnose."""
 
+import shlex
+import sys
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,12 +11,10 @@ import typer
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
 from bayesnn.cli.options import Kind, Run, Sampler, check_writable, takes_run
-from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from bayesnn.diagnostics import Diagnosis
 
 _PICTURES = {
     "fits.png": "the three answers",
@@ -34,18 +34,24 @@ def compare(
         Sampler | None,
         typer.Option(help="How the posterior is sampled; left out, by both where tempering is expected to be quick."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict and pictures.")] = Path("bayesnn-compare"),
+    out: Annotated[Path, typer.Option(help="Folder for fits, table, verdict, pictures and report.")] = (
+        Path("bayesnn-compare")
+    ),
+    report: Annotated[bool, typer.Option(help="Write report.html: all of it on one page, for a browser.")] = True,
 ) -> None:
-    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words and in pictures."""
+    """Fit MLE, MAP and posterior to the same data, and compare them in a table, in words, in pictures and a report."""
     console = console_of()
     paths = {kind: out / f"{kind}.nc" for kind in Kind}
     tempered_path, table_path, verdict_path = out / "tempered.nc", out / "comparison.csv", out / "diagnosis.txt"
+    report_path = out / "report.html"
     files = [*paths.values(), tempered_path, table_path, verdict_path, *(out / name for name in _PICTURES)]
+    files += [report_path] * report
     dataset, net = run.load(out, files)
     console.print(repr(dataset), markup=False, highlight=False)
     console.print(repr(net), markup=False, highlight=False)
 
     from bayesnn.diagnostics import compare as table_of
+    from bayesnn.diagnostics.answer import answer_of
     from bayesnn.fitting.progress import compiling
     from bayesnn.tree import heading
 
@@ -59,7 +65,7 @@ def compare(
         if sampler in (Sampler.tempering, Sampler.both) or (sampler is None and _is_quick(run, net, dataset, console)):
             seconds = _WAIT if sampler is None else None
             posteriors["tempered"] = run.temper(net, dataset, tempered_path, console, max_seconds=seconds)
-    answer, verdict = judged(posteriors)
+    answer, verdict = answer_of(posteriors)
     named = {heading(fit): fit for fit in points} | posteriors
     table = table_of(named, data=dataset if dataset.X_test is not None else None)
     print_frame(table, console, f"{dataset.name}: three answers")
@@ -92,6 +98,12 @@ def compare(
     }
     for name, drawn in axes.items():
         save_picture(drawn, _PICTURES[name], path=out / name, console=console)
+    if report:
+        from bayesnn.reporting import report as report_of
+
+        page = report_of(named, data=dataset, verdict=verdict, command=shlex.join(["bayesnn", *sys.argv[1:]]))
+        page.save(report_path)
+        console.print(f"  wrote {report_path}: all of this on one page, for a browser", highlight=False)
 
 
 def _is_quick(run, net, dataset, console):
@@ -107,20 +119,6 @@ def _is_quick(run, net, dataset, console):
             highlight=False,
         )
     return seconds <= _WAIT
-
-
-def judged(posteriors: "dict[str, xr.DataTree]") -> "tuple[str, Diagnosis]":
-    """Which of the posteriors is the answer, and what is to be said of it: the tempered one where chains fail it."""
-    from bayesnn.diagnostics import diagnose as diagnosis_of
-
-    if len(posteriors) == 1:
-        return next((name, diagnosis_of(fit)) for name, fit in posteriors.items())
-    try:
-        verdict = diagnosis_of(posteriors["posterior"], reference=posteriors["tempered"])
-    except FitError:
-        # The tempered fit is not to be trusted itself.
-        return "posterior", diagnosis_of(posteriors["posterior"])
-    return "posterior" if verdict.trustworthy else "tempered", verdict
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
@@ -184,6 +184,15 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
     check_arguments(restarts=restarts, maxiter=maxiter, nonexistent=nonexistent, progressbar=progressbar)
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
+    call = call_of(
+        fit_mle if kind == "mle" else fit_map,
+        X,
+        restarts=restarts,
+        maxiter=maxiter,
+        scaling=scaling,
+        nonexistent=nonexistent,
+        random_seed=random_seed,
+    )
     if kind == "map" and net.prior.has_learned_scale:
         raise NoMAPError(
             f"Got prior={net.prior!r}: with a learned scale the joint density grows without bound as a layer's scale "
@@ -191,7 +200,9 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
             "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
     with compiling(show=progressbar):
-        return _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), progressbar)
+        tree = _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), progressbar)
+    tree.attrs["bayesnn_call"] = call
+    return tree
 
 
 def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
@@ -180,6 +180,7 @@ def fit_posterior(
     at = _check_rungs(sampler, rungs)
     problem = prepare(net, X, y, scaling=scaling)
     check_proper(net)
+    given_collapse = collapse
     if collapse is None:
         collapse = collapses(net)
     elif collapse and not collapses(net):
@@ -187,6 +188,24 @@ def fit_posterior(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."
         )
+    # What changes no number is left out: progress, and cores.
+    call = call_of(
+        fit_posterior,
+        X,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        sampler=sampler,
+        target_accept=target_accept,
+        adaptation=adaptation,
+        rounds=rounds,
+        max_rounds=max_rounds,
+        max_seconds=max_seconds,
+        rungs=rungs,
+        scaling=scaling,
+        collapse=given_collapse,
+        random_seed=random_seed,
+    )
     began = time.perf_counter()
     options: dict[str, Any] = {
         "collapse": collapse,
@@ -219,6 +238,7 @@ def fit_posterior(
         attrs={
             "bayesnn_sampler": sampler,
             "bayesnn_collapsed": int(collapse),
+            "bayesnn_call": call,
             "sampling_time": time.perf_counter() - began,
             **sampled.attrs,
         },

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import bayesnn as bnn
 from bayesnn import cli
-from bayesnn.cli.fits import judged
 from bayesnn.cli.options import Kind, check_writable
+from bayesnn.diagnostics.answer import answer_of
 from bayesnn.errors import FitError, SpecError
 
 PNG = b"\x89PNG"
@@ -72,6 +72,10 @@ def test_compare_writes_fits_table_and_pictures(houses):
         assert (folder / "run" / name).read_bytes()[:4] == PNG
     for name in ("comparison.csv", "diagnosis.txt"):
         assert f"saved run/{name}" in ran.stdout
+    assert "wrote run/report.html" in ran.stdout
+    page = (folder / "run" / "report.html").read_text()
+    assert "bayesnn compare --data houses.csv --target price --hidden 2" in page
+    assert "Log evidence of this network, by the fit “tempered”" in page
     for kind in ("mle", "map"):
         assert f"drew run/optima-{kind}.png: where the starts of the {kind.upper()} ended" in ran.stdout
     table = pd.read_csv(folder / "run" / "comparison.csv", index_col=0)
@@ -99,7 +103,7 @@ def test_the_verdict_is_three_lines_and_the_whole_of_it_is_saved(houses):
     folder, ran = houses
     fits = [bnn.load_fit(folder / "run" / f"{kind}.nc") for kind in Kind]
     posteriors = {"posterior": fits[2], "tempered": bnn.load_fit(folder / "run" / "tempered.nc")}
-    (_, verdict), saved = judged(posteriors), (folder / "run" / "diagnosis.txt").read_text()
+    (_, verdict), saved = answer_of(posteriors), (folder / "run" / "diagnosis.txt").read_text()
     head, *rest = verdict.brief
     assert "\n".join([f"posterior: {head}", *rest]) in ran.stdout
     assert verdict.message not in ran.stdout

@@ -3,14 +3,11 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 
 import pytest
-
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is in the dependency group browser")
 
 READY = "() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 DONE = "() => document.getElementById('status').textContent === 'All fits are done.'"
@@ -34,18 +31,6 @@ def url(tmp_path_factory):
         server.terminate()
         assert server.wait(20) == 0
     assert "Traceback" not in log.read_text(), log.read_text()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        own = os.path.exists(driver.chromium.executable_path)
-        if not own and path is None:
-            pytest.skip("there is no Chromium: playwright install chromium, or apt-get install chromium")
-        chromium = driver.chromium.launch(executable_path=None if own else path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Visit:
