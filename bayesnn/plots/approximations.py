@@ -1,10 +1,10 @@
 """Approximations of a posterior over the exact one: where their bands are too narrow, too wide, or elsewhere."""
 
-import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import frame_of, grid_of, original
-from bayesnn.plots.style import CHAINS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.prediction import centre_of, predict
 from bayesnn.theory.approximations import EXACT, Approximations
 from bayesnn.tree import problem_of
@@ -12,7 +12,9 @@ from bayesnn.tree import problem_of
 COLUMNS = 3
 
 
-def plot_approximations(found: Approximations, *, prob: float = 0.9) -> np.ndarray:
+def plot_approximations(
+    found: Approximations, *, prob: float = 0.9, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw each approximation's function and its band over those of the exact posterior.
 
     Parameters
@@ -21,10 +23,14 @@ def plot_approximations(found: Approximations, *, prob: float = 0.9) -> np.ndarr
         What `compare_approximations` returned, for a number and one feature.
     prob : float
         Probability of the bands, which are of the function and not of a new observation.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each approximation, with its distance from the exact predictive and its held-out LPPD under its name;
         the exact band is grey, and the gap in the inputs is shaded.
 

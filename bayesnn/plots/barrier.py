@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, INK, MARKERS, Panels, Size, new_axes
 from bayesnn.symmetry.paths import mirror_paths
 from bayesnn.tree import heading
 
@@ -19,7 +20,14 @@ GRID = 101
 DASHES = ("-", "--", "-.")
 
 
-def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] = (1, 2)) -> np.ndarray:
+def plot_barrier(
+    fit: "xr.DataTree",
+    *,
+    layer: int = 1,
+    units: tuple[int, int] = (1, 2),
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     r"""Draw the log density along straight paths between mirror modes, and over the plane through three of them.
 
     Parameters
@@ -31,10 +39,14 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     units : tuple of int
         The unit that is flipped and the one that it is exchanged with, counted from 1. Where signs may not flip, the
         second is exchanged with a third one, if there is one.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) or (1,) of matplotlib.axes.Axes
+    Picture (2,) or (1,) of matplotlib.axes.Axes
         Paths on the left, the plane on the right; its edges are the paths. With only one mirror image of the optimum
         in the layer (a single unit, or two that may not flip) there is no plane.
 

@@ -5,7 +5,8 @@ import textwrap
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.theory.ranks import Calibration
 
 PANELS = 16
@@ -13,17 +14,21 @@ PANELS = 16
 COLUMNS = 4
 
 
-def plot_calibration(found: Calibration) -> np.ndarray:
+def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw the distribution function of the ranks of each quantity, less that of uniform ranks, within its band.
 
     Parameters
     ----------
     found : Calibration
         From `calibrate`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each quantity, in the order of the table; of more than 16 the least uniform ones. A curve that rises on
         the left and falls on the right means draws that are too narrow, the reverse too wide; one that stays above zero
         means draws that are too high, below zero too low.

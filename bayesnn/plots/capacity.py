@@ -15,7 +15,8 @@ from bayesnn.fitting.progress import bar
 from bayesnn.network import MLP
 from bayesnn.plots.fits import RHAT_MAX
 from bayesnn.plots.functions import mark_leaving
-from bayesnn.plots.style import COLOURS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, INK, Panels, Size, new_axes
 from bayesnn.prediction import score
 from bayesnn.tree import KINDS, heading
 
@@ -209,8 +210,10 @@ def plot_capacity(
     data: Dataset | None = None,
     *,
     measure: Literal["error", "lppd"] = "error",
+    ax: Panels | None = None,
+    figsize: Size | None = None,
     **options: Any,
-) -> np.ndarray:
+) -> Picture:
     """Draw training and held-out error against hidden units, or against the width of the prior.
 
     More units can only raise the likelihood of the MLE, for a small network is a larger one with units at zero; the
@@ -224,12 +227,16 @@ def plot_capacity(
         With held-out rows; left out for a DataFrame.
     measure : {"error", "lppd"}
         RMSE or error rate, or the log pointwise predictive density of a row, where overconfidence shows.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
     **options
         ``hidden`` or ``prior_sd``, ``answers``, ``restarts``, ``draws`` and so on: see `bnn.plots.capacity_table`.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Training rows, held-out rows. Open marks are fits that are not what their name says: a maximum that lies at
         infinity or is undecided, chains that disagree about the function or diverge.
 

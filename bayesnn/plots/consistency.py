@@ -6,7 +6,8 @@ import numpy as np
 from scipy import stats
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.theory.consistency import LEVEL, Consistency
 
 _DISTANCES = {
@@ -21,17 +22,23 @@ _COVERAGES = {
 }
 
 
-def plot_consistency(study: Consistency | Mapping[str, Consistency]) -> np.ndarray:
+def plot_consistency(
+    study: Consistency | Mapping[str, Consistency], *, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw what a study found: distances against n, coverage against n, the likelihood ratio against chi-squared.
 
     Parameters
     ----------
     study : Consistency or dict of str to Consistency
         What `consistency_study` returned; several by name have a row each.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (rows, 3) of matplotlib.axes.Axes
+    Picture (rows, 3) of matplotlib.axes.Axes
         Medians with 10% and 90% quantiles of data sets, and a dashed line that falls as the inverse root of n; the
         share of 95% intervals and regions that hold the truth, with the band in which that of the likelihood ratio is
         expected; quantiles of the likelihood ratio at the largest n against those of its chi-squared limit.

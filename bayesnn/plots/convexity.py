@@ -3,24 +3,29 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, Panels, Size, new_axes
 from bayesnn.theory import Convexity
 
 LEVELS = np.array([0.0, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64])
 """How far above the optimum the contours lie, in nats."""
 
 
-def plot_convexity(found: Convexity) -> np.ndarray:
+def plot_convexity(found: Convexity, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw NLL, and NLL plus penalty, through an optimum, along the flattest and the steepest direction.
 
     Parameters
     ----------
     found : Convexity
         From `bayesnn.theory.convexity`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Contours, in nats above the lowest point that is shown; of a single parameter the curves. A flat valley has
         open contours. The optimum is marked where there is one, a valley of optima is a line.
 

@@ -1,23 +1,27 @@
 """MLE, MAP and mean side by side: they meet as n grows, whatever the prior."""
 
-import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, INK, PALE, Panels, Size, new_axes
 from bayesnn.theory import EstimateComparison
 
 
-def plot_estimates(comparison: EstimateComparison) -> np.ndarray:
+def plot_estimates(comparison: EstimateComparison, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw estimates against n, a panel for each prior.
 
     Parameters
     ----------
     comparison : EstimateComparison
         From `bayesnn.theory.compare_estimates`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (p,) of matplotlib.axes.Axes
+    Picture (p,) of matplotlib.axes.Axes
         MLE, MAP, mean, the mean by way of the other scale, and the band between the posterior's outer quantiles.
 
     Raises

@@ -9,7 +9,8 @@ from bayesnn.diagnostics import NetworkComparison
 from bayesnn.diagnostics.networks import names_of
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import mark_leaving
-from bayesnn.plots.style import CHAINS, COLOURS, GREY, INK, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, COLOURS, GREY, INK, MARKERS, Panels, Size, new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,9 @@ SHALLOWEST, DEEPEST = 10.0, 50.0
 _PANELS = {"log evidence": "likelihood averaged over the prior", "MAP log-likelihood": "likelihood at its best"}
 
 
-def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.ndarray:
+def plot_evidence(
+    table: "pd.DataFrame", *, depth: float | None = None, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw the log evidence of networks, with the log-likelihood of each beside it.
 
     The likelihood of the best weights can only rise with the number of units; the evidence rises while units are
@@ -33,10 +36,14 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.nd
     depth : float, optional
         How far below its best value each axis reaches, in nats; what is lower is marked as leaving. None reaches the
         best network of every line, within bounds.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Log evidence with its standard error, log-likelihood at the MAP and, where it is known, of the MLE. Where
         networks differ in their hidden units these are on the horizontal axis, with a line for each prior, loss and so
         on; otherwise each network has a line of its own, by name. Open marks are networks whose tempering has not

@@ -6,7 +6,8 @@ import numpy as np
 
 from bayesnn.data import Dataset
 from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
-from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, Panels, Size, new_axes
 from bayesnn.prediction import centre_of, predict
 from bayesnn.tree import Fits, heading, kind_of, named_fits, problem_of
 
@@ -19,7 +20,14 @@ RHAT_MAX = 1.05
 """Largest R-hat of the function that a posterior's panel doesn't mention; above it `fit_posterior` warns."""
 
 
-def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **named: "xr.DataTree") -> np.ndarray:
+def plot_fits(
+    *fits: Fits,
+    data: Dataset | None = None,
+    prob: float = 0.9,
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     """Draw fits of the same data side by side, one panel each on common axes.
 
     One input: the fitted mean with the interval of its expectation (dark) and of a new observation (light), or
@@ -35,12 +43,16 @@ def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **nam
         Brings held-out rows, the grid and, for simulated data, the truth; None draws the training rows alone.
     prob : float
         Probability of the intervals.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
     **named : xarray.DataTree
         Fits with names, which become the titles: ``plot_fits(narrow=a, wide=b, data=data)``.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each fit. Under the title stands what a reader must know of the fit: which answer it is, if the title
         is a name; that it has no maximum; chains that disagree about the function (R-hat above 1.05); divergences.
 

@@ -6,24 +6,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, MARKERS, Panels, Size, new_axes
 from bayesnn.theory.information import Information
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 
-def plot_information(information: Information | Mapping[str, Information]) -> "Axes":
+def plot_information(
+    information: Information | Mapping[str, Information], *, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw the eigenvalues of the expected information, those that are zero on a line of their own.
 
     Parameters
     ----------
     information : Information or dict of str to Information
         What `fisher_information` returned; several by name are drawn beside each other.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         The eigenvalues, the largest first, on a logarithmic scale; the right-hand scale is the least standard deviation
         of an unbiased estimate in that direction. Open marks are directions without information.
 

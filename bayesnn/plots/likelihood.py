@@ -6,7 +6,8 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.theory import TextbookLikelihood
 
 LEVELS = (0.001, 0.01, 0.05, 0.147, 0.3, 0.6, 0.9)
@@ -14,7 +15,9 @@ LEVELS = (0.001, 0.01, 0.05, 0.147, 0.3, 0.6, 0.9)
 KINDS = {"wald": ("Wald", "#D55E00"), "likelihood_ratio": ("likelihood ratio", "#0072B2")}
 
 
-def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np.ndarray:
+def plot_likelihood(
+    likelihood: TextbookLikelihood, *, prob: float = 0.95, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw a likelihood as a function of its parameters, the data fixed, beside the density of the data.
 
     Parameters
@@ -23,10 +26,14 @@ def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np
         From `bayesnn.theory.textbook_likelihood`.
     prob : float
         Probability of the intervals.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (3,) or (2,) of matplotlib.axes.Axes
+    Picture (3,) or (2,) of matplotlib.axes.Axes
         Of one parameter the density of an observation at the MLE, which sums or integrates to one; the likelihood with
         its integral; the log-likelihood with the parabola of its curvature, which the Wald interval is read off, and
         the level of the likelihood ratio. Of mean and standard deviation the surface, and both profiles.

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayesnn.plots.chains import chain_legend, chain_look
-from bayesnn.plots.style import GREY, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, MARKERS, Panels, Size, new_axes
 from bayesnn.plots.weights import check_pair, raw_and_aligned
 from bayesnn.symmetry.group import flips
 from bayesnn.tree import problem_of
@@ -26,7 +27,9 @@ def plot_mirrors(
     weight: Literal["in", "bias", "out"] = "in",
     number: int = 1,
     units: tuple[int, int] = (1, 2),
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     r"""Draw a weight of one hidden unit against the same weight of another, raw and aligned, with the mirror lines.
 
     Parameters
@@ -41,10 +44,14 @@ def plot_mirrors(
         Which input (or output) the weight comes from (or goes to), counted from 1.
     units : tuple of int
         The two units, counted from 1.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         As sampled on the left, aligned on the right; up to 500 draws of each chain, a colour and a marker for each.
 
     Raises

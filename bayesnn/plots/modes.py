@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, MARKERS, Panels, Size, new_axes
 from bayesnn.symmetry import count_modes
 from bayesnn.symmetry.align import spread
 from bayesnn.symmetry.clusters import share_words
@@ -23,17 +24,21 @@ ROWS = 150
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 
 
-def plot_modes(fit: "xr.DataTree") -> np.ndarray:
+def plot_modes(fit: "xr.DataTree", *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw the functions of the modes modulo symmetry, each with its colour, as wide as it is common.
 
     Parameters
     ----------
     fit : xarray.DataTree
         From `fit_mle`, `fit_map` or `fit_posterior`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Functions on the left, in the user's units and with the data: one curve for each distinct optimum, or for each
         mode its median, the band of 90% of its draws, and in the legend its share with a standard error; for several
         inputs the fitted values against the observed ones, or the probability of each row's own class. On the right,

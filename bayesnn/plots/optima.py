@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.symmetry import count_modes
 from bayesnn.tree import heading, kind_of, params_of, problem_of
 
@@ -24,7 +25,7 @@ _LOOK = {
 }
 
 
-def plot_optima(fit: "xr.DataTree") -> np.ndarray:
+def plot_optima(fit: "xr.DataTree", *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw every end point of a multi-start fit: its log density as a dot, and its function as a curve.
 
     Starts that end at one optimum usually ended in mirror images of it, with identical curves. Two end points are the
@@ -35,10 +36,14 @@ def plot_optima(fit: "xr.DataTree") -> np.ndarray:
     ----------
     fit : xarray.DataTree
         From `fit_mle` or `fit_map`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Dots on the left: filled with the fit's colour if they reached the best optimum, pale if they reached another
         one, white if they did not converge. A maximum that lies at infinity is a horizontal line at its height. On
         the right the functions in the user's units, with the data: one curve for each distinct optimum, or the

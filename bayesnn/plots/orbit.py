@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.mirrors import mirror_lines
-from bayesnn.plots.style import CHAINS, COLOURS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, COLOURS, INK, Panels, Size, new_axes
 from bayesnn.plots.weights import check_pair, unit_weights
 from bayesnn.symmetry import Orbit, orbit
 from bayesnn.symmetry.group import Keep, flips
@@ -29,7 +30,9 @@ def plot_orbit(
     weight: Literal["in", "bias", "out"] = "in",
     number: int = 1,
     units: tuple[int, int] = (1, 2),
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     """Draw all weight vectors equivalent to an optimum in the plane of two weights, and their functions beside them.
 
     Parameters
@@ -48,10 +51,14 @@ def plot_orbit(
         Which input (or output) the weights come from (or go to), counted from 1.
     units : tuple of int
         The two units, counted from 1.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) or (1,) of matplotlib.axes.Axes
+    Picture (2,) or (1,) of matplotlib.axes.Axes
         Dots on the left, the optimum itself as a star; on the right the functions, or for several inputs the fitted
         values by row. An Orbit without data has no right panel.
 

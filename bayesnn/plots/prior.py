@@ -11,7 +11,8 @@ from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting.prior import prior_draws
 from bayesnn.network import MLP
 from bayesnn.plots.functions import counted, frame_of, grid_of, mark_leaving, original, original_y
-from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, INK, PRIOR, Panels, Size, new_axes
 from bayesnn.tree import Inputs, ScalingChoice, prepare
 
 MOST = 4
@@ -29,7 +30,9 @@ def plot_prior(
     prob: float = 0.9,
     scaling: ScalingChoice = None,
     random_seed: Seed = None,
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     r"""Draw functions from the prior, with bands that hold a share of them at each input.
 
     A draw takes every weight and bias from its prior, and shows the mean that the network then gives, in the user's
@@ -56,10 +59,14 @@ def plot_prior(
         As for `fit_mle`.
     random_seed : int, optional
         Seed of the draws.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each of up to four targets or classes; of two classes the second. Without features, histograms.
 
     Raises

@@ -3,21 +3,26 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, INK, PRIOR, Panels, Size, new_axes
 from bayesnn.theory.wide import PriorFunctions
 
 
-def plot_prior_functions(found: PriorFunctions) -> np.ndarray:
+def plot_prior_functions(found: PriorFunctions, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw functions from priors, a row for each prior and a column for each width, with the wide limit on top.
 
     Parameters
     ----------
     found : PriorFunctions
         From `prior_functions`, of one feature.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (priors, widths) of matplotlib.axes.Axes
+    Picture (priors, widths) of matplotlib.axes.Axes
         Draws, the band that holds a share of them, and dashed the band of the Gaussian process where it is known. A row
         has one vertical axis.
 

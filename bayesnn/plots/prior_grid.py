@@ -3,21 +3,26 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, INK, Panels, Size, new_axes
 from bayesnn.theory.prior_grid import PriorGrid
 
 
-def plot_prior_grid(grid: PriorGrid) -> np.ndarray:
+def plot_prior_grid(grid: PriorGrid, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw MLE, MAP and posterior for each prior, in rows, and each number of rows of data, in columns.
 
     Parameters
     ----------
     grid : PriorGrid
         From `prior_grid`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (priors, numbers of rows) of matplotlib.axes.Axes
+    Picture (priors, numbers of rows) of matplotlib.axes.Axes
         All on one scale, which shows the data and the bands; an MLE may leave it.
 
     Raises

@@ -3,21 +3,26 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, Panels, Size, new_axes
 from bayesnn.theory import WeightRace
 
 
-def plot_race(race: WeightRace) -> np.ndarray:
+def plot_race(race: WeightRace, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw norm and NLL along the paths of gradient descent.
 
     Parameters
     ----------
     race : WeightRace
         From `bayesnn.theory.race_weights`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         The norm of the weights, with the optima that the paths lead to, and the held-out NLL, with that of the
         training rows as thin lines.
 

@@ -9,7 +9,8 @@ from bayesnn.diagnostics.diagnose import diagnose
 from bayesnn.diagnostics.diagnosis import RHAT_MAX
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
-from bayesnn.plots.style import CHAINS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, INK, Panels, Size, new_axes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,17 +23,21 @@ FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
 
 
-def plot_rhat(post: "xr.DataTree") -> np.ndarray:
+def plot_rhat(post: "xr.DataTree", *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw R-hat of every weight as sampled, of every aligned weight and of the function, each sorted.
 
     Parameters
     ----------
     post : xarray.DataTree
         From `fit_posterior`, or aligned by `align`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (3,) of matplotlib.axes.Axes
+    Picture (3,) of matplotlib.axes.Axes
         Raw weights, aligned weights, function; the axis is logarithmic in R-hat - 1, the line is at 1.01.
 
     Raises

@@ -3,24 +3,31 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, PALE, PRIOR, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import COLOURS, GREY, PALE, PRIOR, Panels, Size, new_axes
 from bayesnn.theory.sensitivity import SENSITIVE, PowerSensitivity
 
 TALLEST = 40
 """Quantities that a picture can name."""
 
 
-def plot_sensitivity(sensitivity: PowerSensitivity) -> np.ndarray:
+def plot_sensitivity(
+    sensitivity: PowerSensitivity, *, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw the sensitivity of each quantity to the power of the prior and to that of the likelihood.
 
     Parameters
     ----------
     sensitivity : PowerSensitivity
         From `power_sensitivity`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (1,) of matplotlib.axes.Axes
+    Picture (1,) of matplotlib.axes.Axes
         A line for each quantity, and the threshold from which ArviZ speaks of sensitivity.
 
     Raises

@@ -3,24 +3,29 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, INK, Panels, Size, new_axes
 from bayesnn.theory.singular import SingularStudy
 
 _PAID = {"-log evidence": "o-", "WBIC": "s--", "BIC/2": "^:"}
 _PREDICTED = {"-WAIC elpd": "s--", "-LOO elpd": "o-"}
 
 
-def plot_singular(study: SingularStudy) -> np.ndarray:
+def plot_singular(study: SingularStudy, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     r"""Draw what the evidence pays for parameters as rows are added, and what BIC and WBIC say that it does.
 
     Parameters
     ----------
     study : SingularStudy
         From `singular_study`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (3,) of matplotlib.axes.Axes
+    Picture (3,) of matplotlib.axes.Axes
         In nats above the negative log-likelihood of the truth: the evidence with the criteria that stand for it, and
         lines that rise by :math:`\lambda \log n` and :math:`\tfrac d2 \log n`; WAIC and leave-one-out. And the learning
         coefficient beside d/2. Pale marks are replicates, lines their

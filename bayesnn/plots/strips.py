@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from bayesnn.plots.chains import chain_legend, draw_traces
-from bayesnn.plots.style import new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import Panels, Size, new_axes
 from bayesnn.plots.weights import raw_and_aligned
 from bayesnn.symmetry.paths import check_units
 
@@ -25,7 +24,9 @@ def plot_strips(
     weight: Literal["in", "bias", "out"] = "in",
     number: int = 1,
     units: Sequence[int] | None = None,
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     """Draw the traces of one weight of each hidden unit, raw on the left and aligned on the right.
 
     Parameters
@@ -40,10 +41,14 @@ def plot_strips(
         Which input (or output) the weight comes from (or goes to), counted from 1.
     units : sequence of int, optional
         Units to show, counted from 1; None shows the first eight.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (units, 2) of matplotlib.axes.Axes
+    Picture (units, 2) of matplotlib.axes.Axes
         A colour for each chain; each title has the R-hat of its strip.
 
     Raises

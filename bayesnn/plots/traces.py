@@ -7,7 +7,8 @@ import numpy as np
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces
 from bayesnn.plots.functions import original_y
-from bayesnn.plots.style import DASHES, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import DASHES, INK, Panels, Size, new_axes
 from bayesnn.tree import Fits, Inputs, named_fits, new_inputs, params_of, problem_of
 
 if TYPE_CHECKING:
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
 
 
 def plot_traces(
-    *fits: Fits, weights: int = 3, inputs: int = 2, at: Inputs | None = None, **named: "xr.DataTree"
-) -> np.ndarray:
+    *fits: Fits,
+    weights: int = 3,
+    inputs: int = 2,
+    at: Inputs | None = None,
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     """Draw the traces and densities of a few weights, of the noise, and of the function at a few inputs.
 
     Parameters
@@ -30,12 +37,16 @@ def plot_traces(
         At how many training inputs to show the function; they are spread over the first feature.
     at : array (n, p), DataFrame or Dataset, optional
         Inputs at which to show the function instead, in the user's units.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
     **named : xarray.DataTree
         Fits with names of their own: ``plot_traces(nuts=post, tempering=tempered)``.
 
     Returns
     -------
-    array (rows, fits + 1) of matplotlib.axes.Axes
+    Picture (rows, fits + 1) of matplotlib.axes.Axes
         Traces on the left, a column for each fit and a colour for each chain, and densities on the right, of each
         chain, or of each fit where there are several; each row's title has its R-hat, or says that the quantity is
         constant. Numbers that the network outputs, and the noise, are in the user's units; what is not says "scaled".

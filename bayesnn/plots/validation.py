@@ -3,7 +3,8 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, new_axes
 from bayesnn.theory.validate import LEAST_ESS, Validation
 
 _KINDS = {
@@ -16,7 +17,7 @@ _WIDEST = 12.0
 """Standard errors beyond which numbers are drawn at the edge."""
 
 
-def plot_validation(validation: Validation) -> np.ndarray:
+def plot_validation(validation: Validation, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw how many of its standard errors each number of a sampler is from the exact one, a row for each reference.
 
     Right samplers scatter about zero, two thirds of their numbers within one standard error. Open marks have too few
@@ -26,10 +27,14 @@ def plot_validation(validation: Validation) -> np.ndarray:
     ----------
     validation : Validation
         From `bnn.theory.validate_sampler`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (1,) of matplotlib.axes.Axes
+    Picture (1,) of matplotlib.axes.Axes
         The axes.
 
     Raises
