@@ -1,10 +1,9 @@
 """Approximations of a posterior over the exact one: where their bands are too narrow, too wide, or elsewhere."""
 
-
 from bayesnn.errors import SpecError
-from bayesnn.plots.functions import frame_of, grid_of, original
-from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, new_axes
+from bayesnn.plots.functions import counted, frame_of, grid_of, original
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, add_legend, new_axes
 from bayesnn.prediction import centre_of, predict
 from bayesnn.theory.approximations import EXACT, Approximations
 from bayesnn.tree import problem_of
@@ -60,10 +59,11 @@ def plot_approximations(
     grid = grid_of(X[:, 0])
     names = [name for name in found.fits if name != EXACT]
     rows, columns = -(-len(names) // COLUMNS), min(COLUMNS, len(names))
-    axes = new_axes(rows, columns, width=8.4 / max(columns, 2), height=2.7, sharex=True, sharey=True)
+    size = {"width": 8.4 / max(columns, 2), "height": 2.7}
+    axes = new_axes(rows, columns, ax=ax, figsize=figsize, panels=len(names), sharex=True, sharey=True, **size)
     bands = {name: predict(fit, grid[:, None], prob=prob) for name, fit in found.fits.items()}
     low, high = frame_of(y, problem.net.loss.task)
-    for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+    for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
         percent = f"{100 * prob:.0f}%"
         for which, colour, alpha, label in ((EXACT, GREY, 0.45, "exact"), (name, CHAINS[0], 0.35, "approximation")):
             p = bands[which]
@@ -84,9 +84,19 @@ def plot_approximations(
             ax.set_ylabel(problem.target_names[0])
         if i + columns >= len(names):
             ax.set_xlabel(problem.feature_names[0])
-    for ax in axes.flat[len(names) :]:
-        ax.remove()
+            ax.tick_params(labelbottom=True)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    look = {"loc": "outside lower center", "ncols": 3, "fontsize": 8, "frameon": False}
-    axes.flat[0].figure.legend(handles, labels, **look)
-    return axes.ravel()[: len(names)]
+    add_legend(axes, handles, labels, ncols=3)
+    each = [
+        f"{name} is {row['distance']:.3f} away from it and {row['width in the gap']:.2f} wide in the gap"
+        if found.gap is not None
+        else f"{name} is {row['distance']:.3f} away from it"
+        for name, row in found.numbers.loc[names].iterrows()
+    ]
+    exact = found.numbers.loc[EXACT]
+    words = (
+        f"{100 * prob:.0f}% bands of {counted(len(names), 'approximation', 'approximations')} over that of the exact "
+        f"posterior, whose held-out LPPD is {exact['held-out LPPD']:.3f}"
+        + (f" and which is {exact['width in the gap']:.2f} wide in the gap" if found.gap is not None else "")
+    )
+    return Picture(axes, f"{words}: {listed(each)}.")

@@ -5,8 +5,9 @@ import textwrap
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, new_axes
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, add_headline, new_axes
 from bayesnn.theory.ranks import Calibration
 
 PANELS = 16
@@ -65,8 +66,8 @@ def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: S
     names = [name for name in table.index if name in worst]
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    grid = new_axes(rows, columns, width=max(2.0, 4.0 / columns), height=1.9, sharex=True, sharey=True)
-    axes, spare = grid.ravel()[: len(names)], grid.ravel()[len(names) :]
+    size = {"width": max(2.0, 4.0 / columns), "height": 1.9}
+    axes = new_axes(rows, columns, ax=ax, figsize=figsize, panels=len(names), sharex=True, sharey=True, **size)
     points, lower, upper = found.band
     low, high = min(lower - points), max(upper - points)
     for ax, name in zip(axes, names, strict=True):
@@ -83,14 +84,20 @@ def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: S
             ax.annotate(table.loc[name, "verdict"], (0.5, 0.02), **note)
     # Room for the words below all curves.
     axes[0].set_ylim(low - 0.25 * (high - low), high + 0.05 * (high - low))
-    for ax in spare:
-        ax.set_axis_off()
-    for ax in grid[:, 0]:
+    for ax in axes[::columns]:
         ax.set_ylabel("share below − rank", fontsize=8)
     for ax in axes[-columns:]:
         ax.set_xlabel("rank of the truth", fontsize=8)
         ax.tick_params(labelbottom=True)
     shown = "" if len(names) == len(table) else f"; {len(names)} of {len(table)} quantities"
     words = f"{len(found.ranks)} replicates; grey: where ranks of right draws stay, {found.prob:.0%} for all{shown}"
-    axes[0].figure.suptitle(textwrap.fill(words, 110 if columns > 2 else 55), fontsize=9)
-    return axes
+    add_headline(axes, textwrap.fill(words, 110 if columns > 2 else 55))
+    leaving = [f"{name} ({table.loc[name, 'verdict']})" for name in names if name in outside]
+    verdict = (
+        f"{len(leaving)} of {len(names)} leave the band of uniform ranks: {listed(leaving)}."
+        if leaving
+        else f"all {len(names)} stay within the band of uniform ranks."
+    )
+    return Picture(
+        axes, f"Ranks of {counted(len(names), 'quantity', 'quantities')} in {len(found.ranks)} replicates; {verdict}"
+    )

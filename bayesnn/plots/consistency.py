@@ -7,7 +7,7 @@ from scipy import stats
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, new_axes
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, add_legend, new_axes
 from bayesnn.theory.consistency import LEVEL, Consistency
 
 _DISTANCES = {
@@ -65,7 +65,7 @@ def plot_consistency(
             f"Got {type(study).__name__}; the picture needs what consistency_study returns, with data sets that were "
             "fitted, or a dictionary of such. Write plot_consistency(consistency_study(net, truth, inputs=...))."
         )
-    axes = new_axes(len(found), 3, width=3.1, height=2.9)
+    axes = new_axes(len(found), 3, ax=ax, figsize=figsize, width=3.1, height=2.9)
     for row, (name, one) in zip(axes, found.items(), strict=True):
         _distances(row[0], one)
         _coverage(row[1], one)
@@ -74,8 +74,21 @@ def plot_consistency(
             ax.set_title(f"{name}: {title}" if several and ax is row[0] else title, fontsize=10)
     handles = [*axes[0, 0].get_legend_handles_labels()[0], *axes[0, 1].get_legend_handles_labels()[0]]
     labels = [handle.get_label() for handle in handles]
-    axes[0, 0].figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return axes
+    add_legend(axes, handles, labels, ncols=2)
+    return Picture(axes, " ".join(_words(name, one) for name, one in found.items()))
+
+
+def _words(name, study):
+    """Say how the distances fall, and what holds the truth at the largest n."""
+    table = study.table
+    first, last = table.iloc[0], table.iloc[-1]
+    return (
+        f"{name + ': from' if name else 'From'} n = {table.index[0]} to {table.index[-1]} the aligned distance to the "
+        f"truth goes from {first['aligned']:.3g} to {last['aligned']:.3g} (raw {last['raw']:.3g}) and the error of the "
+        f"function from {first['function error']:.3g} to {last['function error']:.3g}; at the largest n Wald's 95% "
+        f"intervals hold the truth in {last['Wald']:.0%}, the region of the likelihood ratio in "
+        f"{last['likelihood ratio']:.0%} of {last['data sets']:.0f} data sets."
+    )
 
 
 def _distances(ax, study):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
+from bayesnn.plots.functions import short
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, Panels, Size, new_axes
+from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, Panels, Size, add_legend, new_axes
 from bayesnn.theory import WeightRace
 
 
@@ -42,7 +43,7 @@ def plot_race(race: WeightRace, *, ax: Panels | None = None, figsize: Size | Non
     """
     if not isinstance(race, WeightRace):
         raise SpecError(f"Got {type(race).__name__}; the picture is of what bnn.theory.race_weights returns.")
-    left, right = axes = new_axes(1, 2, width=4.1, height=3.6)[0]
+    left, right = axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.1, height=3.6)[0]
     colours = (COLOURS["mle"], *(c for c in CHAINS if c != COLOURS["mle"]))
     for k, name in enumerate(race.names):
         look = {"color": colours[k % len(colours)], "ls": DASHES[k % len(DASHES)]}
@@ -59,6 +60,14 @@ def plot_race(race: WeightRace, *, ax: Panels | None = None, figsize: Size | Non
     left.set_ylabel("norm of the weights")
     right.set_ylabel("NLL per observation")
     right.legend(fontsize=8, frameon=False, loc="upper left")
-    look = {"loc": "outside lower center", "ncols": min(len(race.names) + 1, 5), "fontsize": 8, "frameon": False}
-    left.figure.legend(*left.get_legend_handles_labels(), handlelength=3, **look)
-    return axes
+    add_legend(axes, *left.get_legend_handles_labels(), ncols=5, handlelength=3)
+    each = [
+        f"{name} ends at norm {race.norm[k, -1]:.3g}"
+        + (f" (optimum {race.optimum[k]:.3g})" if np.isfinite(race.optimum[k]) else " and has no optimum")
+        + f" with a held-out NLL of {race.held_out[k, -1]:.3g}"
+        for k, name in enumerate(race.names)
+    ]
+    words = (
+        f"Norm of the weights and NLL per observation along {short(float(race.steps[-1]))} steps of gradient descent"
+    )
+    return Picture(axes, f"{words}: {'; '.join(each)}.")

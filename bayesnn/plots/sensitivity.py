@@ -3,8 +3,9 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import COLOURS, GREY, PALE, PRIOR, Panels, Size, new_axes
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import COLOURS, GREY, PALE, PRIOR, Panels, Size, add_legend, new_axes
 from bayesnn.theory.sensitivity import SENSITIVE, PowerSensitivity
 
 TALLEST = 40
@@ -60,7 +61,7 @@ def plot_sensitivity(
     table = sensitivity.table
     if len(table) > TALLEST:
         raise SpecError(f"Got {len(table)} quantities; a picture names {TALLEST}. Pass fewer inputs, X=...")
-    axes = new_axes(1, 1, width=6.4, height=1.6 + 0.28 * len(table))[0]
+    axes = new_axes(1, 1, ax=ax, figsize=figsize, width=6.4, height=1.6 + 0.28 * len(table))[0]
     ax, rows = axes[0], np.arange(len(table))
     looks = {"likelihood": ("D", COLOURS["posterior"]), "prior": ("o", PRIOR)}
     values = {name: table[name].to_numpy(dtype=float) for name in looks}
@@ -72,5 +73,10 @@ def plot_sensitivity(
     ax.invert_yaxis()
     ax.set_xlim(left=0)
     ax.set_xlabel("sensitivity")
-    ax.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return axes
+    add_legend(axes, *ax.get_legend_handles_labels(), ncols=3)
+    most = {name: table[name].astype(float).idxmax() for name in looks}
+    each = [
+        f"{(values[name] > SENSITIVE).sum()} to the {name} (most: {most[name]}, {values[name].max():.2f})"
+        for name in looks
+    ]
+    return Picture(axes, f"Of {counted(len(table), 'quantity', 'quantities')}, above {SENSITIVE:g}: {listed(each)}.")

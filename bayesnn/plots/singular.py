@@ -3,7 +3,8 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.picture import Picture
+from bayesnn.plots.functions import short
+from bayesnn.plots.picture import Picture, listed
 from bayesnn.plots.style import CHAINS, GREY, INK, Panels, Size, new_axes
 from bayesnn.theory.singular import SingularStudy
 
@@ -58,7 +59,7 @@ def plot_singular(study: SingularStudy, *, ax: Panels | None = None, figsize: Si
         )
     table, each = study.table, study.relative
     n, half = table.index.to_numpy(dtype=float), study.records[0]["parameters"] / 2
-    paid, predicted, coefficient = axes = new_axes(1, 3, width=3.0, height=3.3)[0]
+    paid, predicted, coefficient = axes = new_axes(1, 3, ax=ax, figsize=figsize, width=3.0, height=3.3)[0]
     for ax, marks in ((paid, _PAID), (predicted, _PREDICTED), (coefficient, {"learning coefficient": "o-"})):
         for (name, mark), colour in zip(marks.items(), CHAINS, strict=False):
             if len(each) > len(table):
@@ -82,4 +83,10 @@ def plot_singular(study: SingularStudy, *, ax: Panels | None = None, figsize: Si
         ax.legend(fontsize=7, frameon=False, labelcolor=INK)
     paid.set_ylabel("nats above the loss of the truth")
     predicted.set_ylabel("nats above the loss of the truth")
-    return axes
+    last = table.iloc[-1]
+    ends = [f"{name} {short(float(table[name].iloc[0]))} to {short(float(last[name]))}" for name in _PAID]
+    return Picture(
+        axes,
+        f"What parameters cost from n = {n[0]:g} to {n[-1]:g}, in nats: {listed(ends)}. The learning coefficient is "
+        f"{last['learning coefficient']:.2f} at the last n, half the number of parameters {half:g}.",
+    )

@@ -1,6 +1,6 @@
 """Colours and frames that every picture shares: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -146,14 +146,14 @@ def _share(axes, sharex, sharey):
                     getattr(other, f"share{along}")(first)
 
 
-def add_legend(axes: Any, handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 4, **look: Any) -> Any:
+def add_legend(axes: Any, handles: Iterable[Any], labels: Iterable[str], *, ncols: int = 4, **look: Any) -> Any:
     """Put one legend below a whole picture, or into its last panel where the figure has others.
 
     Parameters
     ----------
     axes : array of matplotlib.axes.Axes
         The panels.
-    handles, labels : sequence
+    handles, labels : iterable
         What it explains.
     ncols : int
         Most columns.
@@ -165,12 +165,13 @@ def add_legend(axes: Any, handles: Sequence[Any], labels: Sequence[str], *, ncol
     matplotlib.legend.Legend
         The legend.
     """
-    axes, look = np.ravel(axes), {"fontsize": 8, "frameon": False} | look
+    axes, handles, labels = np.ravel(axes), list(handles), list(labels)
+    look = {"fontsize": 8, "frameon": False} | look
     figure = axes[0].figure
     if figure in _WHOLE:
         columns = max(1, min(ncols, len(labels)))
-        return figure.legend(list(handles), list(labels), loc="outside lower center", ncols=columns, **look)
-    return axes[-1].legend(list(handles), list(labels), **look | {"fontsize": 7})
+        return figure.legend(handles, labels, loc="outside lower center", ncols=columns, **look)
+    return axes[-1].legend(handles, labels, **look | {"fontsize": 7})
 
 
 def add_headline(axes: Any, words: str, *, fontsize: float = 9) -> None:
