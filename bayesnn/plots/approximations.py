@@ -2,11 +2,11 @@
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import counted, frame_of, grid_of, original
-from bayesnn.plots.picture import Picture, listed
-from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, add_legend, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, INK, PALE, Panels, Size, add_legend, line_of, new_axes
 from bayesnn.prediction import centre_of, predict
 from bayesnn.theory.approximations import EXACT, Approximations
-from bayesnn.tree import problem_of
+from bayesnn.tree import kind_of, problem_of
 
 COLUMNS = 3
 
@@ -64,13 +64,13 @@ def plot_approximations(
     bands = {name: predict(fit, grid[:, None], prob=prob) for name, fit in found.fits.items()}
     low, high = frame_of(y, problem.net.loss.task)
     for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
-        percent = f"{100 * prob:.0f}%"
-        for which, colour, alpha, label in ((EXACT, GREY, 0.45, "exact"), (name, CHAINS[0], 0.35, "approximation")):
+        percent, own = f"{100 * prob:.0f}%", line_of(kind_of(found.fits[name]))
+        for which, colour, alpha, label in ((EXACT, GREY, 0.45, "exact"), (name, own["color"], 0.35, "approximation")):
             p = bands[which]
             centre = centre_of(p)
             ends = [p[f"{centre}_{end}"].to_numpy()[:, 0] for end in ("lower", "upper")]
             ax.fill_between(grid, *ends, color=colour, alpha=alpha, lw=0, label=f"{percent} of the function, {label}")
-            dashes = (0, (4, 2)) if which == EXACT else "-"
+            dashes = ":" if which == EXACT else own["ls"]
             ax.plot(grid, p[centre].to_numpy()[:, 0], color=INK if which == EXACT else colour, lw=1.4, ls=dashes,
                     label=f"{centre}, {label}")  # fmt: skip
         ax.plot(X[:, 0], y, ".", color=INK, ms=3.5, alpha=0.8, label="data")
@@ -99,4 +99,4 @@ def plot_approximations(
         f"posterior, whose held-out LPPD is {exact['held-out LPPD']:.3f}"
         + (f" and which is {exact['width in the gap']:.2f} wide in the gap" if found.gap is not None else "")
     )
-    return Picture(axes, f"{words}: {listed(each)}.")
+    return Picture(axes, f"{words}. {'; '.join(each)}.")

@@ -7,7 +7,7 @@ import numpy as np
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import counted
 from bayesnn.plots.picture import Picture, listed
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, add_headline, new_axes
+from bayesnn.plots.style import GREY, INK, PALE, PRIOR, Panels, Size, add_headline, new_axes
 from bayesnn.theory.ranks import Calibration
 
 PANELS = 16
@@ -77,7 +77,7 @@ def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: S
         bad = name in outside
         excess = np.searchsorted(u, points, side="right") / len(u) - points
         low, high = min(low, *excess), max(high, *excess)
-        ax.plot(points, excess, color=COLOURS["mle" if bad else "posterior"], lw=1.6, ls="-" if bad else "--")
+        ax.plot(points, excess, color=PRIOR if bad else INK, lw=2.2 if bad else 1.4, ls="-" if bad else "--")
         ax.set_title(name, fontsize=9)
         if bad:
             note = {"xycoords": "axes fraction", "fontsize": 8, "color": INK, "ha": "center"}

@@ -7,18 +7,18 @@ from scipy import stats
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, add_legend, new_axes
+from bayesnn.plots.style import GREY, INK, PALE, PRIOR, RATIO, WALD, Panels, Size, add_legend, new_axes
 from bayesnn.theory.consistency import LEVEL, Consistency
 
 _DISTANCES = {
-    "raw": ("raw distance of weights", COLOURS["mle"], "s"),
-    "aligned": ("aligned distance of weights", COLOURS["map"], "o"),
-    "function error": ("error of the function", COLOURS["posterior"], "^"),
+    "raw": ("raw distance of weights", GREY, "s"),
+    "aligned": ("aligned distance of weights", INK, "o"),
+    "function error": ("error of the function", PRIOR, "^"),
 }
 _COVERAGES = {
-    "Wald": ("Wald's intervals", INK, "D"),
-    "sandwich": ("intervals of the sandwich", "#CC79A7", "v"),
-    "likelihood ratio": ("region of the likelihood ratio", "#E69F00", "P"),
+    "Wald": ("Wald's intervals", WALD, "D"),
+    "sandwich": ("intervals of the sandwich", GREY, "v"),
+    "likelihood ratio": ("region of the likelihood ratio", RATIO, "P"),
 }
 
 

@@ -86,18 +86,21 @@ def _ends(found, centre, curvature):
 def _contours(ax, found, centre, flat, steep, reach, penalty, at, answer):
     from matplotlib.colors import BoundaryNorm
 
-    side = np.linspace(-reach, reach, 161)
-    grid = centre + side[None, :, None] * flat + side[:, None, None] * steep
+    marked = [abs(steep @ (one - centre)) for one in (found.mle, found.map) if one is not None]
+    # A steep valley would be a line: its own axis reaches as far as the colours do.
+    narrow = min(
+        reach, max(np.sqrt(2 * LEVELS[-1] / np.linalg.eigvalsh(found.hessian)[-1]), 1.4 * max(marked, default=0))
+    )
+    side, up = np.linspace(-reach, reach, 161), np.linspace(-narrow, narrow, 161)
+    grid = centre + side[None, :, None] * flat + up[:, None, None] * steep
     height = found.nll(grid, penalty=penalty)
     height = height - height.min()
     levels = LEVELS[: max(4, int(np.searchsorted(LEVELS, height.max())) + 1)]
-    drawn = ax.contourf(
-        side, side, height, levels=levels, norm=BoundaryNorm(levels, 256), cmap="viridis_r", extend="max"
-    )
-    ax.contour(side, side, height, levels=levels[1:], colors="white", linewidths=0.5)
+    drawn = ax.contourf(side, up, height, levels=levels, norm=BoundaryNorm(levels, 256), cmap="viridis_r", extend="max")
+    ax.contour(side, up, height, levels=levels[1:], colors="white", linewidths=0.5)
     ax.figure.colorbar(drawn, ax=ax, label="nats above the lowest", ticks=levels, shrink=0.9, format="%g")
     if at is not None and not penalty and not found.strict:
         ax.axhline(0, lw=2.5, **line_of(answer))
     elif at is not None:
         ax.plot(flat @ (at - centre), steep @ (at - centre), mec="white", ms=9, zorder=4, **mark_of(answer))
-    ax.set(xlabel="along the flattest direction", ylabel="along the steepest direction", aspect="equal")
+    ax.set(xlabel="along the flattest direction", ylabel="along the steepest direction")

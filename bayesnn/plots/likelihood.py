@@ -8,12 +8,26 @@ from bayesnn.arguments import check_arguments
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import counted
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, INK, PALE, Panels, Size, add_legend, mark_of, new_axes
+from bayesnn.plots.style import (
+    CHAINS,
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    PALE,
+    RATIO,
+    WALD,
+    Panels,
+    Size,
+    add_legend,
+    mark_of,
+    new_axes,
+)
 from bayesnn.theory import TextbookLikelihood
 
 LEVELS = (0.001, 0.01, 0.05, 0.147, 0.3, 0.6, 0.9)
 """Contours of the surface, relative to its peak; 0.147 bounds the 95% likelihood ratio interval of either parameter."""
-KINDS = {"wald": ("Wald", "#D55E00"), "likelihood_ratio": ("likelihood ratio", "#0072B2")}
+KINDS = {"wald": ("Wald", WALD), "likelihood_ratio": ("likelihood ratio", RATIO)}
 
 
 def plot_likelihood(
@@ -140,7 +154,7 @@ def _curves(axes, likelihood, prob):
         ax.set_xlim(wide[0] - 0.02 * np.ptp(wide), wide[1])
     for k, (kind, (words, colour)) in enumerate(KINDS.items()):
         place = np.exp(best) * (0.09 + 0.09 * k)
-        look = {"color": colour, "lw": 2.5, "marker": "|", "ms": 10, "mew": 2}
+        look = {"color": colour, "lw": 2.5, "ls": "--" if kind == "wald" else "-", "marker": "|", "ms": 10, "mew": 2}
         point = ": a point" if level[kind][0] == level[kind][1] else ""
         left.plot(level[kind], [place, place], **look, label=f"{words} {prob:.0%}{point}")
     ends = level["likelihood_ratio"][[likelihood.profile(name, e) < best - 1e-9 for e in level["likelihood_ratio"]]]

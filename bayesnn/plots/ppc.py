@@ -143,7 +143,7 @@ def plot_ppc(
         one.set_xlabel(labels[0])
     axes[0].set_ylabel(labels[1])
     entries: dict[str, Any] = {}
-    for one in axes:
+    for one in axes[::-1]:
         entries |= {k: v for v, k in zip(*one.get_legend_handles_labels(), strict=True) if k not in entries}
     add_legend(axes, entries.values(), entries.keys(), ncols=3)
     return Picture(axes, f"{what[kind].format(number)}. {'; '.join(said)}.")

@@ -5,7 +5,7 @@ import numpy as np
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import short
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, Panels, Size, add_legend, new_axes
+from bayesnn.plots.style import CHAINS, DASHES, GREY, Panels, Size, add_legend, line_of, new_axes
 from bayesnn.theory import WeightRace
 
 
@@ -44,9 +44,14 @@ def plot_race(race: WeightRace, *, ax: Panels | None = None, figsize: Size | Non
     if not isinstance(race, WeightRace):
         raise SpecError(f"Got {type(race).__name__}; the picture is of what bnn.theory.race_weights returns.")
     left, right = axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.1, height=3.6)[0]
-    colours = (COLOURS["mle"], *(c for c in CHAINS if c != COLOURS["mle"]))
+    # Without a prior the path leads to the MLE, or would; with the first, to a MAP.
+    answers = [line_of("mle"), line_of("map")]
+    others = [c for c in CHAINS if c not in {answer["color"] for answer in answers}]
+    looks = answers + [
+        {"color": colour, "ls": dashes} for colour, dashes in zip(others, ("-", *DASHES[3:]), strict=False)
+    ]
     for k, name in enumerate(race.names):
-        look = {"color": colours[k % len(colours)], "ls": DASHES[k % len(DASHES)]}
+        look = looks[k % len(looks)]
         left.plot(race.steps[1:], race.norm[k, 1:], lw=2, label=name, **look)
         right.plot(race.steps[1:], race.held_out[k, 1:], lw=2, **look)
         right.plot(race.steps[1:], race.train[k, 1:], lw=0.8, **look)

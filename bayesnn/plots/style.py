@@ -26,6 +26,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 CLASSES = (("white", "#000000"), ("#000000", "white"), ("#F0E442", "#000000"))
 """Face and edge of the marks of classes on a coloured surface, where only light and dark stand out."""
 INK, GREY, PALE, PRIOR = "#222222", "#8A8A8A", "#D0D0D0", "#CC79A7"
+WALD, RATIO = "#56B4E9", "#E69F00"
+"""Of intervals by curvature, and by the likelihood ratio."""
 
 
 _WHOLE: "WeakSet[Figure | SubFigure]" = WeakSet()
