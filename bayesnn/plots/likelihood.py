@@ -142,7 +142,7 @@ def _curves(axes, likelihood, prob):
     right.plot(theta, values, color=INK, lw=2, label="likelihood")
     if not likelihood.at_border:
         parabola = best - likelihood.information[0, 0] * (theta - at) ** 2 / 2
-        right.plot(theta, parabola, color=KINDS["wald"][1], lw=1.4, ls="--", label="parabola of its curvature")
+        right.plot(theta, parabola, color=KINDS["wald"][1], lw=1.8, ls="--", label="parabola of its curvature")
     depth = 2.2 * (best - cut)
     right.set_ylim(best - depth, best + 0.12 * depth)
     right.axhline(cut, color=GREY, lw=1, ls=":", label=f"{best - cut:.3g} below the peak")

@@ -86,11 +86,13 @@ def _draw(axes, fit):
     starts, density = found["starts"].to_numpy()[:MOST], found["log_density"].to_numpy()[:MOST]
     each = [f"{counted(int(k), 'start', 'starts')} at {d:.6g}" for k, d in zip(starts, density, strict=True)]
     basins = f"; basins by log density: {listed(each)}" if each else ""
-    return f"Functions of an {KINDS[kind_of(fit)]}'s end points, {left.get_title()}{basins}."
+    return f"Functions of the {KINDS[kind_of(fit)]}'s end points, {left.get_title()}{basins}."
 
 
-def _look(k):
-    """Colour, dashes and hatching of mode k."""
+def _look(k, n, kind):
+    """Colour, dashes and hatching of mode k of n; a single one looks like the answer that it is."""
+    if n == 1:
+        return *line_of(kind).values(), ""
     return (CHAINS[k], DASHES[k], HATCHES[k]) if k < MOST else (GREY, "-", "")
 
 
@@ -107,13 +109,19 @@ def _of_optima(left, right, fit, found, canvas):
         if curves:
             noun = "optimum" if exists == 1 else "end point"
             for k in range(n):
-                colour, dashes, _ = _look(k)
+                colour, dashes, _ = _look(k, n, kind)
                 look = {"lw": 1 + 3 * starts[k] / total, "ls": dashes, "color": colour, "zorder": 3 - k / (n + 1)}
                 canvas.draw(left, shown[k], label=_number(k, n, noun), **look)
         else:
             look = {"label": f"range over {n} optima"}
             canvas.draw(
-                left, shown[0], spread=range_of(shown), spread_look=look, color=CHAINS[0], zorder=3, label="optimum 1"
+                left,
+                shown[0],
+                spread=range_of(shown),
+                spread_look=look,
+                color=_look(0, n, kind)[0],
+                zorder=3,
+                label="optimum 1",
             )
     if exists == 0 or not n:
         name = "limit" if "limit" in fit else "highest end point"
@@ -123,7 +131,7 @@ def _of_optima(left, right, fit, found, canvas):
     names, density, copies = [], found["log_density"].to_numpy(), found["copies"].to_numpy()
     for k in range(min(n, MOST)):
         # Colours are those of the curves; rows of several inputs show the first one only.
-        colour, _, hatch = _look(k) if curves or k == 0 else (GREY, "-", "")
+        colour, _, hatch = _look(k, n, kind) if curves or k == 0 else (GREY, "-", "")
         right.barh(k, starts[k], color=colour, hatch=hatch, ec="white", lw=0)
         many = "∞ copies" if np.isinf(copies[k]) else counted(int(copies[k]), "copy", "copies")
         names.append(f"{k + 1}: {density[k]:.6g}, {many}")
@@ -168,7 +176,7 @@ def _of_draws(left, right, post, found, canvas):
     n, bottom, tempered = share.shape[1], np.zeros(len(share)), found.attrs["sampler"] == "tempering"
     curves, order, drawn = canvas.form == "curve", np.argsort(f.mean(axis=0)), []
     for k in range(n):
-        colour, dashes, hatch = _look(k)
+        colour, dashes, hatch = _look(k, n, "posterior")
         middle, band = np.median(f[label == k], axis=0), np.quantile(f[label == k], [0.05, 0.95], axis=0)
         whole = f"{share_words(total[k], error[k])} of the {'posterior' if tempered else 'draws'}"
         name = _number(k, n, "mode")

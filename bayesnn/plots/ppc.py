@@ -86,7 +86,9 @@ def plot_ppc(
     -----
     The PIT of observation :math:`i` is :math:`\frac1S \sum_s p(y < y_i \mid x_i, \theta_s)`. Of rows that the fit has
     not seen it is uniform if the fit is right, and all of its distribution function stays in the band with
-    probability `prob` [1]_. Rows that it has seen were fitted: they look better than they should.
+    probability `prob` [1]_, if rows are independent. They are not where the function itself is uncertain: it is off at
+    neighbouring rows together, and the curve may leave the band on one side although each interval is as wide as it
+    should be. Rows that the fit has seen were fitted: they look better than they should.
 
     References
     ----------

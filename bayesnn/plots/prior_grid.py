@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import short
-from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.picture import Picture
 from bayesnn.plots.style import COLOURS, INK, Panels, Size, add_legend, line_of, new_axes
 from bayesnn.theory.prior_grid import PriorGrid
 
@@ -79,12 +79,9 @@ def plot_prior_grid(grid: PriorGrid, *, ax: Panels | None = None, figsize: Size 
     each = []
     for sd in sds:
         widths = [np.mean(np.subtract(grid.cells[sd, n]["upper"], grid.cells[sd, n]["lower"])) for n in sizes]
-        each.append(
-            f"{short(widths[0])} with {sizes[0]} and {short(widths[-1])} with {sizes[-1]} under prior sd {sd:g}"
-        )
+        rows = f"{short(widths[0])} wide with {sizes[0]} and {short(widths[-1])} with {sizes[-1]} rows"
+        each.append(f"under prior sd {sd:g} it is {rows}")
     words = (
         f"MLE, MAP and posterior in {len(sds)} x {len(sizes)} panels, a row for each prior sd and a column for each n"
     )
-    return Picture(
-        axes, f"{words}. The {100 * grid.prob:.0f}% band of the posterior is on average {listed(each)} wide."
-    )
+    return Picture(axes, f"{words}. The {100 * grid.prob:.0f}% band, on average over x: {'; '.join(each)}.")

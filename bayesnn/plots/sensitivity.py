@@ -70,7 +70,7 @@ def plot_sensitivity(
         ax.plot(values[name], rows, marker, color=colour, ms=6, label=f"to the {name}")
     ax.axvline(SENSITIVE, color=GREY, ls="--", lw=1, label=f"{SENSITIVE:g}: it counts from here on")
     ax.set_yticks(rows, list(table.index))
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel("sensitivity")
     add_legend(axes, *ax.get_legend_handles_labels(), ncols=3)
