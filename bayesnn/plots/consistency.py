@@ -7,13 +7,13 @@ from scipy import stats
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import GREY, INK, PALE, PRIOR, RATIO, WALD, Panels, Size, add_legend, new_axes
+from bayesnn.plots.style import GREY, INK, PALE, RATIO, WALD, Panels, Size, add_legend, new_axes
 from bayesnn.theory.consistency import LEVEL, Consistency
 
 _DISTANCES = {
     "raw": ("raw distance of weights", GREY, "s"),
     "aligned": ("aligned distance of weights", INK, "o"),
-    "function error": ("error of the function", PRIOR, "^"),
+    "function error": ("error of the function", WALD, "^"),
 }
 _COVERAGES = {
     "Wald": ("Wald's intervals", WALD, "D"),

@@ -156,7 +156,7 @@ def _share(axes, sharex, sharey):
 
 
 def add_legend(axes: Any, handles: Iterable[Any], labels: Iterable[str], *, ncols: int = 4, **look: Any) -> Any:
-    """Put one legend below a whole picture, or into its last panel where the figure has others.
+    """Put one legend below a whole picture, or into its first panel where the figure has others.
 
     Parameters
     ----------
@@ -180,7 +180,8 @@ def add_legend(axes: Any, handles: Iterable[Any], labels: Iterable[str], *, ncol
     if figure in _WHOLE:
         columns = max(1, min(ncols, len(labels)))
         return figure.legend(handles, labels, loc="outside lower center", ncols=columns, **look)
-    return axes[-1].legend(handles, labels, **look | {"fontsize": 7})
+    frame = {"frameon": True, "framealpha": 0.8, "edgecolor": "none", "fontsize": 7}
+    return axes[0].legend(handles, labels, **look | frame)
 
 
 def add_headline(axes: Any, words: str, *, fontsize: float = 9) -> None:
