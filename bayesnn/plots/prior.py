@@ -153,8 +153,8 @@ def plot_prior(
         middle = f[:, f.shape[1] // 2, k]
         low, high = np.quantile(middle, [(1 - prob) / 2, (1 + prob) / 2])
         said.append(f"{label} between {short(low)} and {short(high)}")
-    place = "" if x is None else f" at {problem.feature_names[column]} = {short(x[len(x) // 2])}"
-    return Picture(axes, f"Draws from the {words}. There {100 * prob:.0f}% of them have{place} {listed(said)}.")
+    place = "" if x is None else f"at {problem.feature_names[column]} = {short(x[len(x) // 2])} "
+    return Picture(axes, f"Draws from the {words}. Of these, {place}{100 * prob:.0f}% have {listed(said)}.")
 
 
 def _problem(net, X, y, scaling):

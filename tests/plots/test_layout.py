@@ -222,7 +222,7 @@ def test_a_picture_says_what_it_shows_and_can_be_read(name, drawn, written):
     assert faults(picture.figure) == []
     if os.environ.get("BAYESNN_BASELINES") == "write":
         written[name] = {"panels": list(picture.shape), "ink": ink(picture.figure)}
-    known = (json.loads(BASELINES.read_text()) | written)[name]
+    known = written[name] if name in written else json.loads(BASELINES.read_text())[name]
     assert list(picture.shape) == known["panels"]
     assert distance(ink(picture.figure), known["ink"]) < APART
 
