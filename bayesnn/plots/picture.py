@@ -54,11 +54,6 @@ class Picture(np.ndarray):
         return self.flat[0].figure
 
 
-def sentence(*parts: str) -> str:
-    """Join what there is to say; parts end with their own full stop, and empty ones are left out."""
-    return " ".join(part for part in parts if part)
-
-
 def listed(words: "list[str]") -> str:
     """Write a list with commas and "and"."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

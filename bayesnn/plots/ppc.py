@@ -238,8 +238,8 @@ def _bars(ax, fit, problem, observed, repeated, prob):
     outside = (seen < ends[0]) | (seen > ends[1])
     worst = int(np.argmax(np.abs(seen - mean)))
     return (
-        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval; farthest is {labels[worst]}, "
-        f"{seen[worst]} observed and {short(mean[worst])} expected"
+        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval; farthest off is {labels[worst]}: "
+        f"{seen[worst]} observed, {short(mean[worst])} expected"
     )
 
 
@@ -254,6 +254,4 @@ def _ordered(ax, fit, problem, observed, repeated, prob):
     ax.plot(rank, middle, color=COLOURS[kind], ls=ANSWERS[kind][0], lw=1.6, label="expected")
     ax.plot(rank, seen, ".", color=INK, ms=4, label="observed", zorder=3)
     outside = ((seen < lower) | (seen > upper)).mean()
-    return (
-        f"has {outside:.0%} of them outside its {label}, which reach from {short(lower.min())} to {short(upper.max())}"
-    )
+    return f"has {outside:.0%} of them outside the band of {label}, from {short(lower.min())} to {short(upper.max())}"
