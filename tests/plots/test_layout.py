@@ -350,3 +350,16 @@ def test_points_are_marked_among_the_draws():
     assert level == pytest.approx(params["W1"][0, 0])
     with pytest.raises(SpecError, match="2 fits with draws"):
         plots.plot_mirrors(post, post)
+
+
+def test_show_passes_the_words_on(drawn, monkeypatch):
+    import IPython.display
+
+    said = []
+    monkeypatch.setattr(IPython.display, "display", lambda figure, metadata: said.append((figure, metadata)))
+    picture = drawn("plot_race")
+    plots.show(picture)
+    plots.show(picture, "Other words.")
+    assert said == [(picture.figure, {"image/png": {"alt": words}}) for words in (picture.alt_text, "Other words.")]
+    with pytest.raises(SpecError, match="without words"):
+        plots.show(np.asarray(picture).view(np.ndarray))
