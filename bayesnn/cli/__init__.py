@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 
-from bayesnn.cli import explore, fits, tables  # noqa: F401 (what is imported declares its commands)
+from bayesnn.cli import explore, fits, notebooks, tables  # noqa: F401 (what is imported declares its commands)
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, show_warning
 from bayesnn.errors import BayesnnError

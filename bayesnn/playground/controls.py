@@ -175,6 +175,37 @@ class Controls:
         return s.with_(**{name: value})
 
 
+def in_words(settings: Settings) -> str:
+    """Say what a page is set to, for who does not see its controls.
+
+    Parameters
+    ----------
+    settings : Settings
+        State of the page.
+
+    Returns
+    -------
+    str
+        A sentence.
+
+    Examples
+    --------
+    >>> from bayesnn.playground.controls import in_words
+    >>> in_words(Settings(n=20, hidden=3, sd=2.0))  # doctest: +NORMALIZE_WHITESPACE
+    'Data: sine with a gap (1 input), 20 of 40 rows. Loss: squared_error, noise 0.2. Network: hidden units 3, tanh.
+    Prior: normal, sd 2. Seed 1.'
+    """
+    s, rows = settings, len(settings.dataset.X)
+    noise = "" if not s.net.loss.has_noise else ", noise learned" if s.noise == LEARNED else f", noise {s.noise:g}"
+    units = " and ".join(str(width) for width in s.net.hidden)
+    network = f"hidden units {units}, {s.activation}" if units else "no hidden units"
+    return (
+        f"Data: {NAMES[s.data]}, {f'{s.size} of ' if s.size < rows else ''}{rows} rows. Loss: {s.loss}{noise}. "
+        f"Network: {network}{'' if s.bias else ', no biases'}. "
+        f"Prior: {s.prior.replace('_', '-')}, {'sd' if s.prior == 'normal' else 'scale'} {s.sd:g}. Seed {s.seed}."
+    )
+
+
 def _number(name, text):
     """Read a number that was typed; a whole one for the seed."""
     try:

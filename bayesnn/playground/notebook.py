@@ -1,38 +1,60 @@
-"""The playground in a notebook's cell."""
+"""The playground in a notebook's cell: the page that a browser opens, in a frame, served by the notebook's kernel."""
 
+import asyncio
+import threading
+from dataclasses import dataclass
 from html import escape
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
+from bayesnn.errors import SpecError
 from bayesnn.playground.opening import settings_of
-from bayesnn.playground.work import Workshop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import panel as pn
-
     from bayesnn.data import Dataset
 
-_shop: Workshop | None = None
+MOST = 20
+"""Frames of one kernel that are open at a time."""
+HEIGHT = 900
+"""Of a frame, in pixels."""
+_lock = threading.Lock()
+_address = ""
 
 
-def workshop() -> Workshop:
-    """Give the workshop that all cells of a notebook share.
+@dataclass(frozen=True)
+class Cell:
+    """A page in a notebook's cell.
 
-    Returns
-    -------
-    Workshop
-        Its workers are started with the first call.
+    Parameters
+    ----------
+    address : str
+        Where the kernel serves it, for a browser on the same machine.
     """
-    global _shop
-    if _shop is None:
-        _shop = Workshop()
-        _shop.warm()
-    return _shop
+
+    address: str
+
+    def _repr_html_(self) -> str:
+        # A saved notebook shows the line above an empty frame.
+        link = escape(self.address)
+        return (
+            f"<p>Live while the kernel runs, for a browser on its machine; otherwise run the cell again. "
+            f'<a href="{link}" target="_blank">Open it in a page of its own</a>.</p>'
+            f'<iframe src="{link}" title="bayesnn playground" width="100%" height="{HEIGHT}" '
+            f'style="border:1px solid rgba(128,128,128,.5)" allow="clipboard-write"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"The playground is at {self.address} while this Python runs."
 
 
-def explore(data: "str | Path | Dataset | None" = None, **settings: Any) -> "pn.Column":
+def explore(data: "str | Path | Dataset | None" = None, **settings: Any) -> Cell:
     """Show MLE, MAP and posterior of a small network under sliders, in a notebook's cell.
+
+    The kernel serves the page to the browser on its own machine; nothing is loaded from elsewhere, and no extension of
+    Jupyter is needed, only ``pip install "bayesnn-pymc[explore]"``. Where the kernel is on another machine, open a
+    tunnel to the printed port, or run ``bayesnn explore --host 0.0.0.0`` there. All cells share the workers.
 
     Parameters
     ----------
@@ -43,8 +65,8 @@ def explore(data: "str | Path | Dataset | None" = None, **settings: Any) -> "pn.
 
     Returns
     -------
-    panel.Column
-        Controls and pictures, which a notebook shows.
+    Cell
+        Controls and pictures in a frame, which a notebook shows; elsewhere its `address` is printed.
 
     Raises
     ------
@@ -55,64 +77,54 @@ def explore(data: "str | Path | Dataset | None" = None, **settings: Any) -> "pn.
 
     Examples
     --------
-    >>> page = bnn.explore("sine_gap", hidden=3)  # doctest: +SKIP
+    >>> bnn.explore("sine_gap", hidden=3)  # doctest: +SKIP
+    The playground is at http://localhost:37123/?hidden=3 while this Python runs.
     """
     from bayesnn.playground.serve import have_panel
 
     have_panel()
-    first = settings_of(data, **settings)
-
-    import panel as pn
-    from tornado.ioloop import IOLoop, PeriodicCallback
-
-    from bayesnn.playground.page import TICK, Page
-
-    pn.extension()
-    texts: dict[str, Any] = {}
-
-    def write(said):
-        for name, text in said.items():
-            if name in texts:
-                texts[name].object = _said(name, text)
-
-    page = Page(workshop(), write, IOLoop.current().add_callback)
-    for name in ("notice", "status", "lesson-title", "lesson-question", "lesson-answer", "upload", "script"):
-        texts[name] = pn.pane.HTML("", margin=(2, 0), sizing_mode="stretch_width")
-    pictures = []
-    for panel in page.panels:
-        said = texts[f"say-{panel.key}"] = pn.pane.HTML("", margin=(2, 0), sizing_mode="stretch_width")
-        heading = pn.pane.HTML(f"<h2>{escape(panel.title)}</h2>", margin=0)
-        why = pn.pane.HTML(_why(panel), margin=(2, 0), sizing_mode="stretch_width")
-        width = 900 if panel.key == "fits" else 430
-        styles = {"flex": f"1 1 {width}px"}
-        pictures.append(pn.Column(heading, said, panel.view, why, min_width=300, styles=styles, margin=10))
-    lesson = [texts[f"lesson-{part}"] for part in ("title", "question", "answer")]
-    groups = [
-        pn.Column(pn.pane.HTML(f"<h3>{name}</h3>", margin=0), group, width=230, margin=5)
-        for name, group in page.controls.groups.items()
-    ]
-    groups[0].append(texts["upload"])
-    PeriodicCallback(page.tick, TICK).start()
-    page.move(first)
-    return pn.Column(
-        pn.Row(page.lesson, texts["status"]),
-        texts["notice"],
-        *lesson,
-        pn.FlexBox(*groups),
-        pn.FlexBox(*pictures),
-        pn.Column(pn.pane.HTML("<h2>The script of this page</h2>", margin=0), texts["script"]),
-        sizing_mode="stretch_width",
-    )
+    query = settings_of(data, **settings).to_query()
+    return Cell(address() + (f"?{query}" if query else ""))
 
 
-def _said(name, text):
-    """Write a text as HTML."""
-    if name == "script":
-        return f'<pre tabindex="0">{escape(text)}</pre>'
-    tag = "h2" if name == "lesson-title" else "p"
-    return f'<{tag} aria-live="polite">{escape(text)}</{tag}>' if text else ""
+def address() -> str:
+    """Give the address of the kernel's server, which is started with the first call.
+
+    Returns
+    -------
+    str
+        With a port of its own.
+
+    Raises
+    ------
+    SpecError
+        Nothing can be served.
+    """
+    global _address
+    with _lock:
+        if not _address:
+            there: Queue[int | OSError] = Queue()
+            threading.Thread(target=_serve, args=(there,), daemon=True).start()
+            port = there.get()
+            if isinstance(port, OSError):
+                raise SpecError(f"Got no port to serve on ({port}). Run bayesnn explore --port 5006 instead.") from port
+            _address = f"http://localhost:{port}/"
+    return _address
 
 
-def _why(panel):
-    words, notebook = escape(panel.why), escape(panel.notebook)
-    return f"<details><summary>Why?</summary><p>{words}</p><p>It goes on in <code>{notebook}</code>.</p></details>"
+def _serve(there):
+    """Serve in a thread: the kernel's own event loop stands still while a cell runs."""
+    from bayesnn.playground.serve import make_server
+    from bayesnn.playground.work import Workshop
+
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    workshop = Workshop()
+    try:
+        server = make_server(workshop, "", host="localhost", port=0, max_sessions=MOST)
+    except OSError as error:
+        there.put(error)
+        return
+    threading.Thread(target=workshop.warm, daemon=True).start()
+    server.start()
+    there.put(server.port)
+    server.io_loop.start()

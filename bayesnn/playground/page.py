@@ -12,7 +12,7 @@ import panel as pn
 from panel import ui
 
 from bayesnn.errors import BayesnnError
-from bayesnn.playground.controls import Controls
+from bayesnn.playground.controls import Controls, in_words
 from bayesnn.playground.found import Found
 from bayesnn.playground.lessons import LESSONS, Course, lesson_of
 from bayesnn.playground.panels.base import PagePanel
@@ -154,7 +154,7 @@ class Page:
         self._write({"notice": ""})
         self.controls.show(settings)
         self.session.set(settings)
-        self._write({"script": settings.to_python()})
+        self._write({"script": settings.to_python(), "set": in_words(settings)})
         self.follow(self.query)
 
     def refuse(self, message: str) -> None:
@@ -338,6 +338,10 @@ class Page:
 class _Template(pn.Template):
     """A template whose pictures enter the document at once: one after the other, each would go through all before."""
 
+    def __repr__(self) -> str:
+        # Panel writes all widgets out after each that is added.
+        return type(self).__name__
+
     def server_doc(self, doc=None, *args, **kwargs):
         """Fill the document."""
         doc = pn.state.curdoc if doc is None else doc
@@ -395,14 +399,27 @@ def served(workshop: Workshop, address: Mapping[str, str], left: Callable[[], No
     bridge.param.watch(lambda event: page.repaint(event.new), "dark")
     page.follow = lambda query: setattr(bridge, "query", query)
     groups = page.controls.groups
-    style = (HERE / "page.css").read_text(encoding="utf-8")
+    style, paper = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "paper.js"))
     template = _Template((HERE / "page.html").read_text(encoding="utf-8"))
-    for name, value in (("style", style), ("groups", list(groups)), ("panels", page.panels)):
+    variables = {"style": style, "paper": paper, "groups": list(groups), "panels": page.panels}
+    for name, value in variables.items():
         template.add_variable(name, value)
     for number, group in enumerate(groups.values(), 1):
         template.add_panel(f"set_{number}", group)
-    for panel in page.panels:
-        template.add_panel(f"view_{panel.key}", panel.view)
+    # What one can move and the first picture come at once, the others when the browser has these.
+    first, *later = page.panels
+    slots = {panel.key: pn.Column(sizing_mode="stretch_width", margin=0) for panel in later}
+    template.add_panel(f"view_{first.key}", first.view)
+    for key, slot in slots.items():
+        template.add_panel(f"view_{key}", slot)
+
+    def fill():
+        if later:
+            panel = later.pop(0)
+            slots[panel.key].append(panel.view)
+            schedule(fill)
+
+    bridge.param.watch(lambda event: fill(), "ready")
     template.add_panel("lessons", page.lesson)
     template.add_panel("bridge", bridge)
     pn.state.on_session_destroyed(leave)

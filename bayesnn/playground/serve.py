@@ -1,5 +1,6 @@
 """The server: one page for each visitor, workers that all share, nothing from elsewhere, and bounds on everything."""
 
+import faulthandler
 import logging
 import signal
 import threading
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from bayesnn.errors import SpecError
+from bayesnn.errors import FitError, SpecError
 from bayesnn.playground.work import GivenUp, Workshop
 
 if TYPE_CHECKING:
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
 
 MOST_MESSAGE = 2_000_000
 """Bytes of a message from a browser: a file of 200 kB, as text, and room."""
+ALL, HERE = ("0.0.0.0", "::"), ("localhost", "127.0.0.1", "::1")
+"""Where everybody may come from, and this machine alone."""
 QUIET = 3.0
 """Seconds without a job after which something is compiled ahead."""
 UNUSED, LOOK = 20_000, 5_000
 """Milliseconds after which a page that was left gives its seat back, and between two looks."""
 FULL = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bayesnn: full</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <main style="font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem">
-<h1>All seats are taken</h1><p>This server holds {most} pages at a time. One is free again some seconds after somebody
-has closed theirs: load this page again then.</p></main></html>"""
+<h1>All seats are taken</h1><p>Pages that this server holds at a time: {most}. One is free again half a minute after
+somebody has closed theirs: load this page again then.</p></main></html>"""
 
 
 def have_panel() -> None:
@@ -88,31 +92,57 @@ def serve(
     have_panel()
     # Whoever closes a page while something is on its way to it does not need to be told.
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
+    for name in ("asyncio", "bokeh.server.protocol_handler"):
+        logging.getLogger(name).addFilter(_of_who_is_there)
     workshop = workshop or Workshop()
     # The workers load their libraries while this process loads Panel.
     starter = threading.Thread(target=workshop.warm, daemon=True)
     starter.start()
     try:
         server = make_server(workshop, first, host=host, port=port, max_sessions=max_sessions)
-        url = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{server.port}/"
+        url = f"http://{'localhost' if host in ALL else _bracketed(host)}:{server.port}/"
         print(f"The playground is at {url} (Ctrl-C ends it).", flush=True)
         if show:
             server.io_loop.add_callback(server.show, "/")
-        # Ctrl-C is Panel's; who ends the process otherwise wants the workers to end too.
-        signal.signal(
-            signal.SIGTERM, lambda number, frame: server.io_loop.add_callback_from_signal(server.io_loop.stop)
-        )
+        ended = _told_to_end(server)
         server.start()
         server.io_loop.start()
+        if not ended:
+            raise FitError("The server has ended, and nobody asked it to. Start it again, and report what was done.")
+        print(f"The playground was ended by {ended[0]}.", flush=True)
     except OSError as error:
         raise SpecError(
             f"Got --host {host} --port {port}, where nothing can be served ({error.strerror or error}). Take another "
             "port: --port 0 finds a free one."
         ) from error
     except KeyboardInterrupt:
-        pass
+        print("The playground was ended by SIGINT before it was served.", flush=True)
     finally:
         workshop.close()
+
+
+def _of_who_is_there(record):
+    """Say whether an error that is logged is of somebody who has not left meanwhile."""
+    from tornado.iostream import StreamClosedError
+    from tornado.websocket import WebSocketClosedError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], WebSocketClosedError | StreamClosedError))
+
+
+def _told_to_end(server):
+    """End the loop, and so the workers, when the process is told to; give a list of what told it."""
+    ended: list[str] = []
+
+    def end(number, frame):
+        ended.append(signal.Signals(number).name)
+        server.io_loop.add_callback_from_signal(server.io_loop.stop)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+    # A crash of compiled code would say nothing.
+    faulthandler.enable()
+    return ended
 
 
 def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_sessions: int) -> Any:
@@ -157,12 +187,10 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
             pn.state.curdoc.add_timeout_callback(lambda: Compiler(workshop).begin(), 15_000)
         return template
 
-    origins = None if host in ("localhost", "127.0.0.1") else ["*"] if host in ("0.0.0.0", "::") else [f"{host}:{port}"]
-    return pn.io.server.get_server(
+    server = pn.io.server.get_server(
         {"/": page},
         port=port,
         address=None if host == "localhost" else host,
-        websocket_origin=origins,
         location=False,
         title="bayesnn playground",
         websocket_max_message_size=MOST_MESSAGE,
@@ -172,6 +200,36 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
         start=False,
         show=False,
     )
+    # Known only now, where any port that is free was asked for.
+    allowed = server._tornado.websocket_origins
+    allowed.clear()
+    allowed.update(origins(host, server.port or port))
+    return server
+
+
+def origins(host: str, port: int) -> set[str]:
+    """List the addresses of pages that may talk to the server; what other sites try is refused.
+
+    Parameters
+    ----------
+    host : str
+        Where it listens.
+    port : int
+        Its port.
+
+    Returns
+    -------
+    set of str
+        Hosts with ports. Who listens everywhere may be called by any name, but at this port.
+    """
+    hosts = (
+        {"*"} if host in ALL else {"localhost", "127.0.0.1", "[::1]"} if host in HERE else {_bracketed(host).lower()}
+    )
+    return {f"{one}:{port}" for one in hosts}
+
+
+def _bracketed(host):
+    return f"[{host}]" if ":" in host else host
 
 
 def full(most: int) -> "pn.template.base.BaseTemplate":

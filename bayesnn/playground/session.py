@@ -10,7 +10,7 @@ from bayesnn.errors import BayesnnError, SpecError
 from bayesnn.playground import answers
 from bayesnn.playground.found import Found
 from bayesnn.playground.settings import Settings
-from bayesnn.playground.work import GivenUp, Workshop
+from bayesnn.playground.work import LATER, LOOKS, POSTERIOR, GivenUp, Workshop
 
 RESTARTS = 20
 """Random starts of the maxima that are audited."""
@@ -45,15 +45,15 @@ class Job:
         Of a module, so that a worker finds it.
     arguments : tuple
         Its arguments.
-    quick : bool
-        Whether it takes hundredths of a second.
+    rank : int
+        How soon it is wanted, as the workshop ranks jobs.
     """
 
     name: str
     key: tuple
     function: Callable[..., Any]
     arguments: tuple
-    quick: bool = False
+    rank: int = LATER
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,7 @@ class Session:
     def _stages(self, settings):
         """List what is to be done, most wanted first; what a stage needs of earlier ones is looked up as it begins."""
         looks = [
-            Job(kind, ("look", settings, kind), answers.first_look, (settings, kind), quick=True)
-            for kind in ("mle", "map")
+            Job(kind, ("look", settings, kind), answers.first_look, (settings, kind), LOOKS) for kind in ("mle", "map")
         ]
         yield "first look", lambda: looks
         yield "posterior", lambda: [self._posterior("posterior", settings, QUICK)]
@@ -194,7 +193,8 @@ class Session:
         known = self._known(settings)
         seconds = next((t for t, one in known.items() if one.trusted or t >= seconds), seconds)
         arguments = (settings, seconds, self.workshop.cores())
-        return Job(name, ("posterior", settings, seconds), answers.fit_posterior, arguments)
+        rank = POSTERIOR if name == "posterior" and seconds == QUICK else LATER
+        return Job(name, ("posterior", settings, seconds), answers.fit_posterior, arguments, rank)
 
     def _known(self, settings):
         """Posteriors that are there already, by the seconds that they were given."""
@@ -211,7 +211,7 @@ class Session:
             return []
         # The audited maxima have a count of modes, the first ones have none.
         key = ("plane", found.settings, self.weights, bool(found.mle.modes), bool(found.map.modes))
-        return [Job("plane", key, plane, (found.settings, self.weights, found.mle, found.map), quick=True)]
+        return [Job("plane", key, plane, (found.settings, self.weights, found.mle, found.map), LOOKS)]
 
     def _width(self, settings, width):
         other = settings if width == settings.hidden else settings.with_(hidden=width)
@@ -251,7 +251,7 @@ class Session:
 
     def _run(self, job, done):
         try:
-            future = self.workshop.run(self.seat, job.key, job.function, *job.arguments, quick=job.quick)
+            future = self.workshop.run(self.seat, job.key, job.function, *job.arguments, rank=job.rank)
         except Exception as error:
             future = Future()
             future.set_exception(error)

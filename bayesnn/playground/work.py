@@ -21,11 +21,12 @@ KEEP = 400
 LOOK = 0.02
 """Seconds between two looks of a worker at whether its job is still wanted."""
 
-NICE = 10
-"""By how much workers stand back for the page, which would wait for its turn on a machine of few cores."""
-
 _wanted: Any = None
 """In a worker: for each seat the number of the state that is wanted."""
+LOOKS, POSTERIOR, LATER = range(3)
+"""How soon a job is wanted: a first look, a first posterior, all else."""
+NICE = {LOOKS: 0, POSTERIOR: 5, LATER: 10}
+"""By how much workers stand back, for the page too, which would wait for its turn on a machine of few cores."""
 
 
 class GivenUp(Exception):
@@ -35,8 +36,10 @@ class GivenUp(Exception):
 class Workshop:
     """Worker processes that several sessions share.
 
-    Each session has a seat, and at most one job of a seat is under way, so that sessions take turns. A seat that
-    moves on to another state gives up its job at once.
+    Each session has a seat, which asks for a job or two at a time, so that sessions take turns. A seat that moves on to
+    another state gives up its jobs at once. First looks and first posteriors have workers of their own; all else is
+    done by workers that the system lets run when the others leave it time, so that nobody's audit or chains keep
+    somebody else waiting.
 
     Parameters
     ----------
@@ -53,34 +56,35 @@ class Workshop:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._context = context
-        # What takes hundredths of a second has workers of its own, and does not wait for what takes seconds.
-        self._pools = {quick: self._open(quick) for quick in (False, True)}
+        self._pools = {rank: self._open(rank) for rank in (LOOKS, POSTERIOR, LATER)}
         self._under_way, self._last = 0, time.monotonic()
         self.background: int | None = None
         """The seat of what is done while nobody asks for anything, and given up when somebody does."""
         # Starting a process waits until it can be had, which the thread of a page must not.
         self._desk = ThreadPoolExecutor(1, thread_name_prefix="bayesnn-desk")
 
-    def _open(self, quick):
+    def _open(self, rank):
         return ProcessPoolExecutor(
-            min(2, self.workers) if quick else self.workers,
-            mp_context=self._context,
-            initializer=_prepare,
-            initargs=(self._numbers, 0 if quick else NICE),
+            self._size(rank), mp_context=self._context, initializer=_prepare, initargs=(self._numbers, NICE[rank])
         )
+
+    def _size(self, rank):
+        # A first look takes hundredths of a second.
+        return min(2, self.workers) if rank == LOOKS else self.workers
 
     def warm(self) -> None:
         """Start all workers, which takes them some seconds, before there is anything to do."""
-        for quick in (*[True] * min(2, self.workers), *[False] * self.workers):
-            self._desk.submit(self._submit, quick, _load)
+        for rank in self._pools:
+            for _ in range(self._size(rank)):
+                self._desk.submit(self._submit, rank, _load)
 
-    def _submit(self, quick, function, *arguments):
+    def _submit(self, rank, function, *arguments):
         try:
-            return self._pools[quick].submit(function, *arguments)
+            return self._pools[rank].submit(function, *arguments)
         except BrokenExecutor:
             # A worker has died, of memory for one.
-            self._pools[quick] = self._open(quick)
-            return self._pools[quick].submit(function, *arguments)
+            self._pools[rank] = self._open(rank)
+            return self._pools[rank].submit(function, *arguments)
 
     def seat(self) -> int:
         """Take a seat.
@@ -143,7 +147,7 @@ class Workshop:
             return self._kept.get(key)
 
     def run(
-        self, seat: int, key: Any, function: Callable[..., Any], *arguments: Any, quick: bool = False
+        self, seat: int, key: Any, function: Callable[..., Any], *arguments: Any, rank: int = LATER
     ) -> "Future[Any]":
         """Run a function of a module in a worker.
 
@@ -155,8 +159,8 @@ class Workshop:
             What the result is kept under.
         function, *arguments
             What is called; they travel to another process.
-        quick : bool
-            Whether it takes hundredths of a second, and need not wait for others.
+        rank : int
+            How soon it is wanted: `LOOKS`, `POSTERIOR` or `LATER`.
 
         Returns
         -------
@@ -172,7 +176,7 @@ class Workshop:
         with self._lock:
             self._under_way += 1
         future.add_done_callback(self._ended)
-        handed_in = self._desk.submit(self._submit, quick, _guarded, seat, self.wanted(seat), function, arguments)
+        handed_in = self._desk.submit(self._submit, rank, _guarded, seat, self.wanted(seat), function, arguments)
 
         def submitted(handed_in):
             if handed_in.cancelled():
@@ -229,6 +233,7 @@ def _prepare(wanted, nice):
     if hasattr(os, "nice"):
         os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     said = sys.unraisablehook
 
     def hook(unraisable):
@@ -236,6 +241,14 @@ def _prepare(wanted, nice):
             said(unraisable)
 
     sys.unraisablehook = hook
+
+
+def _end_with_parent():
+    """End this worker when the server has died: it would wait for jobs for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _load():

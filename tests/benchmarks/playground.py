@@ -5,6 +5,7 @@ presses keys on its sliders, and times what appears.
 """
 
 import argparse
+import asyncio
 import json
 import re
 import shutil
@@ -15,6 +16,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from tests.playground import visitor
 
 COMMAND = [sys.executable, "-c", "from bayesnn.cli import main; main()", "explore", "--port", "0", "--no-browser"]
 WATCH = """() => {
@@ -127,9 +130,7 @@ def measure(args, out):
             out["new"] = int(sum(new))
             for which, kept in (("", np.ones(len(new), dtype=bool)), ("_new", np.array(new))):
                 for name, values in zip(("first_picture_s", "posterior_s"), np.array(times)[kept].T, strict=True):
-                    out[name + which] = dict(
-                        zip(("median", "p90", "most"), np.quantile(values, [0.5, 0.9, 1]).tolist(), strict=True)
-                    )
+                    out[name + which] = quantiles(values)
         if args.memory:
             one = Visitor(browser, server.url, "")
             one.watch()
@@ -143,32 +144,32 @@ def measure(args, out):
                     levels.append(server.memory()[0])
                     print(f"move {k}: {levels[-1]:.0f} MB", flush=True)
             out["memory_mb"] = levels
-        if args.sessions:
-            out["sessions"] = crowd(browser, server, args, rng)
         out["server_errors"] = [line for line in server.said if "Traceback" in line]
         browser.close()
 
 
-def crowd(browser, server, args, rng):
-    """Open many pages, move each in turn for some time, and time what appears."""
-    pages = [Visitor(browser, server.url, f"?hidden={1 + k % 3}&seed={k + 1}") for k in range(args.sessions)]
-    for page in pages:
-        page.page.evaluate(WATCH)
-    times, end, failed = [], time.monotonic() + args.seconds, 0
-    while time.monotonic() < end:
-        page = pages[rng.integers(len(pages))]
-        took = page.move("Prior sd", ("ArrowLeft", "ArrowRight")[rng.integers(2)])
-        if took is not None:
-            failed += not np.isfinite(took[1])
-            times.append(took)
-    first, posterior = np.array(times).T
+def crowd(args):
+    """Let a class of visitors without browsers move sliders for some time."""
+    with Server() as server:
+        seen = asyncio.run(visitor.crowd(server.url, args.sessions, args.seconds, np.random.default_rng(args.seed)))
+        memory, processes = server.memory()
+    first, posterior = np.reshape(seen["took"], (-1, 2)).T
     return {
         "sessions": args.sessions,
-        "moves": len(times),
-        "failed": failed,
-        "first_picture_s": np.quantile(first, [0.5, 0.9]).tolist(),
-        "posterior_s": np.quantile(posterior, [0.5, 0.9]).tolist(),
+        "moves": len(first),
+        "failed": seen["failed"],
+        "opened_s": quantiles(seen["opened"]),
+        "first_picture_s": quantiles(first),
+        "posterior_s": quantiles(posterior),
+        "memory_mb": memory,
+        "processes": processes,
+        "server_errors": [line for line in server.said if "Traceback" in line],
     }
+
+
+def quantiles(values):
+    found = np.quantile(values, [0.5, 0.9, 1]).round(3).tolist() if len(values) else [None] * 3
+    return dict(zip(("median", "p90", "most"), found, strict=True))
 
 
 def start(times=3):
@@ -204,7 +205,10 @@ def main():
     out = {}
     if args.start:
         out["start_s"] = start()
-    measure(args, out)
+    if args.moves or args.memory:
+        measure(args, out)
+    if args.sessions:
+        out["sessions"] = crowd(args)
     text = json.dumps(out, indent=2)
     print(text)
     if args.out:

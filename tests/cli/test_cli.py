@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -479,9 +480,28 @@ def test_help_names_every_command():
         "losses",
         "occam",
         "explore",
+        "notebooks",
     ):
         assert command in shown.stdout
     assert CliRunner().invoke(cli.app, ["fit", "sgd"]).exit_code == 2
+
+
+def test_notebooks_are_listed_and_copied_and_what_was_changed_is_kept(run, tmp_path):
+    code, out, _ = run("notebooks", "list")
+    assert code == 0
+    assert "01_three_answers  One network, three answers" in out
+    assert run("notebooks", "copy", tmp_path / "course")[0] == 0
+    mine = tmp_path / "course" / "01_three_answers.ipynb"
+    given = mine.read_bytes()
+    assert given == (Path(bnn.__file__).parents[1] / "notebooks" / mine.name).read_bytes()
+    assert (tmp_path / "course" / "README.md").exists()
+    mine.write_bytes(b"mine")
+    code, _, err = run("notebooks", "copy", tmp_path / "course")
+    assert code == 1
+    assert "--force" in err
+    assert mine.read_bytes() == b"mine"
+    assert run("notebooks", "copy", tmp_path / "course", "--force")[0] == 0
+    assert mine.read_bytes() == given
 
 
 def test_a_fit_is_by_one_sampler(run, tmp_path):

@@ -43,7 +43,7 @@ class Inline:
     def kept(self, key):
         return self.results.get(key)
 
-    def run(self, seat, key, function, *arguments, quick=False):
+    def run(self, seat, key, function, *arguments, rank=None):
         future = Future()
         if key in self.results:
             future.set_result(self.results[key])

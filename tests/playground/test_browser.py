@@ -14,7 +14,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is in
 
 READY = "() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 DONE = "() => document.getElementById('status').textContent === 'All fits are done.'"
-SIZES = {"phone": (360, 800), "laptop": (1280, 900), "projector": (1920, 1080)}
+FIGURE = "[...Bokeh.index.query((view) => view.model.type === 'Figure' && view.is_displayed)][0]"
+SIZES = {"phone": (320, 640), "laptop": (1280, 900), "projector": (1920, 1080)}
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
 
@@ -51,7 +52,7 @@ class Visit:
     """A page that is open, and what its console says."""
 
     def __init__(self, browser, url, query="", **options):
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         self.page, self.url, self.said, self.asked = self.context.new_page(), url, [], []
         self.page.on("console", lambda message: message.type == "error" and self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -261,6 +262,75 @@ def test_the_page_fits_and_axe_finds_nothing(visit, scheme, tmp_path):
         one.page.screenshot(path=tmp_path / f"{size}.png", full_page=True)
         found = axe.Axe().run(one.page)
         assert found.violations_count == 0, (size, found.generate_report())
+
+
+def test_a_finger_moves_a_slider_and_adds_a_point(visit):
+    one = visit(has_touch=True, is_mobile=True, viewport={"width": 320, "height": 640})
+    assert one.page.evaluate("() => innerWidth") == 320, "nothing reaches beyond the screen"
+    # It is closed, so that the picture comes first.
+    one.page.locator("#settings > summary").tap()
+    slider = one.page.get_by_role("slider", name="Hidden units").first
+    slider.scroll_into_view_if_needed()
+    one.page.wait_for_timeout(300)
+    left, top, width, height = slider.evaluate(
+        "(e) => { const r = e.closest('.MuiSlider-root').getBoundingClientRect(); "
+        "return [r.left, r.top, r.width, r.height] }"
+    )
+    # Half of 0 to 8.
+    one.page.touchscreen.tap(left + width / 2, top + height / 2)
+    one.address("hidden=4")
+    one.page.get_by_role("checkbox", name="Edit the points").tap()
+    one.wait(f"() => {FIGURE}.model.toolbar.tools[0].active")
+    one.page.evaluate(f"() => {FIGURE}.el.scrollIntoView({{ block: 'center' }})")
+    one.page.wait_for_timeout(300)
+    left, top = one.page.evaluate(
+        f"() => {{ const r = {FIGURE}.el.getBoundingClientRect(); return [r.left + r.width * 0.6, r.top + 50] }}"
+    )
+    one.page.touchscreen.tap(left, top)
+    one.address("data=own")
+    # A row more than the data that there were.
+    assert one.page.url.count(";") == 40
+    one.page.locator(".picture.fits summary").tap()
+    assert one.page.is_visible(".picture.fits details p")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1920])
+def test_a_sheet_of_paper_holds_what_matters(visit, scheme, width):
+    one = visit("?hidden=3", color_scheme=scheme, viewport={"width": width, "height": 900})
+    # Of the pictures, which are drawn one after the other.
+    said = "[...document.querySelectorAll('.now')].every((said) => said.textContent)"
+    one.wait(f"() => document.getElementById('found').textContent.includes('posterior plane') && {said}", 120)
+    one.page.wait_for_selector("text=Permute two units")
+    before = one.page.evaluate(f"() => {FIGURE}.bbox.width")
+    one.page.emulate_media(media="print")
+    one.wait("() => document.documentElement.classList.contains('paper')")
+    assert one.text("printed").endswith("?hidden=3")
+    assert "hidden units 3, tanh" in one.page.inner_text("#sheet")
+    for key in ("fits", "weights", "numbers", "graph", "traces", "loss"):
+        assert one.page.is_visible(f"#say-{key}")
+    for hidden in ("aside", "nav", "#progress", "text=Edit the points", "text=Permute two units", "text=Why?"):
+        assert not one.page.locator(hidden).first.is_visible(), hidden
+    # 186 mm, which a sheet of A4 has room for, at 96 dots an inch.
+    widths = one.page.evaluate(
+        "() => [...Bokeh.index.query((v) => v.model.type === 'Figure' && v.is_displayed)].map((v) => v.bbox.width)"
+    )
+    assert len(widths) >= 8
+    assert all(150 < w <= 704 for w in widths), widths
+    # Ink on white: no label of an axis is light any more.
+    darkest = one.page.evaluate(
+        f"() => {{ const {{ canvas, ctx }} = {FIGURE}.canvas_view.primary; let most = 0; "
+        "const at = ctx.getImageData(0, 0, 60, canvas.height).data; "
+        "for (let i = 0; i < at.length; i += 4) if (at[i + 3] === 255) most = Math.max(most, at[i]); return most }"
+    )
+    assert darkest < 128
+    assert one.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    sheets = one.page.pdf(format="A4")
+    assert sheets.count(b"/Type /Page\n") <= 6
+    one.page.emulate_media(media="screen")
+    one.wait("() => !document.documentElement.classList.contains('paper')")
+    assert one.page.evaluate(f"() => {FIGURE}.bbox.width") == before
+    assert one.page.is_visible("#dark")
 
 
 def test_the_dark_switch_is_kept(visit):

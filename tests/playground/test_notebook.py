@@ -1,6 +1,9 @@
-"""The playground in a notebook's cell: the same pictures and words, without the template."""
+"""The playground in a notebook's cell: the kernel serves the page, in a frame."""
 
-import asyncio
+import re
+import subprocess
+import sys
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -9,35 +12,38 @@ pytest.importorskip("panel", reason="the playground is made of Panel")
 import bayesnn as bnn
 from bayesnn.errors import SpecError
 from bayesnn.playground import notebook
-from bayesnn.playground.answers import first_look
+from bayesnn.playground.settings import Settings
 
-from .inline import Inline
+SCRIPT = """
+from urllib.request import urlopen
+import bayesnn as bnn
+cell, other = bnn.explore("two_weights", hidden=1, bias=False), bnn.explore("neal")
+print(cell._repr_html_())
+assert cell.address.split("?")[0] == other.address.split("?")[0], "one server for all cells"
+page = urlopen(cell.address, timeout=60).read().decode()
+for title in ("The data and three answers", "Why do the chains disagree?", "The loss is a likelihood"):
+    assert title in page
+assert "cdn." not in page
+"""
 
 
-def answer(key):
-    return first_look(key[1], key[2]) if key[0] == "look" else SpecError("Got nothing.")
+def test_a_cell_shows_the_page_that_its_kernel_serves():
+    ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    source = re.search('<iframe src="([^"]+)"', ran.stdout)[1].replace("&amp;", "&")
+    assert source.startswith("http://localhost:")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(source).query).items()}
+    assert Settings.from_query(query) == Settings().with_(data="two_weights", hidden=1, bias=False)
+    assert "run the cell again" in ran.stdout, "a notebook that was saved says what to do"
 
 
-def texts_of(viewable):
-    return " ".join(pane.object for pane in viewable.select() if isinstance(getattr(pane, "object", None), str))
-
-
-def test_a_cell_shows_the_pictures_with_their_words(monkeypatch):
-    monkeypatch.setattr(notebook, "workshop", lambda: Inline(answer))
-
-    async def cell():
-        shown = bnn.explore("two_weights", hidden=1, bias=False)
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if "All fits are done." in texts_of(shown):
-                return texts_of(shown)
-        raise AssertionError("it is not done")
-
-    said = asyncio.run(cell())
-    for title in ("The data and three answers", "Why do the chains disagree?", "The loss is a likelihood"):
-        assert title in said
-    assert "hidden=(1,)" in said, "the script is there"
-    assert "Got nothing." in said, "what failed is said"
+def test_an_address_is_escaped_and_printed_where_there_is_no_notebook():
+    cell = notebook.Cell('http://localhost:1/?a=1&b="><script>')
+    assert "<script>" not in cell._repr_html_()
+    assert "&amp;b=" in cell._repr_html_()
+    assert (
+        repr(notebook.Cell("http://localhost:1/")) == "The playground is at http://localhost:1/ while this Python runs."
+    )
 
 
 def test_what_is_no_setting_is_refused_before_anything_is_started():
@@ -45,3 +51,4 @@ def test_what_is_no_setting_is_refused_before_anything_is_started():
         bnn.explore("two_weights", hidden=99)
     with pytest.raises(bnn.DataError, match="iris"):
         bnn.explore("iris")
+    assert not notebook._address

@@ -41,7 +41,7 @@ class Cells(HTMLParser):
 def test_the_table_holds_the_numbers_and_has_headings():
     found = Found(LINE, mle=point(LINE, "mle", -2.0), map=point(LINE, "map", -4.0, -1.5), posterior=posterior(LINE))
     read = Cells(table_of(found))
-    assert read.scopes == ["col"] * 3 + ["row"] * 4
+    assert read.scopes == ["col"] * 4 + ["row"] * 4
     assert read.rows[1:] == [
         ["log-likelihood", "−2.00", "−4.00", "−5.00"],
         ["log-prior", "−3.00", "−1.50", "−4.00"],

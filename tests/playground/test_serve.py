@@ -1,5 +1,8 @@
 """The server's page, without a browser: its HTML, its address, its bounds."""
 
+import asyncio
+import re
+import signal
 import subprocess
 import sys
 
@@ -7,7 +10,7 @@ import pytest
 
 from bayesnn.errors import DataError, SpecError
 from bayesnn.playground.opening import settings_of
-from bayesnn.playground.serve import address_of, have_panel, likely
+from bayesnn.playground.serve import MOST_MESSAGE, address_of, have_panel, likely, origins
 from bayesnn.playground.settings import LOSSES, OWN, Settings
 
 
@@ -75,3 +78,58 @@ def test_the_process_of_the_page_loads_no_heavy_library():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "panel" in loaded
     assert not set(loaded) & {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib"}
+
+
+COMMAND = [sys.executable, "-c", "from bayesnn.cli import main; main()", "explore", "--port", "0", "--no-browser"]
+
+
+def test_a_page_of_another_site_is_none_of_the_servers():
+    from bokeh.server.util import check_allowlist
+
+    def taken(origin, host):
+        return check_allowlist(origin, list(origins(host, 5006)))
+
+    for host in ("localhost", "127.0.0.1"):
+        assert taken("localhost:5006", host)
+        assert taken("127.0.0.1:5006", host)
+        assert not taken("evil.example:5006", host)
+    assert taken("192.168.1.7:5006", "0.0.0.0")
+    assert not taken("evil.example", "0.0.0.0")
+    assert taken("class.example:5006", "Class.example")
+    assert not taken("evil.example:5006", "class.example")
+    assert taken("[fe80::1]:5006", "fe80::1")
+
+
+@pytest.mark.timeout(120)
+def test_a_visitor_is_served_another_site_is_refused_and_the_end_is_told():
+    """Also a crafted query, one that is too long, and a message that is too large: each ends with its sender."""
+    from tornado.httpclient import HTTPClientError
+    from tornado.websocket import WebSocketClosedError
+
+    from tests.playground.visitor import Visitor
+
+    with subprocess.Popen(
+        [*COMMAND, "--host", "127.0.0.1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        url = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
+
+        async def visits():
+            async with Visitor(url, "?hidden=1000000") as visitor:
+                await visitor.until(lambda texts: texts.get("notice"))
+                assert "hidden" in visitor.texts["notice"]
+                await visitor.socket.write_message("x" * (MOST_MESSAGE + 1))
+                with pytest.raises((ConnectionError, WebSocketClosedError)):
+                    await visitor.until(lambda texts: False, 20)
+            with pytest.raises(HTTPClientError, match="403"):
+                async with Visitor(url, origin="http://evil.example"):
+                    pass
+            with pytest.raises(HTTPClientError, match=r"Stream closed|400|431"):
+                async with Visitor(url, "?points=" + "1," * 50_000):
+                    pass
+
+        try:
+            asyncio.run(visits())
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert "ended by SIGTERM" in server.stdout.read()
+        assert server.wait(20) == 0

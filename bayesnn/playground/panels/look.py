@@ -123,7 +123,10 @@ def paint(figure: Any, dark: bool) -> None:
     # The page shines through.
     figure.background_fill_color = figure.border_fill_color = None
     figure.outline_line_color = None
-    for axis in [*figure.axis, *figure.select(ColorBar)]:
+    sides = (figure.left, figure.right, figure.above, figure.below, figure.center)
+    # `figure.select` would go through all models.
+    bars = [part for side in sides for part in side if isinstance(part, ColorBar)]
+    for axis in [*figure.axis, *bars]:
         axis.major_label_text_color = colours.ink
         axis.major_label_text_font_size = FONT
     for axis in figure.axis:
@@ -131,7 +134,7 @@ def paint(figure: Any, dark: bool) -> None:
         axis.axis_label_text_font_size = FONT
         axis.axis_label_text_font_style = "normal"
         axis.minor_tick_line_color = None
-    for bar in figure.select(ColorBar):
+    for bar in bars:
         bar.background_fill_color = None
         bar.title_text_color = colours.ink
         bar.title_text_font_size = FONT

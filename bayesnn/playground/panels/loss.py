@@ -6,10 +6,11 @@ from typing import ClassVar, override
 
 import numpy as np
 
+from bayesnn.playground.answers import PointAnswer
 from bayesnn.playground.found import Found
 from bayesnn.playground.panels.base import PagePanel
 from bayesnn.playground.panels.look import LOOKS, PAINTS, legend, line_key, mark_key, new_figure, paint, pane_of
-from bayesnn.playground.settings import LEARNED
+from bayesnn.playground.settings import LEARNED, Settings
 
 POINTS = 241
 CURVES = (("#56B4E9", "solid"), ("#E69F00", "dashed"), ("#CC79A7", "dotdash"))
@@ -68,6 +69,7 @@ class LossPanel(PagePanel):
         from bokeh.models import ColumnDataSource, Range1d
 
         super().__init__(dark)
+        self._seen: tuple[Settings | None, PointAnswer | None, Worst | None] = (None, None, None)
         span = Range1d(start=-1, end=1)
         self.figures = [
             new_figure(
@@ -123,10 +125,10 @@ class LossPanel(PagePanel):
     @override
     def show(self, found: Found) -> None:
         settings, loss = found.settings, found.settings.net.loss
-        noise, worst = noise_of(found), worst_of(found)
+        noise, worst = noise_of(found), self._worst(found)
         numbers = settings.task == "regression"
         x = self._range(found, worst)
-        targets = [0.0] if numbers else _targets(found)
+        targets = [0.0] if numbers else _targets(found, worst)
         losses, densities = [], []
         for target in targets:
             # Of a regression the output is 0 and the target moves, otherwise the output moves.
@@ -159,6 +161,14 @@ class LossPanel(PagePanel):
                 }
             mark.data = empty
         self._legend.object = legend(self._keys(found, targets, worst))
+
+    def _worst(self, found):
+        """Look once for picture, sentence and words."""
+        settings, map_, worst = self._seen
+        if settings is not found.settings or map_ is not found.map:
+            worst = worst_of(found)
+            self._seen = found.settings, found.map, worst
+        return worst
 
     def _range(self, found, worst):
         """Residuals or outputs to draw at; the worst row is among them."""
@@ -193,7 +203,7 @@ class LossPanel(PagePanel):
 
     @override
     def sentence(self, found: Found) -> str:
-        said, worst = law(found), worst_of(found)
+        said, worst = law(found), self._worst(found)
         if worst is None:
             return f"{said}."
         if found.settings.task == "regression":
@@ -207,6 +217,7 @@ class LossPanel(PagePanel):
     @override
     def words(self, found: Found) -> str:
         settings, loss, noise = found.settings, found.settings.net.loss, noise_of(found)
+        worst = self._worst(found)
         said = [f"{NAMES[settings.loss].capitalize()} is the loss of a {loss.likelihood} likelihood. {law(found)}."]
         if settings.task == "regression":
             at = np.array([0.0, 1.0, 2.0]) * float(noise or 1.0)
@@ -219,7 +230,7 @@ class LossPanel(PagePanel):
                 for u, v, q in zip(at, values, p, strict=True)
             ]
         else:
-            for target in _targets(found):
+            for target in _targets(found, worst):
                 at = np.array([-1.0, 0.0, 1.0])
                 y = np.full(3, int(target))
                 values, p = loss.loss(y, at[:, None]), np.exp(loss.logp(y, at[:, None]))
@@ -227,7 +238,6 @@ class LossPanel(PagePanel):
                     f"For y = {target:g} at f = {f:g}: loss {v:.3g}, probability {q:.3g}."
                     for f, v, q in zip(at, values, p, strict=True)
                 ]
-        worst = worst_of(found)
         if worst is not None:
             said.append(f"The worst row of the MAP, at {worst.x:.3g}, pays {worst.nats:.3g} nats.")
         return " ".join(said)
@@ -314,11 +324,11 @@ def law(found: Found) -> str:
     return f"−log p = {said}"
 
 
-def _targets(found):
+def _targets(found, worst):
     """Up to three targets that are drawn, the worst row's among them."""
     if found.settings.task == "binary":
         return [0.0, 1.0]
-    seen, worst = np.unique(found.settings.y), worst_of(found)
+    seen = np.unique(found.settings.y)
     chosen = {float(seen[0]), float(seen[-1]), float(worst.target if worst else seen[len(seen) // 2])}
     return sorted(chosen)
 

@@ -1,7 +1,6 @@
 """The numbers of the three answers, the evidence against the width, and the modes of the function."""
 
 import math
-from html import escape
 from typing import ClassVar, override
 
 import numpy as np
@@ -20,6 +19,7 @@ from bayesnn.playground.panels.look import (
     paint,
     pane_of,
 )
+from bayesnn.playground.panels.table import table
 
 SEEN = 0.01
 """Share below which a mode is not shown."""
@@ -232,38 +232,22 @@ def table_of(found: Found) -> str:
         With headings for screen readers; what is not there yet is a dash.
     """
     answers = [found.mle, found.map, found.posterior]
-    names = [
-        escape(answer.heading) if answer else name
-        for answer, name in zip(answers, ("MLE", "MAP", "posterior"), strict=True)
-    ]
-    names[2] += "<br><small>mean over draws</small>"
+    usual = ("MLE", "MAP", "posterior")
+    names = [answer.heading if answer else name for answer, name in zip(answers, usual, strict=True)]
+    names[2] += " (mean over draws)"
     likelihood = [number(a.log_likelihood) if a else "–" for a in answers]
     # Where there is no maximum, the weights and with them the log-prior run away.
     prior = [("–" if a is None else number(a.log_prior) if a.exists else "→ −∞") for a in answers]
     total = [("–" if a is None else number(a.log_likelihood + a.log_prior) if a.exists else "→ −∞") for a in answers]
     post = found.posterior
     evidence = ["", "", error(post.evidence, post.evidence_se) if post else "–"]
-    cell = "padding:.25em .5em;text-align:right;border-top:1px solid currentColor"
-    side = "padding:.25em .5em .25em 0;text-align:left;font-weight:normal;border-top:1px solid currentColor"
     rows = [
-        ("log-likelihood", likelihood),
-        ("log-prior", prior),
-        ("their sum", total),
-        ("log evidence ± se", evidence),
+        ("log-likelihood", *likelihood),
+        ("log-prior", *prior),
+        ("their sum", *total),
+        ("log evidence ± se", *evidence),
     ]
-    body = "".join(
-        f'<tr><th scope="row" style="{side}">{name}</th>'
-        + "".join(f'<td style="{cell}">{value}</td>' for value in values)
-        + "</tr>"
-        for name, values in rows
-    )
-    top = "padding:.25em .5em;text-align:right;vertical-align:bottom"
-    heads = "".join(f'<th scope="col" style="{top}">{name}</th>' for name in names)
-    return (
-        '<table style="border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums">'
-        '<caption style="text-align:left;padding-bottom:.3em">In nats</caption>'
-        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    return table("The answers, in nats", ["number", *names], rows)
 
 
 def modes_of(found: Found) -> list[tuple[int, float, float]]:

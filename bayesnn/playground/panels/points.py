@@ -118,9 +118,8 @@ class Points:
             sizing_mode="stretch_width",
         )
         tools = pn.FlexBox(self.label, self.target, self.remove, align_items="center")
-        self._box = pn.Column(
-            self._help, tools, self.text, self.apply, self.status, visible=False, sizing_mode="stretch_width"
-        )
+        edit = (self._help, tools, self.text, self.apply, self.status)
+        self._box = pn.Column(*edit, visible=False, sizing_mode="stretch_width", css_classes=["screen"])
         self.view = pn.Column(self.switch, self._box, sizing_mode="stretch_width", margin=0)
         self.switch.param.watch(lambda event: locked(self._edit), "value")
         self.label.param.watch(lambda event: locked(self._set_defaults), "value")
