@@ -80,7 +80,8 @@ def nameless(figure):
 
 
 def ink(figure):
-    """How dark each part of a drawn figure is, from 0 to 9, in a coarse grid: a row of digits a line."""
+    """How dark each part of a figure is, from 0 to 9, in a coarse grid: a row of digits a line."""
+    figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(axis=-1)
     rows = [np.array_split(row, GRID[1], axis=1) for row in np.array_split(pixels, GRID[0], axis=0)]
     dark = np.array([[255 - part.mean() for part in row] for row in rows])
