@@ -110,7 +110,12 @@ def _of_optima(left, right, fit, found, canvas):
             noun = "optimum" if exists == 1 else "end point"
             for k in range(n):
                 colour, dashes, _ = _look(k, n, kind)
-                look = {"lw": 1 + 3 * starts[k] / total, "ls": dashes, "color": colour, "zorder": 3 - k / (n + 1)}
+                look = {
+                    "lw": 2.2 if n == 1 else 1 + 3 * starts[k] / total,
+                    "ls": dashes,
+                    "color": colour,
+                    "zorder": 3 - k / (n + 1),
+                }
                 canvas.draw(left, shown[k], label=_number(k, n, noun), **look)
         else:
             look = {"label": f"range over {n} optima"}

@@ -72,8 +72,8 @@ def plot_prior_grid(grid: PriorGrid, *, ax: Panels | None = None, figsize: Size 
     seen = np.concatenate([grid.y, *(np.ravel([cell["lower"], cell["upper"]]) for cell in grid.cells.values())])
     # A band that a wide prior leaves unbounded would hide what all others say.
     middle, reach = np.median(grid.y), 2 * max(np.ptp(grid.y), 1e-12)
-    axes[0, 0].set_ylim(max(seen.min(), middle - reach), min(seen.max(), middle + reach))
-    axes[0, 0].margins(y=0.05)
+    low, high = max(seen.min(), middle - reach), min(seen.max(), middle + reach)
+    axes[0, 0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     handles, names = axes[0, 0].get_legend_handles_labels()
     add_legend(axes, handles, names, ncols=5)
     each = []

@@ -72,7 +72,7 @@ def plot_sensitivity(
     ax.set_yticks(rows, list(table.index))
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xlim(left=0)
-    ax.set_xlabel("sensitivity")
+    ax.set(xlabel="sensitivity", ylabel="quantity")
     add_legend(axes, *ax.get_legend_handles_labels(), ncols=3)
     most = {name: table[name].astype(float).idxmax() for name in looks}
     each = [

@@ -8,7 +8,7 @@ import numpy as np
 from bayesnn.plots.chains import chain_legend, draw_traces, draws_and_points, rhat_of
 from bayesnn.plots.functions import counted
 from bayesnn.plots.picture import Picture
-from bayesnn.plots.style import Panels, Size, line_of, new_axes, outlined
+from bayesnn.plots.style import Panels, Size, line_of, new_axes
 from bayesnn.plots.weights import raw_and_aligned
 from bayesnn.symmetry.paths import check_units
 from bayesnn.tree import Fits, kind_of
@@ -99,8 +99,9 @@ def plot_strips(
             draw_traces(ax, f"{title} {labels[u - 1]}", draws)
             rhats[side].append(rhat_of(draws))
             for name, both in marks.items():
-                look = {"lw": 1.8, "zorder": 4, "path_effects": outlined()} | line_of(kind_of(points[name]))
-                ax.axhline(both[side][u - 1], label=name, **look)
+                # On white, for chains may have its colour.
+                ax.axhline(both[side][u - 1], lw=4, color="white", zorder=4, label="_ground")
+                ax.axhline(both[side][u - 1], lw=1.8, zorder=4, label=name, **line_of(kind_of(points[name])))
         row[0].set_ylabel(f"unit {u}")
     for ax in axes[-1]:
         ax.set_xlabel("draw")

@@ -39,13 +39,6 @@ def line_of(kind: str) -> dict[str, Any]:
     return {"color": COLOURS[kind], "ls": ANSWERS[kind][0]}
 
 
-def outlined() -> list[Any]:
-    """Path effects that set a line off from what it crosses, which may have its colour."""
-    from matplotlib.patheffects import Normal, Stroke
-
-    return [Stroke(linewidth=4, foreground="white"), Normal()]
-
-
 def mark_of(kind: str) -> dict[str, Any]:
     """Colour and marker of an answer, as `Axes.plot` takes them."""
     return {"color": COLOURS[kind], "marker": ANSWERS[kind][1]}

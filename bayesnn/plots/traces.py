@@ -8,7 +8,7 @@ from bayesnn.errors import SpecError
 from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces, titled
 from bayesnn.plots.functions import counted, original_y
 from bayesnn.plots.picture import Picture, listed
-from bayesnn.plots.style import DASHES, INK, Panels, Size, line_of, new_axes, outlined
+from bayesnn.plots.style import DASHES, INK, Panels, Size, line_of, new_axes
 from bayesnn.symmetry import align
 from bayesnn.tree import Fits, Inputs, kind_of, named_fits, new_inputs, params_of, problem_of
 
@@ -99,8 +99,10 @@ def plot_traces(
             looks = [(v.ravel(), INK, DASHES[k % len(DASHES)], name) for k, (name, v) in enumerate(values.items())]
         _densities(row[-1], grid, looks)
         for name, rows in points.items():
-            look = {"lw": 1.8, "label": name, "zorder": 4, "path_effects": outlined()} | line_of(kind_of(given[name]))
+            look = {"lw": 1.8, "label": name, "zorder": 4} | line_of(kind_of(given[name]))
             for left in row[:-1]:
+                # On white, for chains may have its colour.
+                left.axhline(rows[quantity].item(), lw=4, color="white", zorder=4, label="_ground")
                 left.axhline(rows[quantity].item(), **look)
             row[-1].axvline(rows[quantity].item(), **look | {"label": f"_{name}"})
     for ax in axes[-1, :-1]:

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
 SMALLEST = 7.0
@@ -13,6 +14,13 @@ INSET = 0.2
 """Share of a line's height by which two texts may touch: extents have room for letters that go below the line."""
 GRID = (8, 12)
 """Rows and columns of the coarse picture of ink."""
+
+
+def canvas_of(figure):
+    """A canvas on which the figure is drawn, whether it is closed or not."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return canvas
 
 
 def texts_of(figure):
@@ -40,8 +48,7 @@ def texts_of(figure):
 
 def faults(figure):
     """What is wrong with the layout of a figure, a line each."""
-    renderer = figure.canvas.get_renderer()
-    figure.canvas.draw()
+    renderer = canvas_of(figure).get_renderer()
     found, placed = [], []
     for kind, text in texts_of(figure):
         words = text.get_text().strip()
@@ -81,8 +88,7 @@ def nameless(figure):
 
 def ink(figure):
     """How dark each part of a figure is, from 0 to 9, in a coarse grid: a row of digits a line."""
-    figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(axis=-1)
+    pixels = np.asarray(canvas_of(figure).buffer_rgba())[..., :3].mean(axis=-1)
     rows = [np.array_split(row, GRID[1], axis=1) for row in np.array_split(pixels, GRID[0], axis=0)]
     dark = np.array([[255 - part.mean() for part in row] for row in rows])
     # Most of a picture is white: the square root tells thin lines from nothing.
