@@ -75,6 +75,8 @@ _HOMES = {
         "plot_modes",
         "plot_optima",
         "plot_orbit",
+        "plot_partial_dependence",
+        "plot_ppc",
         "plot_prior",
         "plot_rhat",
         "plot_strips",

@@ -56,6 +56,8 @@ from bayesnn.plots import plot_mirrors as plot_mirrors
 from bayesnn.plots import plot_modes as plot_modes
 from bayesnn.plots import plot_optima as plot_optima
 from bayesnn.plots import plot_orbit as plot_orbit
+from bayesnn.plots import plot_partial_dependence as plot_partial_dependence
+from bayesnn.plots import plot_ppc as plot_ppc
 from bayesnn.plots import plot_prior as plot_prior
 from bayesnn.plots import plot_rhat as plot_rhat
 from bayesnn.plots import plot_strips as plot_strips

@@ -333,7 +333,9 @@ def linearised(net: MLP, params: Params, centre: Params, X: ArrayLike) -> np.nda
     return h + dh
 
 
-def draws_of(fit: "xr.DataTree", problem: Problem) -> tuple[Params, Callable[[np.ndarray], np.ndarray]]:
+def draws_of(
+    fit: "xr.DataTree", problem: Problem, *, at: np.ndarray | None = None
+) -> tuple[Params, Callable[[np.ndarray], np.ndarray]]:
     """Draws of a fit, in one row, and how the network is evaluated at them.
 
     Parameters
@@ -342,6 +344,8 @@ def draws_of(fit: "xr.DataTree", problem: Problem) -> tuple[Params, Callable[[np
         A fit.
     problem : Problem
         What was fitted.
+    at : array of int, optional
+        Which draws, counted through all chains; None takes all of them.
 
     Returns
     -------
@@ -351,17 +355,87 @@ def draws_of(fit: "xr.DataTree", problem: Problem) -> tuple[Params, Callable[[np
         From inputs (n, p), in the units the model works in, to outputs (draw, n, m).
     """
     if not fit.attrs.get("bayesnn_linearised"):
-        params = _flat(params_of(fit))
+        params = _flat(params_of(fit), at)
         return params, lambda X: problem.net.forward(params, X)
     # The centres are copies of modes by the same symmetries as the draws, before any alignment.
-    params = _flat(params_of(fit, group="posterior_raw" if "posterior_raw" in fit else "posterior"))
-    centre = _flat(params_of(fit, group="centre"))
+    params = _flat(params_of(fit, group="posterior_raw" if "posterior_raw" in fit else "posterior"), at)
+    centre = _flat(params_of(fit, group="centre"), at)
     return params, lambda X: linearised(problem.net, params, centre, X)
 
 
-def _flat(params):
-    """Chains and draws as one axis."""
-    return {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in params.items()}
+def some_draws(fit: "xr.DataTree", most: int) -> np.ndarray:
+    """Choose up to `most` draws of a fit, evenly spread over all chains.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        A fit; a point is its only draw.
+    most : int
+        How many.
+
+    Returns
+    -------
+    array of int
+        Counted through all chains, as `draws_of` takes them.
+    """
+    sizes = fit["posterior"].sizes
+    total = sizes["chain"] * sizes["draw"]
+    return np.unique(np.linspace(0, total - 1, most).astype(int))
+
+
+def replicates(fit: "xr.DataTree", X: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw data sets from a fit: what it expects other observations of the same rows to be.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        A fit; a posterior gives each data set another draw, as far as there are enough.
+    X : array (n, p)
+        Inputs, in the units the model works in.
+    draws : int
+        How many data sets.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array (draws, n) or (draws, n, K)
+        Targets in the user's units.
+    """
+    problem = problem_of(fit)
+    at = np.resize(some_draws(fit, draws), draws)
+    params, forward = draws_of(fit, problem, at=at)
+    y = problem.net.loss.sample(forward(X), rng, **problem.net.likelihood_args(params))
+    return y if problem.scaling is None else problem.scaling.inverse_y(y)
+
+
+def pit_of(fit: "xr.DataTree", X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Evaluate the predictive distribution function at what was observed: uniform numbers, if the fit is right.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        A fit of numbers.
+    X : array (n, p)
+        Inputs, in the units the model works in.
+    y : array (n,) or (n, K)
+        What was observed, in these units.
+
+    Returns
+    -------
+    array (n, K)
+        Probability integral transforms; for counts the middle of the jump.
+    """
+    problem = problem_of(fit)
+    params, forward = draws_of(fit, problem)
+    args = problem.net.likelihood_args(params)
+    return np.concatenate([_pit(problem.net.loss, y[r], forward(X[r]), args) for r in _rows(params, X)])
+
+
+def _flat(params, at=None):
+    """Chains and draws as one axis, and of it some."""
+    flat = {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in params.items()}
+    return flat if at is None else {k: v[at] for k, v in flat.items()}
 
 
 def _rows(params, X):

@@ -1,4 +1,8 @@
-"""One file a picture. Each returns its matplotlib Axes; only `show` shows them, in a notebook."""
+"""One file a picture. Each returns its Axes, with words for them; only `show` shows them, in a notebook.
+
+All `plot_*` take `ax` or `figsize` as pictures of Matplotlib do. There is no `backend`, which ArviZ's have: nothing but
+Matplotlib draws them.
+"""
 
 from bayesnn.plots.approximations import plot_approximations
 from bayesnn.plots.barrier import plot_barrier
@@ -15,6 +19,9 @@ from bayesnn.plots.mirrors import plot_mirrors
 from bayesnn.plots.modes import plot_modes
 from bayesnn.plots.optima import plot_optima
 from bayesnn.plots.orbit import plot_orbit
+from bayesnn.plots.partial_dependence import plot_partial_dependence
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.ppc import plot_ppc
 from bayesnn.plots.prior import plot_prior
 from bayesnn.plots.prior_functions import plot_prior_functions
 from bayesnn.plots.prior_grid import plot_prior_grid
@@ -28,6 +35,7 @@ from bayesnn.plots.traces import plot_traces
 from bayesnn.plots.validation import plot_validation
 
 __all__ = [
+    "Picture",
     "capacity_table",
     "plot_approximations",
     "plot_barrier",
@@ -44,6 +52,8 @@ __all__ = [
     "plot_modes",
     "plot_optima",
     "plot_orbit",
+    "plot_partial_dependence",
+    "plot_ppc",
     "plot_prior",
     "plot_prior_functions",
     "plot_prior_grid",

@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.plots.style import CHAINS, INK, MARKERS, new_axes
+from bayesnn.plots.functions import legend_below, short
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.rows import row_each
+from bayesnn.plots.style import CHAINS, INK, MARKERS, Panels, Size, add_headline, add_legend
 from bayesnn.symmetry.paths import mirror_paths
-from bayesnn.tree import heading
+from bayesnn.tree import Fits, heading, named_fits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,22 +22,36 @@ GRID = 101
 DASHES = ("-", "--", "-.")
 
 
-def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] = (1, 2)) -> np.ndarray:
+def plot_barrier(
+    *fits: Fits,
+    layer: int = 1,
+    units: tuple[int, int] = (1, 2),
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     r"""Draw the log density along straight paths between mirror modes, and over the plane through three of them.
 
     Parameters
     ----------
-    fit : xarray.DataTree
-        An MLE fit, for the log-likelihood, or a MAP fit, for the log-likelihood and log-prior.
+    *fits : xarray.DataTree
+        An MLE fit, for the log-likelihood, or a MAP fit, for the log-likelihood and log-prior; of several, each has a
+        row.
     layer : int
         Hidden layer, counted from 1.
     units : tuple of int
         The unit that is flipped and the one that it is exchanged with, counted from 1. Where signs may not flip, the
         second is exchanged with a third one, if there is one.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (2,) or (1,) of matplotlib.axes.Axes
+    Picture (2,), (1,) or (fits, 2) of matplotlib.axes.Axes
         Paths on the left, the plane on the right; its edges are the paths. With only one mirror image of the optimum
         in the layer (a single unit, or two that may not flip) there is no plane.
 
@@ -74,14 +91,28 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     >>> ax.get_title(), ax.figure.legends[0].get_texts()[0].get_text()
     ('paths between mirror modes', 'flip unit 1: falls by 18')
     """
-    paths = mirror_paths(fit, layer=layer, units=units)
+    shown = named_fits(fits, named)
+    paths = {name: mirror_paths(fit, layer=layer, units=units) for name, fit in shown.items()}
+    columns = max(min(2, len(one.names)) for one in paths.values())
+
+    def draw(axes, name):
+        return _draw(axes, shown[name], paths[name], alone=len(shown) == 1)
+
+    names = {name: name for name in shown}
+    return row_each(names, draw, columns, ax=ax, figsize=figsize, width=4.5, height=3.9)
+
+
+def _draw(axes, fit, paths, *, alone):
+    """Draw one fit, and say what is to be seen."""
     t, top = np.linspace(0.0, 1.0, 201), float(paths.log_density(paths.params))
-    left, *rest = new_axes(1, min(2, len(paths.names)), width=4.5, height=3.9)[0]
-    deepest = 0.0
+    left, *rest = axes
+    deepest, falls = 0.0, []
     for k, words in enumerate(paths.names):
         values = paths.along(k, t)
         fall = values[0] - values.min()
-        label = f"{words}: falls by {fall:,.0f}" if fall >= 100 else f"{words}: falls by {fall:.2g}"
+        far = f"{fall:,.0f}" if fall >= 100 else f"{fall:.2g}"
+        label = f"{words}: falls by {far}"
+        falls.append(f"{far} ({words})")
         left.plot(t, values, color=CHAINS[k], ls=DASHES[k], lw=2, label=label)
         deepest = max(deepest, top - values.min())
     left.plot([0, 1], [top, top], MARKERS[0], color=INK, ms=6, ls="", zorder=5, label="_modes")
@@ -89,12 +120,23 @@ def plot_barrier(fit: "xr.DataTree", *, layer: int = 1, units: tuple[int, int] =
     left.set_title("paths between mirror modes", fontsize=10)
     left.margins(y=0.08)
     _depth_axis(left, top, deepest, "log-likelihood + log-prior" if paths.prior else "log-likelihood")
-    left.figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False, handlelength=3)
+    if alone:
+        add_legend(axes, *left.get_legend_handles_labels(), ncols=3, handlelength=3)
+    else:
+        legend_below(left)
     if fit.attrs.get("bayesnn_exists", 1) == -1:
-        left.figure.suptitle(f"{heading(fit)}: an end point that may be no optimum", fontsize=10)
-    if rest:
+        add_headline(left, f"{heading(fit)}: an end point that may be no optimum", fontsize=10)
+    plane = ""
+    if rest and len(paths.names) > 1:
         _plane(rest[0], paths)
-    return np.array([left, *rest])
+        plane = ", and over the plane through three of them"
+    elif rest:
+        rest[0].set_axis_off()
+    what = "log-likelihood + log-prior" if paths.prior else "log-likelihood"
+    return (
+        f"The {what} along straight paths between mirror modes{plane}. From {short(top)} at the optimum it falls by "
+        f"{listed(falls)}."
+    )
 
 
 def _depth_axis(ax, top, deepest, name):

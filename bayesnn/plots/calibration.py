@@ -5,7 +5,9 @@ import textwrap
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import GREY, INK, PALE, PRIOR, Panels, Size, add_headline, new_axes
 from bayesnn.theory.ranks import Calibration
 
 PANELS = 16
@@ -13,17 +15,21 @@ PANELS = 16
 COLUMNS = 4
 
 
-def plot_calibration(found: Calibration) -> np.ndarray:
+def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw the distribution function of the ranks of each quantity, less that of uniform ranks, within its band.
 
     Parameters
     ----------
     found : Calibration
         From `calibrate`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each quantity, in the order of the table; of more than 16 the least uniform ones. A curve that rises on
         the left and falls on the right means draws that are too narrow, the reverse too wide; one that stays above zero
         means draws that are too high, below zero too low.
@@ -60,8 +66,8 @@ def plot_calibration(found: Calibration) -> np.ndarray:
     names = [name for name in table.index if name in worst]
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    grid = new_axes(rows, columns, width=max(2.0, 4.0 / columns), height=1.9, sharex=True, sharey=True)
-    axes, spare = grid.ravel()[: len(names)], grid.ravel()[len(names) :]
+    size = {"width": max(2.0, 4.0 / columns), "height": 1.9}
+    axes = new_axes(rows, columns, ax=ax, figsize=figsize, panels=len(names), sharex=True, sharey=True, **size)
     points, lower, upper = found.band
     low, high = min(lower - points), max(upper - points)
     for ax, name in zip(axes, names, strict=True):
@@ -71,21 +77,27 @@ def plot_calibration(found: Calibration) -> np.ndarray:
         bad = name in outside
         excess = np.searchsorted(u, points, side="right") / len(u) - points
         low, high = min(low, *excess), max(high, *excess)
-        ax.plot(points, excess, color=COLOURS["mle" if bad else "posterior"], lw=1.6, ls="-" if bad else "--")
+        ax.plot(points, excess, color=PRIOR if bad else INK, lw=2.2 if bad else 1.4, ls="-" if bad else "--")
         ax.set_title(name, fontsize=9)
         if bad:
             note = {"xycoords": "axes fraction", "fontsize": 8, "color": INK, "ha": "center"}
             ax.annotate(table.loc[name, "verdict"], (0.5, 0.02), **note)
     # Room for the words below all curves.
     axes[0].set_ylim(low - 0.25 * (high - low), high + 0.05 * (high - low))
-    for ax in spare:
-        ax.set_axis_off()
-    for ax in grid[:, 0]:
+    for ax in axes[::columns]:
         ax.set_ylabel("share below − rank", fontsize=8)
     for ax in axes[-columns:]:
         ax.set_xlabel("rank of the truth", fontsize=8)
         ax.tick_params(labelbottom=True)
     shown = "" if len(names) == len(table) else f"; {len(names)} of {len(table)} quantities"
     words = f"{len(found.ranks)} replicates; grey: where ranks of right draws stay, {found.prob:.0%} for all{shown}"
-    axes[0].figure.suptitle(textwrap.fill(words, 110 if columns > 2 else 55), fontsize=9)
-    return axes
+    add_headline(axes, textwrap.fill(words, 110 if columns > 2 else 55))
+    leaving = [f"{name} ({table.loc[name, 'verdict']})" for name in names if name in outside]
+    verdict = (
+        f"{len(leaving)} of {len(names)} leave the band of uniform ranks: {listed(leaving)}."
+        if leaving
+        else f"all {len(names)} stay within the band of uniform ranks."
+    )
+    return Picture(
+        axes, f"Ranks of {counted(len(names), 'quantity', 'quantities')} in {len(found.ranks)} replicates; {verdict}"
+    )

@@ -15,7 +15,8 @@ from bayesnn.fitting.progress import bar
 from bayesnn.network import MLP
 from bayesnn.plots.fits import RHAT_MAX
 from bayesnn.plots.functions import mark_leaving
-from bayesnn.plots.style import COLOURS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import ANSWERS, COLOURS, INK, Panels, Size, add_legend, line_of, mark_of, new_axes
 from bayesnn.prediction import score
 from bayesnn.tree import KINDS, heading
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 _AXES = {"hidden": "hidden units", "prior_sd": "standard deviation of the prior"}
-_LOOK = {"mle": ("o", 6.5, "-"), "map": ("s", 7, "-"), "posterior": ("^", 5, (0, (4, 2)))}
-"""Marker, its size, and dashes: smaller and dashed on top, since MAP and posterior often coincide."""
+_SIZE = {"mle": 6, "map": 7.5, "posterior": 4.5}
+"""Of marks: the last one is smaller, since MAP and posterior often coincide."""
 DEEPEST = 10.0
 """How far below the best LPPD, in nats for each row, the axis reaches; what is lower is marked as leaving."""
 _WHERE = ("training", "held-out")
@@ -209,8 +210,10 @@ def plot_capacity(
     data: Dataset | None = None,
     *,
     measure: Literal["error", "lppd"] = "error",
+    ax: Panels | None = None,
+    figsize: Size | None = None,
     **options: Any,
-) -> np.ndarray:
+) -> Picture:
     """Draw training and held-out error against hidden units, or against the width of the prior.
 
     More units can only raise the likelihood of the MLE, for a small network is a larger one with units at zero; the
@@ -224,12 +227,16 @@ def plot_capacity(
         With held-out rows; left out for a DataFrame.
     measure : {"error", "lppd"}
         RMSE or error rate, or the log pointwise predictive density of a row, where overconfidence shows.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
     **options
         ``hidden`` or ``prior_sd``, ``answers``, ``restarts``, ``draws`` and so on: see `bnn.plots.capacity_table`.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Training rows, held-out rows. Open marks are fits that are not what their name says: a maximum that lies at
         infinity or is undecided, chains that disagree about the function or diverge.
 
@@ -265,17 +272,16 @@ def plot_capacity(
     place = keys if name == "prior_sd" else range(len(keys))
     at = dict(zip(keys, place, strict=True))
 
-    axes = new_axes(1, 2, width=4.3, height=3.6, sharey=True, sharex=True)[0]
+    axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.3, height=3.6, sharey=True, sharex=True)[0]
     for ax, where in zip(axes, _WHERE, strict=True):
         for answer in [a for a in KINDS if a in set(table["answer"])]:
             rows = table[table["answer"] == answer]
             x, value = rows[name].map(at).to_numpy(dtype=float), rows[f"{where} {label}"].to_numpy(dtype=float)
             order, sound, colour = np.argsort(x), rows["sound"].to_numpy(dtype=bool), COLOURS[answer]
-            marker, size, dashes = _LOOK[answer]
-            look = {"color": colour, "lw": 1.6, "ls": dashes, "zorder": 2}
-            ax.plot(x[order], value[order], marker=marker, ms=size, label=KINDS[answer], **look)
+            size, look = _SIZE[answer], line_of(answer) | mark_of(answer)
+            ax.plot(x[order], value[order], ms=size, lw=1.6, zorder=2, label=KINDS[answer], **look)
             look = {"mfc": "white", "mec": colour, "mew": 1.5, "ms": size, "ls": "", "zorder": 3}
-            ax.plot(x[~sound], value[~sound], marker, label=f"_open {answer}", **look)
+            ax.plot(x[~sound], value[~sound], ANSWERS[answer][1], label=f"_open {answer}", **look)
         ax.set_title(f"{where} rows", fontsize=10)
         ax.set_xlabel(_AXES[name])
     values = table[[f"{where} {label}" for where in _WHERE]].to_numpy(dtype=float)
@@ -301,9 +307,23 @@ def plot_capacity(
     if not table["sound"].all():
         (mark,) = axes[0].plot([], [], "o", mfc="white", mec=INK, mew=1.5, label="_open")
         entries["open: no maximum, undecided, or chains that disagree"] = mark
-    look = {"loc": "outside lower center", "ncols": len(entries), "fontsize": 8, "frameon": False}
-    axes[0].figure.legend(entries.values(), entries.keys(), **look)
-    return axes
+    add_legend(axes, entries.values(), entries.keys(), ncols=len(entries))
+    return Picture(axes, _words(table, name, label))
+
+
+def _words(table, name, label):
+    """Say where each answer is best on held-out rows, and how it ends."""
+    column, pick = f"held-out {label}", (lambda v: v.idxmax()) if label == "LPPD" else (lambda v: v.idxmin())
+    said = []
+    for answer in [a for a in KINDS if a in set(table["answer"])]:
+        rows = table[table["answer"] == answer]
+        best = rows.loc[pick(rows[column])]
+        said.append(
+            f"{KINDS[answer]} best at {best[name]} ({best[column]:.3g}), {rows[column].iloc[-1]:.3g} at the last"
+        )
+    ends = f"{table[name].iloc[0]} to {table[name].iloc[-1]}"
+    what = "the logarithm of the predictive density" if label == "LPPD" else label
+    return f"Training and held-out {what} against {_AXES[name]}, from {ends}. On held-out rows: {'; '.join(said)}."
 
 
 def _columns(table, measure):

@@ -6,32 +6,39 @@ import numpy as np
 from scipy import stats
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, INK, PALE, RATIO, WALD, Panels, Size, add_legend, new_axes
 from bayesnn.theory.consistency import LEVEL, Consistency
 
 _DISTANCES = {
-    "raw": ("raw distance of weights", COLOURS["mle"], "s"),
-    "aligned": ("aligned distance of weights", COLOURS["map"], "o"),
-    "function error": ("error of the function", COLOURS["posterior"], "^"),
+    "raw": ("raw distance of weights", GREY, "s"),
+    "aligned": ("aligned distance of weights", INK, "o"),
+    "function error": ("error of the function", WALD, "^"),
 }
 _COVERAGES = {
-    "Wald": ("Wald's intervals", INK, "D"),
-    "sandwich": ("intervals of the sandwich", "#CC79A7", "v"),
-    "likelihood ratio": ("region of the likelihood ratio", "#E69F00", "P"),
+    "Wald": ("Wald's intervals", WALD, "D"),
+    "sandwich": ("intervals of the sandwich", GREY, "v"),
+    "likelihood ratio": ("region of the likelihood ratio", RATIO, "P"),
 }
 
 
-def plot_consistency(study: Consistency | Mapping[str, Consistency]) -> np.ndarray:
+def plot_consistency(
+    study: Consistency | Mapping[str, Consistency], *, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw what a study found: distances against n, coverage against n, the likelihood ratio against chi-squared.
 
     Parameters
     ----------
     study : Consistency or dict of str to Consistency
         What `consistency_study` returned; several by name have a row each.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (rows, 3) of matplotlib.axes.Axes
+    Picture (rows, 3) of matplotlib.axes.Axes
         Medians with 10% and 90% quantiles of data sets, and a dashed line that falls as the inverse root of n; the
         share of 95% intervals and regions that hold the truth, with the band in which that of the likelihood ratio is
         expected; quantiles of the likelihood ratio at the largest n against those of its chi-squared limit.
@@ -58,7 +65,7 @@ def plot_consistency(study: Consistency | Mapping[str, Consistency]) -> np.ndarr
             f"Got {type(study).__name__}; the picture needs what consistency_study returns, with data sets that were "
             "fitted, or a dictionary of such. Write plot_consistency(consistency_study(net, truth, inputs=...))."
         )
-    axes = new_axes(len(found), 3, width=3.1, height=2.9)
+    axes = new_axes(len(found), 3, ax=ax, figsize=figsize, width=3.1, height=2.9)
     for row, (name, one) in zip(axes, found.items(), strict=True):
         _distances(row[0], one)
         _coverage(row[1], one)
@@ -67,8 +74,21 @@ def plot_consistency(study: Consistency | Mapping[str, Consistency]) -> np.ndarr
             ax.set_title(f"{name}: {title}" if several and ax is row[0] else title, fontsize=10)
     handles = [*axes[0, 0].get_legend_handles_labels()[0], *axes[0, 1].get_legend_handles_labels()[0]]
     labels = [handle.get_label() for handle in handles]
-    axes[0, 0].figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return axes
+    add_legend(axes, handles, labels, ncols=2)
+    return Picture(axes, " ".join(_words(name, one) for name, one in found.items()))
+
+
+def _words(name, study):
+    """Say how the distances fall, and what holds the truth at the largest n."""
+    table = study.table
+    first, last = table.iloc[0], table.iloc[-1]
+    return (
+        f"{name + ': from' if name else 'From'} n = {table.index[0]} to {table.index[-1]} the aligned distance to the "
+        f"truth goes from {first['aligned']:.3g} to {last['aligned']:.3g} (raw {last['raw']:.3g}) and the error of the "
+        f"function from {first['function error']:.3g} to {last['function error']:.3g}; at the largest n Wald's 95% "
+        f"intervals hold the truth in {last['Wald']:.0%}, the region of the likelihood ratio in "
+        f"{last['likelihood ratio']:.0%} of {last['data sets']:.0f} data sets."
+    )
 
 
 def _distances(ax, study):

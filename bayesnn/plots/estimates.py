@@ -1,23 +1,26 @@
 """MLE, MAP and mean side by side: they meet as n grows, whatever the prior."""
 
-import numpy as np
-
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS, INK, PALE, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import INK, PALE, Panels, Size, add_legend, line_of, mark_of, new_axes
 from bayesnn.theory import EstimateComparison
 
 
-def plot_estimates(comparison: EstimateComparison) -> np.ndarray:
+def plot_estimates(comparison: EstimateComparison, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw estimates against n, a panel for each prior.
 
     Parameters
     ----------
     comparison : EstimateComparison
         From `bayesnn.theory.compare_estimates`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (p,) of matplotlib.axes.Axes
+    Picture (p,) of matplotlib.axes.Axes
         MLE, MAP, mean, the mean by way of the other scale, and the band between the posterior's outer quantiles.
 
     Raises
@@ -40,15 +43,16 @@ def plot_estimates(comparison: EstimateComparison) -> np.ndarray:
     table, first = comparison.table, comparison.posteriors[0]
     priors = list(dict.fromkeys(table.index.get_level_values("prior")))
     across = min(len(priors), 3)
-    grid = new_axes(-(-len(priors) // across), across, width=8.2 / max(across, 2), height=3.0, sharey=True, sharex=True)
-    axes = grid.ravel()
+    size = {"width": 8.2 / max(across, 2), "height": 3.0}
+    rows = -(-len(priors) // across)
+    axes = new_axes(rows, across, ax=ax, figsize=figsize, panels=len(priors), sharey=True, sharex=True, **size)
     looks = {
-        "MLE": {"color": COLOURS["mle"], "marker": "D", "ls": "-"},
-        "MAP": {"color": COLOURS["map"], "marker": "o", "ls": "-"},
-        "mean": {"color": COLOURS["posterior"], "marker": "s", "ls": "-"},
-        f"mean by {first.link}": {"color": INK, "marker": "^", "ls": ":", "mfc": "white"},
+        "MLE": line_of("mle") | mark_of("mle"),
+        "MAP": line_of("map") | mark_of("map"),
+        "mean": line_of("posterior") | mark_of("posterior"),
+        f"mean by {first.link}": {"color": INK, "marker": "D", "ls": ":", "mfc": "white"},
     }
-    for ax, prior in zip(axes, priors, strict=False):
+    for ax, prior in zip(axes, priors, strict=True):
         rows = table.loc[prior]
         ax.fill_between(
             rows.index, rows["lower"], rows["upper"], color=PALE, alpha=0.7, lw=0, label="95% of the posterior"
@@ -60,11 +64,18 @@ def plot_estimates(comparison: EstimateComparison) -> np.ndarray:
         ax.minorticks_off()
         ax.set_title(prior, fontsize=10)
         ax.set_xlabel("n")
-    for ax in axes[len(priors) :]:
-        ax.remove()
-    for row in grid:
-        row[0].set_ylabel(first.name)
+    for ax in axes[::across]:
+        ax.set_ylabel(first.name)
     handles, labels = axes[0].get_legend_handles_labels()
-    look = {"loc": "outside lower center", "ncols": 5, "fontsize": 8, "frameon": False}
-    axes[0].figure.legend(handles, labels, **look)
-    return axes[: len(priors)]
+    add_legend(axes, handles, labels, ncols=5)
+    sizes = table.index.get_level_values("n").unique()
+    ends = []
+    for prior in priors:
+        few, many = (table.loc[(prior, n)] for n in (sizes[0], sizes[-1]))
+        ends.append(
+            f"under {prior} MAP and mean are {few['MAP']:.3g} and {few['mean']:.3g}, and {many['MAP']:.3g} and "
+            f"{many['mean']:.3g} in the end"
+        )
+    mle = table["MLE"].iloc[0]
+    words = f"Estimates of {first.name} against n, from {sizes[0]} to {sizes[-1]}: the MLE is {mle:.3g} throughout"
+    return Picture(axes, f"{words}; {'; '.join(ends)}.")

@@ -9,7 +9,20 @@ from bayesnn.diagnostics import NetworkComparison
 from bayesnn.diagnostics.networks import names_of
 from bayesnn.errors import SpecError
 from bayesnn.plots.functions import mark_leaving
-from bayesnn.plots.style import CHAINS, COLOURS, GREY, INK, MARKERS, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import (
+    ANSWERS,
+    CHAINS,
+    COLOURS,
+    GREY,
+    INK,
+    MARKERS,
+    Panels,
+    Size,
+    add_legend,
+    mark_of,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +33,9 @@ SHALLOWEST, DEEPEST = 10.0, 50.0
 _PANELS = {"log evidence": "likelihood averaged over the prior", "MAP log-likelihood": "likelihood at its best"}
 
 
-def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.ndarray:
+def plot_evidence(
+    table: "pd.DataFrame", *, depth: float | None = None, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw the log evidence of networks, with the log-likelihood of each beside it.
 
     The likelihood of the best weights can only rise with the number of units; the evidence rises while units are
@@ -33,10 +48,14 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.nd
     depth : float, optional
         How far below its best value each axis reaches, in nats; what is lower is marked as leaving. None reaches the
         best network of every line, within bounds.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         Log evidence with its standard error, log-likelihood at the MAP and, where it is known, of the MLE. Where
         networks differ in their hidden units these are on the horizontal axis, with a line for each prior, loss and so
         on; otherwise each network has a line of its own, by name. Open marks are networks whose tempering has not
@@ -70,7 +89,8 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.nd
     groups = _groups(table)
     by_width = max(map(len, groups.values())) > 1
     # Names need room where each has a line of its own.
-    axes = new_axes(1, 2, width=4.0, height=3.4 if by_width else 1.2 + 0.3 * len(table), sharey=not by_width)[0]
+    size: dict[str, Any] = {"width": 4.0, "height": 3.4 if by_width else 1.2 + 0.3 * len(table)}
+    axes = new_axes(1, 2, ax=ax, figsize=figsize, sharey=not by_width, **size)[0]
     if by_width:
         _lines(axes, table, groups, depth)
     else:
@@ -84,9 +104,19 @@ def plot_evidence(table: "pd.DataFrame", *, depth: float | None = None) -> np.nd
         entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
     entries = {k: v for k, v in entries.items() if k}
     if entries:
-        look = {"loc": "outside lower center", "ncols": min(len(entries), 4), "fontsize": 8, "frameon": False}
-        axes[0].figure.legend(entries.values(), entries.keys(), **look)
-    return axes
+        add_legend(axes, entries.values(), entries.keys())
+    return Picture(axes, _words(table))
+
+
+def _words(table):
+    """Say which networks evidence and likelihood prefer."""
+    evidence, likelihood = (table[column].astype(float) for column in _PANELS)
+    error = table["log evidence se"].get(evidence.idxmax(), np.nan)
+    return (
+        f"Log evidence and log-likelihood of {len(table)} networks. The evidence prefers {evidence.idxmax()} "
+        f"({evidence.max():.2f} ± {error:.2f} nats; the lowest is {evidence.idxmin()}, {evidence.min():.2f}), the "
+        f"likelihood at its best {likelihood.idxmax()} ({likelihood.max():.2f})."
+    )
 
 
 def _groups(table):
@@ -118,7 +148,8 @@ def _lines(axes, table, groups, depth):
                 at[order],
                 value[order],
                 None if error is None else error[order],
-                marker=MARKERS[k % len(MARKERS)],
+                marker=MARKERS[k % len(MARKERS)] if several else ANSWERS[single][1],
+                ls="-" if several else ANSWERS[single][0],
                 label=label,
                 **look,
             )
@@ -127,10 +158,10 @@ def _lines(axes, table, groups, depth):
                     ax.plot(at[i], value[i], "o", mfc="white", mec=colour, mew=1.5, ms=6, zorder=4, label="_open")
         if column != "log evidence" and "MLE log-likelihood" in table:
             best = table["MLE log-likelihood"].groupby(at).max()
-            look = {"color": GREY if several else COLOURS["mle"], "lw": 1.4, "ls": (0, (4, 2)), "zorder": 2}
-            ax.plot(
-                best.index, best.to_numpy(), marker=".", label="MLE, whatever the prior" if several else "MLE", **look
-            )
+            look = {"color": GREY if several else COLOURS["mle"], "lw": 1.4, "ls": ANSWERS["mle"][0], "zorder": 2}
+            marker = "." if several else ANSWERS["mle"][1]
+            label = "MLE, whatever the prior" if several else "MLE"
+            ax.plot(best.index, best.to_numpy(), marker=marker, ms=5, label=label, **look)
             value = np.append(value, best.to_numpy())
         ax.set_xticks(range(len(keys)), [",".join(map(str, h)) or "0" for h in keys])
         ax.set_xlim(-0.4, len(keys) - 0.6)
@@ -158,16 +189,17 @@ def _rows(axes, table):
     """Draw a row for each network, the first at the top."""
     place = np.arange(len(table))
     for ax, column in zip(axes, _PANELS, strict=True):
-        colour = COLOURS["posterior" if column == "log evidence" else "map"]
+        answer = "posterior" if column == "log evidence" else "map"
+        colour = COLOURS[answer]
         error = table["log evidence se"].to_numpy() if column == "log evidence" else None
         label = "log evidence ± its error" if error is not None else "at the MAP"
         look = {"color": colour, "ms": 6, "capsize": 2.5, "elinewidth": 1.4, "ls": "", "zorder": 3}
-        ax.errorbar(table[column], place, xerr=error, marker="o", label=label, **look)
+        ax.errorbar(table[column], place, xerr=error, marker=ANSWERS[answer][1], label=label, **look)
         if error is not None:
             for i in np.flatnonzero(~table["converged"].to_numpy(dtype=bool)):
                 ax.plot(table[column].iloc[i], i, "o", mfc="white", mec=colour, mew=1.5, ms=6, zorder=4, label="_open")
         elif "MLE log-likelihood" in table:
-            ax.plot(table["MLE log-likelihood"], place, "D", color=COLOURS["mle"], ms=4, label="MLE", zorder=2)
+            ax.plot(table["MLE log-likelihood"], place, ms=4, ls="", label="MLE", zorder=2, **mark_of("mle"))
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
     axes[0].set_yticks(place, list(table.index))

@@ -1,12 +1,26 @@
 """Fits side by side: curves with bands, decision surfaces, or predictions against what was observed."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesnn.data import Dataset
-from bayesnn.plots.functions import clip_to_observed, frame_of, grid_of, mark_leaving, original
-from bayesnn.plots.style import CHAINS, CLASSES, COLOURS, GREY, INK, MARKERS, new_axes
+from bayesnn.plots.functions import clip_to_observed, counted, frame_of, grid_of, mark_leaving, original, short
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import (
+    ANSWERS,
+    CHAINS,
+    CLASSES,
+    COLOURS,
+    GREY,
+    INK,
+    MARKERS,
+    Panels,
+    Size,
+    add_legend,
+    new_axes,
+)
 from bayesnn.prediction import centre_of, predict
 from bayesnn.tree import Fits, heading, kind_of, named_fits, problem_of
 
@@ -19,7 +33,14 @@ RHAT_MAX = 1.05
 """Largest R-hat of the function that a posterior's panel doesn't mention; above it `fit_posterior` warns."""
 
 
-def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **named: "xr.DataTree") -> np.ndarray:
+def plot_fits(
+    *fits: Fits,
+    data: Dataset | None = None,
+    prob: float = 0.9,
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     """Draw fits of the same data side by side, one panel each on common axes.
 
     One input: the fitted mean with the interval of its expectation (dark) and of a new observation (light), or
@@ -35,12 +56,16 @@ def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **nam
         Brings held-out rows, the grid and, for simulated data, the truth; None draws the training rows alone.
     prob : float
         Probability of the intervals.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
     **named : xarray.DataTree
         Fits with names, which become the titles: ``plot_fits(narrow=a, wide=b, data=data)``.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each fit. Under the title stands what a reader must know of the fit: which answer it is, if the title
         is a name; that it has no maximum; chains that disagree about the function (R-hat above 1.05); divergences.
 
@@ -72,11 +97,46 @@ def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **nam
     height = (3.0 if draw is not _against_observed else 3.4) + 0.15 * lines
     # Three panels are as wide as a notebook; one or two may be wider each.
     width = {1: 4.6, 2: 4.2}.get(len(fits), 3.2)
-    axes = new_axes(1, len(fits), height=height, width=width, sharex=True, sharey=True)[0]
+    size: dict[str, Any] = {"height": height, "width": width}
+    axes = new_axes(1, len(fits), ax=ax, figsize=figsize, sharex=True, sharey=True, **size)[0]
+    said = []
     for ax, (name, fit) in zip(axes, fits.items(), strict=True):
-        draw(ax, fit, problem_of(fit), data, prob)
+        said.append(": ".join([name, ", ".join([*notes[name], draw(ax, fit, problem_of(fit), data, prob)])]))
+    title_each(axes, fits)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    entries: dict[str, Any] = {}
+    for ax in axes[::-1]:
+        entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
+    if draw is _surface:
+        _colour_bar(axes[-1], problem)
+    add_legend(axes, entries.values(), entries.keys(), ncols=min(6, 2 * len(fits)))
+    what = (
+        problem.target_names[0]
+        if numbers and len(problem.target_names) == 1
+        else "the targets"
+        if numbers
+        else ("the probability of a class")
+    )
+    over = f"{what} over {listed(list(problem.feature_names))}" if 0 < inputs < 3 else what
+    return Picture(axes, f"{counted(len(fits), 'fit', 'fits')} of {over}. {'. '.join(said)}.")
+
+
+def title_each(axes: np.ndarray, fits: "Mapping[str, xr.DataTree]") -> None:
+    """Head each panel with its fit, and with what a reader must know of it.
+
+    Parameters
+    ----------
+    axes : array of matplotlib.axes.Axes
+        One for each fit.
+    fits : dict of str to xarray.DataTree
+        By their names, which become the titles, in the colours of the answers.
+    """
+    notes = {name: _notes(name, fit) for name, fit in fits.items()}
+    lines = max(map(len, notes.values()))
+    text = {"ha": "center", "va": "bottom", "fontsize": 8, "color": INK}
+    for ax, (name, fit) in zip(axes, fits.items(), strict=True):
         ax.set_title(name, color=COLOURS[kind_of(fit)], fontweight="bold", fontsize=11, pad=6 + 11 * lines)
-        text = {"ha": "center", "va": "bottom", "fontsize": 8, "color": INK}
         ax.annotate(
             "\n".join([*notes[name], *[""] * (lines - len(notes[name]))]),
             (0.5, 1),
@@ -85,14 +145,6 @@ def plot_fits(*fits: Fits, data: Dataset | None = None, prob: float = 0.9, **nam
             textcoords="offset points",
             **text,
         )
-    for ax in axes[1:]:
-        ax.set_ylabel("")
-    entries: dict[str, Any] = {}
-    for ax in axes[::-1]:
-        entries |= {k: v for v, k in zip(*ax.get_legend_handles_labels(), strict=True) if k not in entries}
-    look = {"ncols": min(6, 2 * len(fits)), "fontsize": 8, "frameon": False}
-    axes[0].figure.legend(entries.values(), entries.keys(), loc="outside lower center", **look)
-    return axes
 
 
 def _notes(name, fit):
@@ -133,9 +185,10 @@ def _curve(ax, fit, problem, data, prob):
             label = f"{percent} of the function" if not k else None
             ax.fill_between(grid, *inner, color=colour, alpha=0.40, lw=0, label=label)
         name = f" {problem.target_names[k]}" if p.sizes["output"] > 1 else ""
-        ax.plot(grid, middle, color=colour, lw=1.8, ls=_LINES[k % len(_LINES)], label=f"{centre}{name}")
+        dashes = ANSWERS[kind_of(fit)][0] if p.sizes["output"] == 1 else _LINES[k % len(_LINES)]
+        ax.plot(grid, middle, color=colour, lw=1.8, ls=dashes, label=f"{centre}{name}")
     if data is not None and getattr(data, "truth", None) is not None:
-        ax.plot(grid, np.ravel(data.truth(grid[:, None])), color=INK, ls=(0, (4, 2)), lw=1.1, label="truth")
+        ax.plot(grid, np.ravel(data.truth(grid[:, None])), color=INK, ls=":", lw=1.3, label="truth")
     target, held_out = y.reshape(len(y), -1), _held_out(data)
     if held_out is not None:
         held_out = held_out[0][:, 0], held_out[1].reshape(len(held_out[0]), -1)
@@ -151,6 +204,13 @@ def _curve(ax, fit, problem, data, prob):
     mark_leaving(ax, grid, p[centre].to_numpy().T)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.target_names[0] if target.shape[1] == 1 else "targets")
+    middle, wide = p[centre].to_numpy(), np.subtract(p["upper"], p["lower"]).to_numpy()
+    words = f"{centre} from {short(middle.min())} to {short(middle.max())}"
+    words += f", {percent} of new y up to {short(wide.max())} wide"
+    if kind_of(fit) == "posterior":
+        inner = np.subtract(p[f"{centre}_upper"], p[f"{centre}_lower"]).to_numpy()
+        words += f", {percent} of the function {short(inner.min())} to {short(inner.max())}"
+    return words
 
 
 def _probability(ax, fit, problem, data, prob):
@@ -159,8 +219,8 @@ def _probability(ax, fit, problem, data, prob):
     p = predict(fit, grid[:, None])["probability"].to_numpy()
     shown = [1] if p.shape[1] == 2 else range(p.shape[1])
     for i, k in enumerate(shown):
-        look = {"color": COLOURS[kind_of(fit)], "ls": _LINES[i % len(_LINES)], "lw": 1.8}
-        ax.plot(grid, p[:, k], **look, label=f"p({problem.class_names[k]})")
+        dashes = ANSWERS[kind_of(fit)][0] if len(shown) == 1 else _LINES[i % len(_LINES)]
+        ax.plot(grid, p[:, k], color=COLOURS[kind_of(fit)], ls=dashes, lw=1.8, label=f"p({problem.class_names[k]})")
     top = max(1, len(problem.class_names) - 1)
     ax.plot(X[:, 0], y / top, "|", color=INK, ms=9, label="data, a row for each class")
     if held_out is not None:
@@ -171,6 +231,7 @@ def _probability(ax, fit, problem, data, prob):
     ax.set_ylim(-0.06, 1.06)
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel("probability")
+    return ", ".join(f"p({problem.class_names[k]}) from {p[:, k].min():.2f} to {p[:, k].max():.2f}" for k in shown)
 
 
 def _surface(ax, fit, problem, data, prob):
@@ -179,15 +240,11 @@ def _surface(ax, fit, problem, data, prob):
     p = predict(fit, np.column_stack([a.ravel(), b.ravel()]))["probability"].to_numpy()
     if p.shape[1] == 2:
         shade = p[:, 1].reshape(a.shape)
-        drawn = ax.contourf(a, b, shade, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.75)
+        ax.contourf(a, b, shade, **_shades(problem))
         ax.contour(a, b, shade, levels=[0.5], colors=[INK], linewidths=1.2)
-        label = f"p({problem.class_names[1]})"
     else:
-        drawn = ax.contourf(a, b, p.max(axis=1).reshape(a.shape), levels=np.linspace(0, 1, 11), cmap="Greys", alpha=0.6)
+        ax.contourf(a, b, p.max(axis=1).reshape(a.shape), **_shades(problem))
         ax.contour(a, b, p.argmax(axis=1).reshape(a.shape), levels=np.arange(p.shape[1] - 1) + 0.5, colors=[INK])
-        label = "largest probability"
-    if ax.get_subplotspec().is_last_col():
-        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
     for k in np.unique(y):
         face, edge = CLASSES[k % len(CLASSES)]
         look = {"mfc": face, "mec": edge, "mew": 0.9, "ls": ""}
@@ -199,6 +256,21 @@ def _surface(ax, fit, problem, data, prob):
     ax.set(xlim=(a.min(), a.max()), ylim=(b.min(), b.max()))
     ax.set_xlabel(problem.feature_names[0])
     ax.set_ylabel(problem.feature_names[1])
+    shares = np.bincount(p.argmax(axis=1), minlength=p.shape[1]) / len(p)
+    each = [f"{share:.0%} to {name}" for share, name in zip(shares, problem.class_names, strict=True)]
+    return f"of the plane {listed(each)}, with a probability above 0.9 in {(p.max(axis=1) > 0.9).mean():.0%} of it"
+
+
+def _shades(problem):
+    """Levels and colours of a surface: from one class to the other, or from doubt to certainty."""
+    two = len(problem.class_names) == 2
+    return {"levels": np.linspace(0, 1, 11), "cmap": "RdBu" if two else "Greys", "alpha": 0.75 if two else 0.6}
+
+
+def _colour_bar(ax, problem):
+    """Explain the shades beside the last panel."""
+    label = f"p({problem.class_names[1]})" if len(problem.class_names) == 2 else "largest probability"
+    ax.figure.colorbar(ax.collections[0], ax=ax, label=label, shrink=0.85)
 
 
 def _rows_shown(problem, data):
@@ -233,6 +305,7 @@ def _against_observed(ax, fit, problem, data, prob):
     clip_to_observed(ax, seen)
     ax.set_xlabel("predicted mean")
     ax.set_ylabel(f"observed {problem.target_names[0] if len(problem.target_names) == 1 else 'targets'}")
+    return f"RMSE {listed(words)}"
 
 
 def _sorted_labels(ax, fit, problem, data, prob):
@@ -256,3 +329,4 @@ def _sorted_labels(ax, fit, problem, data, prob):
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlabel(f"% of the {rows[-1][0]} rows, worst first")
     ax.set_ylabel("probability given to the true class")
+    return f"accuracy {listed(words)}"

@@ -1,29 +1,33 @@
 """What data say about each direction of the weights: the eigenvalues of Fisher's information."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, MARKERS, new_axes
+from bayesnn.plots.functions import short
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, MARKERS, Panels, Size, new_axes
 from bayesnn.theory.information import Information
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-
-def plot_information(information: Information | Mapping[str, Information]) -> "Axes":
+def plot_information(
+    information: Information | Mapping[str, Information], *, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw the eigenvalues of the expected information, those that are zero on a line of their own.
 
     Parameters
     ----------
     information : Information or dict of str to Information
         What `fisher_information` returned; several by name are drawn beside each other.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    Picture (1,) of matplotlib.axes.Axes
         The eigenvalues, the largest first, on a logarithmic scale; the right-hand scale is the least standard deviation
         of an unbiased estimate in that direction. Open marks are directions without information.
 
@@ -38,7 +42,8 @@ def plot_information(information: Information | Mapping[str, Information]) -> "A
     >>> from bayesnn.plots import plot_information
     >>> net = bnn.MLP(hidden=(1,), noise=0.2)
     >>> params = {"W1": [[1.0]], "b1": [0.5], "W2": [[2.0]], "b2": [0.0]}
-    >>> plot_information(bnn.theory.fisher_information(net, params, [-2, -1, 0, 1, 2])).get_xlabel()
+    >>> ax, = plot_information(bnn.theory.fisher_information(net, params, [-2, -1, 0, 1, 2]))
+    >>> ax.get_xlabel()
     'direction, the best known first'
     """
     several = isinstance(information, Mapping)
@@ -48,7 +53,8 @@ def plot_information(information: Information | Mapping[str, Information]) -> "A
             f"Got {type(information).__name__}; the picture needs what fisher_information returns, or a dictionary of "
             "such. Write plot_information(fisher_information(net, params, X))."
         )
-    ax = new_axes(1, 1, width=6.4, height=3.8)[0, 0]
+    axes = new_axes(1, 1, ax=ax, figsize=figsize, width=6.4, height=3.8)[0]
+    ax = axes[0]
     positive = np.concatenate([one.eigenvalues[: one.rank] for one in found.values()])
     low, high = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
     floor = low / 10 ** max(1.0, 0.25 * np.log10(high / low))
@@ -78,7 +84,16 @@ def plot_information(information: Information | Mapping[str, Information]) -> "A
     other.tick_params(labelsize=9)
     ax.spines["right"].set_visible(True)
     ax.legend(fontsize=8, frameon=False)
-    return ax
+    each = [
+        f"{name + ': ' if name else ''}{one.size} directions, rank {one.rank}"
+        + (
+            f", eigenvalues from {short(one.eigenvalues[0])} down to {short(one.eigenvalues[one.rank - 1])}"
+            * (one.rank > 0)
+        )
+        + (f", {one.size - one.rank} without information" if one.rank < one.size else "")
+        for name, one in found.items()
+    ]
+    return Picture(axes, f"Eigenvalues of the expected information. {'; '.join(each)}.")
 
 
 def _least_sd(eigenvalue):

@@ -6,15 +6,33 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, INK, PALE, new_axes
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import (
+    CHAINS,
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    PALE,
+    RATIO,
+    WALD,
+    Panels,
+    Size,
+    add_legend,
+    mark_of,
+    new_axes,
+)
 from bayesnn.theory import TextbookLikelihood
 
 LEVELS = (0.001, 0.01, 0.05, 0.147, 0.3, 0.6, 0.9)
 """Contours of the surface, relative to its peak; 0.147 bounds the 95% likelihood ratio interval of either parameter."""
-KINDS = {"wald": ("Wald", "#D55E00"), "likelihood_ratio": ("likelihood ratio", "#0072B2")}
+KINDS = {"wald": ("Wald", WALD), "likelihood_ratio": ("likelihood ratio", RATIO)}
 
 
-def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np.ndarray:
+def plot_likelihood(
+    likelihood: TextbookLikelihood, *, prob: float = 0.95, ax: Panels | None = None, figsize: Size | None = None
+) -> Picture:
     """Draw a likelihood as a function of its parameters, the data fixed, beside the density of the data.
 
     Parameters
@@ -23,10 +41,14 @@ def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np
         From `bayesnn.theory.textbook_likelihood`.
     prob : float
         Probability of the intervals.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (3,) or (2,) of matplotlib.axes.Axes
+    Picture (3,) or (2,) of matplotlib.axes.Axes
         Of one parameter the density of an observation at the MLE, which sums or integrates to one; the likelihood with
         its integral; the log-likelihood with the parabola of its curvature, which the Wald interval is read off, and
         the level of the likelihood ratio. Of mean and standard deviation the surface, and both profiles.
@@ -50,18 +72,32 @@ def plot_likelihood(likelihood: TextbookLikelihood, *, prob: float = 0.95) -> np
         )
     check_arguments(prob=prob)
     if len(likelihood.names) == 2:
-        axes = new_axes(1, 2, width=4.1, height=3.6)[0]
+        axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.1, height=3.6)[0]
         _surface(axes, likelihood, prob)
     else:
-        axes = new_axes(1, 3, width=2.85, height=3.1)[0]
+        axes = new_axes(1, 3, ax=ax, figsize=figsize, width=2.85, height=3.1)[0]
         _data(axes[0], likelihood)
         _curves(axes[1:], likelihood, prob)
     handles: dict[str, Any] = {}
     for ax in axes:
         handles |= {v: k for k, v in zip(*ax.get_legend_handles_labels(), strict=True)}
-    look = {"loc": "outside lower center", "ncols": 4, "fontsize": 8, "frameon": False}
-    axes[0].figure.legend(handles.values(), handles.keys(), **look)
-    return axes
+    add_legend(axes, handles.values(), handles.keys())
+    return Picture(axes, _words(likelihood, prob))
+
+
+def _words(likelihood, prob):
+    """Say where the peak is and where the intervals end."""
+    wald, ratio = likelihood.wald(prob), likelihood.likelihood_ratio(prob)
+    each = [
+        f"{name} has its MLE at {at:.4g}, Wald's {prob:.0%} interval from {wald[k, 0]:.3g} to {wald[k, 1]:.3g} and "
+        f"that of the likelihood ratio from {ratio[k, 0]:.3g} to {ratio[k, 1]:.3g}"
+        for k, (name, at) in enumerate(likelihood.mle.items())
+    ]
+    whole = ""
+    if len(each) == 1:
+        over = likelihood.over_data(*likelihood.mle.values()), np.exp(likelihood.log_over_parameters)
+        whole = f" Over the data it comes to {over[0]:.3g}, over the parameter to {over[1]:.3g}."
+    return f"Likelihood of {counted(likelihood.n, 'observation', 'observations')}: {'; '.join(each)}.{whole}"
 
 
 def _range(likelihood, prob):
@@ -106,19 +142,19 @@ def _curves(axes, likelihood, prob):
     right.plot(theta, values, color=INK, lw=2, label="likelihood")
     if not likelihood.at_border:
         parabola = best - likelihood.information[0, 0] * (theta - at) ** 2 / 2
-        right.plot(theta, parabola, color=KINDS["wald"][1], lw=1.4, ls="--", label="parabola of its curvature")
+        right.plot(theta, parabola, color=KINDS["wald"][1], lw=1.8, ls="--", label="parabola of its curvature")
     depth = 2.2 * (best - cut)
     right.set_ylim(best - depth, best + 0.12 * depth)
     right.axhline(cut, color=GREY, lw=1, ls=":", label=f"{best - cut:.3g} below the peak")
     for ax, top, foot in ((left, np.exp(best), 0.0), (right, best, best - depth)):
         ax.plot([at, at], [foot, top], color=COLOURS["mle"], lw=1, ls=":")
-        ax.plot(at, top, "o", color=COLOURS["mle"], ms=7, label=f"MLE, {name} = {at:.4g}", zorder=4, clip_on=False)
+        ax.plot(at, top, ms=7, ls="", label=f"MLE, {name} = {at:.4g}", zorder=4, clip_on=False, **mark_of("mle"))
         ax.set_xlabel(name)
         wide = min(low, *level["wald"]), max(high, *level["wald"])
         ax.set_xlim(wide[0] - 0.02 * np.ptp(wide), wide[1])
     for k, (kind, (words, colour)) in enumerate(KINDS.items()):
         place = np.exp(best) * (0.09 + 0.09 * k)
-        look = {"color": colour, "lw": 2.5, "marker": "|", "ms": 10, "mew": 2}
+        look = {"color": colour, "lw": 2.5, "ls": "--" if kind == "wald" else "-", "marker": "|", "ms": 10, "mew": 2}
         point = ": a point" if level[kind][0] == level[kind][1] else ""
         left.plot(level[kind], [place, place], **look, label=f"{words} {prob:.0%}{point}")
     ends = level["likelihood_ratio"][[likelihood.profile(name, e) < best - 1e-9 for e in level["likelihood_ratio"]]]
@@ -143,7 +179,7 @@ def _surface(axes, likelihood, prob):
     drawn = left.contourf(u, v, height, levels=np.linspace(0, 1, 21), cmap="cividis")
     left.contour(u, v, height, levels=LEVELS, colors="white", linewidths=0.7)
     left.figure.colorbar(drawn, ax=left, label="likelihood, relative to its peak", ticks=[0, 0.25, 0.5, 0.75, 1])
-    left.plot(*at, "o", color=COLOURS["mle"], mec="white", ms=8, label=f"MLE ({at[0]:.4g}, {at[1]:.4g})", ls="")
+    left.plot(*at, mec="white", ms=8, label=f"MLE ({at[0]:.4g}, {at[1]:.4g})", ls="", **mark_of("mle"))
     left.set(xlabel=names[0], ylabel=names[1])
     left.set_title("likelihood of both", fontsize=10)
     level = likelihood.likelihood_ratio(prob)

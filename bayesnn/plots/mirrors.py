@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesnn.plots.chains import chain_legend, chain_look
-from bayesnn.plots.style import GREY, MARKERS, new_axes
+from bayesnn.plots.chains import chain_legend, chain_look, draws_and_points
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import GREY, MARKERS, Panels, Size, add_headline, mark_of, new_axes
 from bayesnn.plots.weights import check_pair, raw_and_aligned
 from bayesnn.symmetry.group import flips
-from bayesnn.tree import problem_of
+from bayesnn.tree import Fits, kind_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,19 +22,21 @@ MOST = 500
 
 
 def plot_mirrors(
-    post: "xr.DataTree",
-    *,
+    *fits: Fits,
     layer: int = 1,
     weight: Literal["in", "bias", "out"] = "in",
     number: int = 1,
     units: tuple[int, int] = (1, 2),
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     r"""Draw a weight of one hidden unit against the same weight of another, raw and aligned, with the mirror lines.
 
     Parameters
     ----------
-    post : xarray.DataTree
-        From `fit_posterior`; one that `align` returned is not aligned again.
+    *fits : xarray.DataTree
+        From `fit_posterior`; one that `align` returned is not aligned again. MLE and MAP fits beside it are marked.
     layer : int
         Hidden layer, counted from 1.
     weight : {"in", "bias", "out"}
@@ -41,16 +45,22 @@ def plot_mirrors(
         Which input (or output) the weight comes from (or goes to), counted from 1.
     units : tuple of int
         The two units, counted from 1.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) of matplotlib.axes.Axes
         As sampled on the left, aligned on the right; up to 500 draws of each chain, a colour and a marker for each.
 
     Raises
     ------
     SpecError
-        A fit without draws, a layer of fewer than two units, or a layer, weight or unit that it does not have.
+        No fit with draws or several, a layer of fewer than two units, or a layer, weight or unit that it does not have.
 
     Notes
     -----
@@ -78,20 +88,25 @@ def plot_mirrors(
     >>> [ax.get_title() for ax in bnn.plots.plot_mirrors(post)]
     ['raw', 'aligned']
     """
-    how, *drawn, labels = raw_and_aligned(post, layer, weight, number)
+    post, points = draws_and_points(fits, named)
+    how, *drawn, labels, marks = raw_and_aligned(post, layer, weight, number, points)
     units = check_pair(units, len(labels))
     pairs = [values[..., [u - 1 for u in units]] for values in drawn]
     net = problem_of(post).net
     # A flip leaves the outgoing weights of even units where they are.
     signed = flips(net)[layer - 1] and not (weight == "out" and net.phi.even)
-    half = 1.08 * max(np.abs(pair).max() for pair in pairs)
+    marks = {name: [values[[u - 1 for u in units]] for values in both] for name, both in marks.items()}
+    half = 1.08 * max(np.abs(pair).max() for pair in [*pairs, *(at for both in marks.values() for at in both)])
 
-    axes = new_axes(1, 2, width=4.2, height=4.4, sharex=True, sharey=True)[0]
-    for ax, title, pair in zip(axes, (how, "aligned"), pairs, strict=True):
+    axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.2, height=4.4, sharex=True, sharey=True)[0]
+    for side, (ax, title, pair) in enumerate(zip(axes, (how, "aligned"), pairs, strict=True)):
         mirror_lines(ax, half, signed)
         step = -(-pair.shape[1] // MOST)
         for chain, values in enumerate(pair[:, ::step]):
             ax.plot(*values.T, MARKERS[chain % len(MARKERS)], ms=3, mew=0, alpha=0.6, ls="", **chain_look(chain))
+        for name, both in marks.items():
+            look = {"ms": 9, "mec": "white", "mew": 1.2, "ls": "", "zorder": 5} | mark_of(kind_of(points[name]))
+            ax.plot(*both[side], label=name, **look)
         ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel=labels[units[0] - 1])
         ax.set_title(title, fontsize=10)
     axes[0].set_ylabel(labels[units[1] - 1])
@@ -102,9 +117,16 @@ def plot_mirrors(
             "others. They are in the same mirror image all\nthe same: alignment tells the units apart by all their "
             "weights together, not by these two alone."
         )
-        axes[0].figure.suptitle(words, fontsize=8.5)
+        add_headline(axes, words, fontsize=8.5)
     chain_legend(axes)
-    return axes
+    apart = [np.ptp(pair.mean(axis=1), axis=0).max() for pair in pairs]
+    said = [f"{name} at ({both[1][0]:.3g}, {both[1][1]:.3g})" for name, both in marks.items()]
+    what = f"{labels[units[1] - 1]} against {labels[units[0] - 1]} for {counted(len(pairs[0]), 'chain', 'chains')}"
+    return Picture(
+        axes,
+        f"{what}, with the lines that mirror them: as they are ({how}) the means of the chains lie up to "
+        f"{apart[0]:.2g} apart, aligned up to {apart[1]:.2g}{''.join(f'; {words}' for words in said)}.",
+    )
 
 
 def _crossed(pair, signed):

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
-from bayesnn.plots.style import CHAINS, COLOURS, DASHES, GREY, MARKERS, new_axes
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.rows import row_each
+from bayesnn.plots.style import CHAINS, DASHES, GREY, MARKERS, Panels, Size, line_of
 from bayesnn.symmetry import count_modes
 from bayesnn.symmetry.align import spread
 from bayesnn.symmetry.clusters import share_words
-from bayesnn.tree import heading, kind_of, params_of, problem_of
+from bayesnn.tree import KINDS, Fits, heading, kind_of, named_fits, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,17 +25,23 @@ ROWS = 150
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
 
 
-def plot_modes(fit: "xr.DataTree") -> np.ndarray:
+def plot_modes(*fits: Fits, ax: Panels | None = None, figsize: Size | None = None, **named: "xr.DataTree") -> Picture:
     """Draw the functions of the modes modulo symmetry, each with its colour, as wide as it is common.
 
     Parameters
     ----------
-    fit : xarray.DataTree
-        From `fit_mle`, `fit_map` or `fit_posterior`.
+    *fits : xarray.DataTree
+        From `fit_mle`, `fit_map` or `fit_posterior`; of several, each has a row.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) or (fits, 2) of matplotlib.axes.Axes
         Functions on the left, in the user's units and with the data: one curve for each distinct optimum, or for each
         mode its median, the band of 90% of its draws, and in the legend its share with a standard error; for several
         inputs the fitted values against the observed ones, or the probability of each row's own class. On the right,
@@ -59,16 +67,32 @@ def plot_modes(fit: "xr.DataTree") -> np.ndarray:
     >>> [ax.get_title() for ax in bnn.plots.plot_modes(mle)]
     ['1 distinct optimum modulo symmetry', 'basins of 3 starts']
     """
+    shown = named_fits(fits, named)
+    return row_each(shown, _draw, 2, ax=ax, figsize=figsize, width=4.4, height=3.7, width_ratios=[1.25, 1])
+
+
+def _draw(axes, fit):
+    """Draw one fit, and say what is to be seen."""
     found, canvas = count_modes(fit).dataset, canvas_of(problem_of(fit))
-    left, right = new_axes(1, 2, width=4.4, height=3.7, width_ratios=[1.25, 1])[0]
+    left, right = axes
     draw = _of_draws if kind_of(fit) == "posterior" else _of_optima
     draw(left, right, fit, found, canvas)
     legend_below(left)
-    return np.array([left, right])
+    if kind_of(fit) == "posterior":
+        share, error = found["function_share"].to_numpy(), found["function_share_se"].to_numpy()
+        each = [share_words(a, b) for a, b in zip(share[:MOST], error[:MOST], strict=False)]
+        whole = "of the posterior" if found.attrs["sampler"] == "tempering" else "of the draws"
+        return f"Functions of {counted(len(share), 'mode', 'modes')}, with {listed(each)} {whole}."
+    starts, density = found["starts"].to_numpy()[:MOST], found["log_density"].to_numpy()[:MOST]
+    each = [f"{counted(int(k), 'start', 'starts')} at {d:.6g}" for k, d in zip(starts, density, strict=True)]
+    basins = f"; basins by log density: {listed(each)}" if each else ""
+    return f"Functions of the {KINDS[kind_of(fit)]}'s end points, {left.get_title()}{basins}."
 
 
-def _look(k):
-    """Colour, dashes and hatching of mode k."""
+def _look(k, n, kind):
+    """Colour, dashes and hatching of mode k of n; a single one looks like the answer that it is."""
+    if n == 1:
+        return *line_of(kind).values(), ""
     return (CHAINS[k], DASHES[k], HATCHES[k]) if k < MOST else (GREY, "-", "")
 
 
@@ -85,23 +109,34 @@ def _of_optima(left, right, fit, found, canvas):
         if curves:
             noun = "optimum" if exists == 1 else "end point"
             for k in range(n):
-                colour, dashes, _ = _look(k)
-                look = {"lw": 1 + 3 * starts[k] / total, "ls": dashes, "color": colour, "zorder": 3 - k / (n + 1)}
+                colour, dashes, _ = _look(k, n, kind)
+                look = {
+                    "lw": 2.2 if n == 1 else 1 + 3 * starts[k] / total,
+                    "ls": dashes,
+                    "color": colour,
+                    "zorder": 3 - k / (n + 1),
+                }
                 canvas.draw(left, shown[k], label=_number(k, n, noun), **look)
         else:
             look = {"label": f"range over {n} optima"}
             canvas.draw(
-                left, shown[0], spread=range_of(shown), spread_look=look, color=CHAINS[0], zorder=3, label="optimum 1"
+                left,
+                shown[0],
+                spread=range_of(shown),
+                spread_look=look,
+                color=_look(0, n, kind)[0],
+                zorder=3,
+                label="optimum 1",
             )
     if exists == 0 or not n:
         name = "limit" if "limit" in fit else "highest end point"
-        canvas.draw(left, own, lw=2.2, color=COLOURS[kind], zorder=4, label=name)
+        canvas.draw(left, own, lw=2.2, zorder=4, label=name, **line_of(kind))
     canvas.finish(left, np.vstack([own, values[rows]]) if curves else None)
 
     names, density, copies = [], found["log_density"].to_numpy(), found["copies"].to_numpy()
     for k in range(min(n, MOST)):
         # Colours are those of the curves; rows of several inputs show the first one only.
-        colour, _, hatch = _look(k) if curves or k == 0 else (GREY, "-", "")
+        colour, _, hatch = _look(k, n, kind) if curves or k == 0 else (GREY, "-", "")
         right.barh(k, starts[k], color=colour, hatch=hatch, ec="white", lw=0)
         many = "∞ copies" if np.isinf(copies[k]) else counted(int(copies[k]), "copy", "copies")
         names.append(f"{k + 1}: {density[k]:.6g}, {many}")
@@ -146,7 +181,7 @@ def _of_draws(left, right, post, found, canvas):
     n, bottom, tempered = share.shape[1], np.zeros(len(share)), found.attrs["sampler"] == "tempering"
     curves, order, drawn = canvas.form == "curve", np.argsort(f.mean(axis=0)), []
     for k in range(n):
-        colour, dashes, hatch = _look(k)
+        colour, dashes, hatch = _look(k, n, "posterior")
         middle, band = np.median(f[label == k], axis=0), np.quantile(f[label == k], [0.05, 0.95], axis=0)
         whole = f"{share_words(total[k], error[k])} of the {'posterior' if tempered else 'draws'}"
         name = _number(k, n, "mode")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of
-from bayesnn.plots.style import COLOURS, GREY, INK, PALE, new_axes
+from bayesnn.plots.functions import canvas_of, counted, legend_below, range_of, short
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.rows import row_each
+from bayesnn.plots.style import COLOURS, GREY, INK, PALE, Panels, Size, add_footnote, line_of
 from bayesnn.symmetry import count_modes
-from bayesnn.tree import heading, kind_of, params_of, problem_of
+from bayesnn.tree import Fits, heading, kind_of, named_fits, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +26,7 @@ _LOOK = {
 }
 
 
-def plot_optima(fit: "xr.DataTree") -> np.ndarray:
+def plot_optima(*fits: Fits, ax: Panels | None = None, figsize: Size | None = None, **named: "xr.DataTree") -> Picture:
     """Draw every end point of a multi-start fit: its log density as a dot, and its function as a curve.
 
     Starts that end at one optimum usually ended in mirror images of it, with identical curves. Two end points are the
@@ -33,12 +35,18 @@ def plot_optima(fit: "xr.DataTree") -> np.ndarray:
 
     Parameters
     ----------
-    fit : xarray.DataTree
-        From `fit_mle` or `fit_map`.
+    *fits : xarray.DataTree
+        From `fit_mle` or `fit_map`; of several, each has a row.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (2,) of matplotlib.axes.Axes
+    Picture (2,) or (fits, 2) of matplotlib.axes.Axes
         Dots on the left: filled with the fit's colour if they reached the best optimum, pale if they reached another
         one, white if they did not converge. A maximum that lies at infinity is a horizontal line at its height. On
         the right the functions in the user's units, with the data: one curve for each distinct optimum, or the
@@ -63,17 +71,33 @@ def plot_optima(fit: "xr.DataTree") -> np.ndarray:
     >>> [ax.get_title() for ax in bnn.plot_optima(mle)]
     ['MLE: 3 starts', '3 of 3 starts reached the best optimum']
     """
+    shown = named_fits(fits, named)
+    for fit in shown.values():
+        _check(fit)
+    return row_each(shown, _draw, 2, ax=ax, figsize=figsize, width=4.4, height=3.7)
+
+
+def _check(fit):
+    """Refuse a fit without end points."""
     if "optima" not in fit:
         raise SpecError(f"Got a {kind_of(fit)} fit without optima; they come with fit_mle and fit_map.")
-    left, right = new_axes(1, 2, width=4.4, height=3.7)[0]
+
+
+def _draw(axes, fit):
+    """Draw one fit, and say what is to be seen."""
+    left, right = axes
     group = count_modes(fit).dataset["label"].to_numpy()
     _heights(left, fit, group)
     _functions(right, fit, group)
     for ax in (left, right):
         legend_below(ax)
     if limit := fit.attrs.get("bayesnn_limit"):
-        left.figure.supxlabel(textwrap.fill(f"limit: {limit}", 130), fontsize=8)
-    return np.array([left, right])
+        add_footnote(left, textwrap.fill(f"limit: {limit}", 130))
+    height, label = heights(fit)
+    ends = height[np.isfinite(height)]
+    span = f"from {short(ends.min())} to {short(ends.max())}" if ends.size else "not finite anywhere"
+    verdict, starts = " ".join(right.get_title().split()), counted(len(height), "start", "starts")
+    return f"{heading(fit)}: end points of {starts}, {label} {span}; {verdict}."
 
 
 def heights(fit: "xr.DataTree") -> tuple[np.ndarray, str]:
@@ -111,7 +135,7 @@ def _heights(ax, fit, group):
                 said = text if name == "infinity" else text + words[k]
                 ax.plot(rank[rows], height[rows], marker, label=said, **look)
     if limit is not None:
-        ax.axhline(limit, color=COLOURS[kind], lw=1.6, ls="--", zorder=1, label="limit")
+        ax.axhline(limit, color=COLOURS[kind], lw=1.6, ls=":", zorder=1, label="limit")
     lost = "" if shown.all() else f", {(~shown).sum()} without a finite density"
     title = heading(fit)
     ax.set_title(f"{title}{', ' if ':' in title else ': '}{counted(len(order), 'start', 'starts')}{lost}", fontsize=10)
@@ -150,7 +174,7 @@ def _functions(ax, fit, group):
             for k in reversed(rows):
                 label = counted(len(rows), one, many) if k == rows[0] else "_end"
                 canvas.draw(ax, ends[k], lw=0.9, ls=style, color=GREY, zorder=2, label=label)
-        canvas.draw(ax, own, lw=2.2, color=colour, zorder=4, label=name)
+        canvas.draw(ax, own, lw=2.2, zorder=4, label=name, **line_of(kind_of(fit)))
         canvas.finish(ax, np.vstack([own, ends[first], ends[lost]]))
     else:
         rows = first if exists == 1 and first else [*first, *lost]

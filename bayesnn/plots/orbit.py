@@ -1,17 +1,19 @@
 """The orbit of an optimum: all weight vectors that are equivalent to it, and their one function."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.plots.mirrors import mirror_lines
-from bayesnn.plots.style import CHAINS, COLOURS, INK, new_axes
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.rows import row_each
+from bayesnn.plots.style import CHAINS, COLOURS, INK, Panels, Size
 from bayesnn.plots.weights import check_pair, unit_weights
 from bayesnn.symmetry import Orbit, orbit
 from bayesnn.symmetry.group import Keep, flips
-from bayesnn.tree import problem_of
+from bayesnn.tree import Fits, named_fits, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,20 +24,23 @@ CURVES = 1000
 
 
 def plot_orbit(
-    fit: "xr.DataTree | Orbit",
-    *,
+    *fits: "Fits | Orbit",
     keep: Keep = "posterior",
     layer: int = 1,
     weight: Literal["in", "bias", "out"] = "in",
     number: int = 1,
     units: tuple[int, int] = (1, 2),
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+    **named: "xr.DataTree",
+) -> Picture:
     """Draw all weight vectors equivalent to an optimum in the plane of two weights, and their functions beside them.
 
     Parameters
     ----------
-    fit : xarray.DataTree or Orbit
-        An MLE or MAP fit, or what `bayesnn.symmetry.orbit` returned, such as a part of a large orbit.
+    *fits : xarray.DataTree or Orbit
+        An MLE or MAP fit, or what `bayesnn.symmetry.orbit` returned, such as a part of a large orbit; of several fits,
+        each has a row.
     keep : {"posterior", "likelihood"}
         What the weight vectors have in common; ``"likelihood"`` adds flips that the prior sees. An Orbit brings
         its own.
@@ -48,10 +53,16 @@ def plot_orbit(
         Which input (or output) the weights come from (or go to), counted from 1.
     units : tuple of int
         The two units, counted from 1.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (2,) or (1,) of matplotlib.axes.Axes
+    Picture (2,), (1,) or (fits, 2) of matplotlib.axes.Axes
         Dots on the left, the optimum itself as a star; on the right the functions, or for several inputs the fitted
         values by row. An Orbit without data has no right panel.
 
@@ -81,7 +92,21 @@ def plot_orbit(
     >>> [ax.get_title() for ax in bnn.plots.plot_orbit(members)]
     ['8 equivalent weight vectors', 'one function: 8 curves differ by at most ...']
     """
-    members = (fit if isinstance(fit, Orbit) else orbit(fit, keep=keep)).distinct()
+    alone = len(fits) == 1 and isinstance(fits[0], Orbit) and not named
+    shown: dict[str, Any] = {"orbit": fits[0]} if alone else named_fits(fits, named)
+    orbits: dict[str, Orbit] = {
+        name: (fit if isinstance(fit, Orbit) else orbit(fit, keep=keep)).distinct() for name, fit in shown.items()
+    }
+
+    def draw(axes, name):
+        return _draw(axes, shown[name], orbits[name], layer, weight, number, units)
+
+    columns = max(1 if members.X is None else 2 for members in orbits.values())
+    return row_each({name: name for name in shown}, draw, columns, ax=ax, figsize=figsize, width=4.3, height=4.0)
+
+
+def _draw(axes, fit, members, layer, weight, number, units):
+    """Draw one orbit, and say what is to be seen."""
     net, p, m = members.net, np.shape(members.params["W1"])[0], np.shape(members.params[f"W{members.net.n_layers}"])[1]
     if not net.hidden:
         raise SpecError("Got a network without hidden units; its orbit is one point. Use hidden=(2,).")
@@ -100,7 +125,6 @@ def plot_orbit(
         ends = [unit_weights(params, net, names, layer, end, 1) for end in ("in", "out")]
         plane, labels = np.hstack([v for v, _ in ends]), [label[0] for _, label in ends]
 
-    axes = new_axes(1, 1 if members.X is None else 2, width=4.3, height=4.0)[0]
     colours = CHAINS if len(plane) <= len(CHAINS) else (COLOURS["map"],)
     _points(axes[0], plane, members, colours)
     if net.hidden[layer - 1] > 1:
@@ -111,7 +135,10 @@ def plot_orbit(
         some = np.unique(np.linspace(0, len(plane) - 1, CURVES).astype(int))
         few = {k: v[some] for k, v in params.items()}
         _functions(axes[1], few, members, names, scaled, colours)
-    return axes
+    words = f"{axes[0].get_title()} in the plane of {labels[0]} and {labels[1]}"
+    if members.indices[0] == 0:
+        words += f", the optimum at ({plane[0][0]:.3g}, {plane[0][1]:.3g})"
+    return f"{words}; {axes[1].get_title()}." if members.X is not None else f"{words}."
 
 
 def _points(ax, plane, members, colours):

@@ -1,6 +1,7 @@
 """Functions drawn from the prior: what a network says before it has seen data."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,8 +11,9 @@ from bayesnn.data import Dataset
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting.prior import prior_draws
 from bayesnn.network import MLP
-from bayesnn.plots.functions import counted, frame_of, grid_of, mark_leaving, original, original_y
-from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
+from bayesnn.plots.functions import counted, frame_of, grid_of, mark_leaving, original, original_y, short
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import GREY, INK, PRIOR, Panels, Size, add_headline, add_legend, new_axes
 from bayesnn.tree import Inputs, ScalingChoice, prepare
 
 MOST = 4
@@ -29,7 +31,9 @@ def plot_prior(
     prob: float = 0.9,
     scaling: ScalingChoice = None,
     random_seed: Seed = None,
-) -> np.ndarray:
+    ax: Panels | None = None,
+    figsize: Size | None = None,
+) -> Picture:
     r"""Draw functions from the prior, with bands that hold a share of them at each input.
 
     A draw takes every weight and bias from its prior, and shows the mean that the network then gives, in the user's
@@ -56,10 +60,14 @@ def plot_prior(
         As for `fit_mle`.
     random_seed : int, optional
         Seed of the draws.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array of matplotlib.axes.Axes
+    Picture of matplotlib.axes.Axes
         One for each of up to four targets or classes; of two classes the second. Without features, histograms.
 
     Raises
@@ -113,7 +121,8 @@ def plot_prior(
         inputs[:, column] = x
         inputs = inputs if problem.scaling is None else problem.scaling.transform_X(inputs)
     f, labels = _means(problem, params, inputs)
-    axes = new_axes(1, len(labels), width=max(3.2, 5.2 / len(labels)), height=3.5, sharey=problem.class_names != ())[0]
+    size: dict[str, Any] = {"width": max(3.2, 5.2 / len(labels)), "height": 3.5}
+    axes = new_axes(1, len(labels), ax=ax, figsize=figsize, sharey=problem.class_names != (), **size)[0]
     for k, (ax, label) in enumerate(zip(axes, labels, strict=True)):
         if x is None:
             _histogram(ax, f[:, 0, k], label, problem)
@@ -136,11 +145,16 @@ def plot_prior(
         words = f"prior {net.prior!r}: {counted(len(f), 'draw', 'draws')}"
     if len(problem.feature_names) > 1:
         words += ", the other features at their means"
-    figure = axes[0].figure
-    figure.suptitle(textwrap.fill(words, 60 if len(axes) == 1 else 110), fontsize=10)
+    add_headline(axes, textwrap.fill(words, 60 if len(axes) == 1 else 110), fontsize=10)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return axes
+    add_legend(axes, handles, names)
+    said = []
+    for k, label in enumerate(labels):
+        middle = f[:, f.shape[1] // 2, k]
+        low, high = np.quantile(middle, [(1 - prob) / 2, (1 + prob) / 2])
+        said.append(f"{label} between {short(low)} and {short(high)}")
+    place = "" if x is None else f"at {problem.feature_names[column]} = {short(x[len(x) // 2])} "
+    return Picture(axes, f"Draws from the {words}. Of these, {place}{100 * prob:.0f}% have {listed(said)}.")
 
 
 def _problem(net, X, y, scaling):

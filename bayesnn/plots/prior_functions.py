@@ -1,23 +1,31 @@
 """Functions from priors at several widths, with the wide limit on top."""
 
+from typing import Any
+
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import GREY, INK, PRIOR, new_axes
+from bayesnn.plots.functions import counted, short
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import GREY, INK, PRIOR, Panels, Size, add_legend, new_axes
 from bayesnn.theory.wide import PriorFunctions
 
 
-def plot_prior_functions(found: PriorFunctions) -> np.ndarray:
+def plot_prior_functions(found: PriorFunctions, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw functions from priors, a row for each prior and a column for each width, with the wide limit on top.
 
     Parameters
     ----------
     found : PriorFunctions
         From `prior_functions`, of one feature.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (priors, widths) of matplotlib.axes.Axes
+    Picture (priors, widths) of matplotlib.axes.Axes
         Draws, the band that holds a share of them, and dashed the band of the Gaussian process where it is known. A row
         has one vertical axis.
 
@@ -49,8 +57,8 @@ def plot_prior_functions(found: PriorFunctions) -> np.ndarray:
         )
     priors = list(dict.fromkeys(cell["prior"] for cell in found.cells))
     widths = list(dict.fromkeys(cell["width"] for cell in found.cells))
-    size = {"width": min(4.4, 8.4 / len(widths)), "height": 2.3}
-    axes = new_axes(len(priors), len(widths), sharex=True, sharey="row", **size)
+    size: dict[str, Any] = {"width": min(4.4, 8.4 / len(widths)), "height": 2.3}
+    axes = new_axes(len(priors), len(widths), ax=ax, figsize=figsize, sharex=True, sharey="row", **size)
     order = np.argsort(found.X[:, 0])
     x, share = found.X[order, 0], 100 * found.prob
     for cell in found.cells:
@@ -72,5 +80,15 @@ def plot_prior_functions(found: PriorFunctions) -> np.ndarray:
     for ax in axes[-1]:
         ax.set_xlabel("x")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    axes[0, 0].figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return axes
+    add_legend(axes, handles, names, ncols=3)
+    each = [
+        f"{prior!r}: {listed([_reach(cell) for cell in found.cells if cell['prior'] == prior])}" for prior in priors
+    ]
+    words = f"Functions drawn from {counted(len(priors), 'prior', 'priors')}"
+    return Picture(axes, f"{words}; {share:.0f}% of them lie, at the last x, within: {'; '.join(each)}.")
+
+
+def _reach(cell):
+    """Say how wide the band is at the right end."""
+    words = f"{short(cell['lower'][-1])} to {short(cell['upper'][-1])} with {counted(cell['width'], 'unit', 'units')}"
+    return words

@@ -9,7 +9,10 @@ from bayesnn.diagnostics.diagnose import diagnose
 from bayesnn.diagnostics.diagnosis import RHAT_MAX
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import comparable
-from bayesnn.plots.style import CHAINS, INK, new_axes
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.rows import row_each
+from bayesnn.plots.style import CHAINS, INK, Panels, Size
+from bayesnn.tree import Fits, named_fits
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,17 +25,23 @@ FLOOR, CEILING = 1e-4, 100.0
 """Least and largest excess of R-hat over 1 that the logarithmic axis shows; the rest is drawn at its ends."""
 
 
-def plot_rhat(post: "xr.DataTree") -> np.ndarray:
+def plot_rhat(*fits: Fits, ax: Panels | None = None, figsize: Size | None = None, **named: "xr.DataTree") -> Picture:
     """Draw R-hat of every weight as sampled, of every aligned weight and of the function, each sorted.
 
     Parameters
     ----------
-    post : xarray.DataTree
-        From `fit_posterior`, or aligned by `align`.
+    *fits : xarray.DataTree
+        From `fit_posterior`, or aligned by `align`; of several, each has a row.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
+    **named : xarray.DataTree
+        Fits with names.
 
     Returns
     -------
-    array (3,) of matplotlib.axes.Axes
+    Picture (3,) or (fits, 3) of matplotlib.axes.Axes
         Raw weights, aligned weights, function; the axis is logarithmic in R-hat - 1, the line is at 1.01.
 
     Raises
@@ -66,6 +75,11 @@ def plot_rhat(post: "xr.DataTree") -> np.ndarray:
     >>> [ax.get_title() for ax in bnn.plots.plot_rhat(post)]
     ['raw weights: 2 of 2 above 1.01', 'aligned weights: 0 of 2 above 1.01', 'function: 0 of 50 above 1.01']
     """
+    return row_each(named_fits(fits, named), _draw, 3, ax=ax, figsize=figsize, width=3.1, height=3.2, sharey="row")
+
+
+def _draw(axes, post):
+    """Draw one fit, and say what is to be seen."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     found = diagnose(post)
@@ -75,8 +89,7 @@ def plot_rhat(post: "xr.DataTree") -> np.ndarray:
             "draws. Call fit_posterior(..., chains=4)."
         )
     table = found.quantities
-    axes = new_axes(1, 3, width=3.1, height=3.2, sharey=True)[0]
-    top = 1.2
+    top, ends = 1.2, []
     for ax, space in zip(axes, SPACES, strict=True):
         rows = table[table["space"] == space].dropna(subset="rhat").sort_values("rhat", ascending=False)
         rhat = rows["rhat"].to_numpy()
@@ -93,8 +106,10 @@ def plot_rhat(post: "xr.DataTree") -> np.ndarray:
         ax.axhline(RHAT_MAX - 1, color=INK, lw=1, ls="--", zorder=1, label="_threshold")
         if len(rhat):
             top = max(top, excess[0])
-            worst = textwrap.fill(f"worst: {rows['quantity'].iloc[0]}: {rhat[0]:.3f}", 38)
+            worst = f"worst: {rows['quantity'].iloc[0]}: {rhat[0]:.3f}"
+            worst = textwrap.fill(worst, 38)
             ax.annotate(worst, (0.98, 0.985), xycoords="axes fraction", ha="right", va="top", fontsize=8)
+        ends.append(f" (worst {rhat[0]:.2f})" if len(rhat) else "")
         if beside.any():
             words = f"hollow: {' and '.join(sorted(rows['quantity'][beside]))}"
             ax.annotate(words, (0.02, 0.015), xycoords="axes fraction", ha="left", va="bottom", fontsize=7.5)
@@ -107,4 +122,5 @@ def plot_rhat(post: "xr.DataTree") -> np.ndarray:
     axes[0].yaxis.set_major_locator(FixedLocator([v - 1 for v in values]))
     axes[0].yaxis.set_major_formatter(FixedFormatter([f"{v:g}" for v in values]))
     axes[0].yaxis.set_minor_locator(NullLocator())
-    return axes
+    each = [f"{ax.get_title()}{end}" for ax, end in zip(axes, ends, strict=True)]
+    return f"R-hat of {found.chains} chains of {found.draws} draws. {listed(each)}."

@@ -26,14 +26,14 @@ def show(picture: Any, alt_text: str = "") -> None:
     >>> import bayesnn as bnn
     >>> _, ax = plt.subplots()
     >>> bnn.plots.show(ax, "An empty frame.")
-    Figure(640x480)
+    <IPython.core.display.Image object>
     """
     import matplotlib.pyplot as plt
 
     from bayesnn.errors import SpecError
 
     try:
-        from IPython.display import display
+        from IPython.display import Image, display
     except ImportError:
         raise SpecError("Got no notebook to show a picture in. Write matplotlib.pyplot.show() instead.") from None
     alt_text = alt_text or getattr(picture, "alt_text", "")
@@ -43,5 +43,18 @@ def show(picture: Any, alt_text: str = "") -> None:
         )
     first = np.ravel(picture)[0] if isinstance(picture, np.ndarray) else picture
     figure = getattr(first, "figure", None) or first
-    display(figure, metadata={"image/png": {"alt": alt_text}})
+    display(Image(_png(figure), format="png"), metadata={"image/png": {"alt": alt_text}})
     plt.close(figure)
+
+
+def _png(figure):
+    """Write a figure with a palette of its own: a third of the bytes, for pictures have few colours."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    drawn, small = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight")
+    few = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()

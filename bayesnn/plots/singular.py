@@ -3,24 +3,30 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, INK, new_axes
+from bayesnn.plots.functions import short
+from bayesnn.plots.picture import Picture, listed
+from bayesnn.plots.style import CHAINS, GREY, INK, Panels, Size, new_axes
 from bayesnn.theory.singular import SingularStudy
 
 _PAID = {"-log evidence": "o-", "WBIC": "s--", "BIC/2": "^:"}
 _PREDICTED = {"-WAIC elpd": "s--", "-LOO elpd": "o-"}
 
 
-def plot_singular(study: SingularStudy) -> np.ndarray:
+def plot_singular(study: SingularStudy, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     r"""Draw what the evidence pays for parameters as rows are added, and what BIC and WBIC say that it does.
 
     Parameters
     ----------
     study : SingularStudy
         From `singular_study`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (3,) of matplotlib.axes.Axes
+    Picture (3,) of matplotlib.axes.Axes
         In nats above the negative log-likelihood of the truth: the evidence with the criteria that stand for it, and
         lines that rise by :math:`\lambda \log n` and :math:`\tfrac d2 \log n`; WAIC and leave-one-out. And the learning
         coefficient beside d/2. Pale marks are replicates, lines their
@@ -53,7 +59,7 @@ def plot_singular(study: SingularStudy) -> np.ndarray:
         )
     table, each = study.table, study.relative
     n, half = table.index.to_numpy(dtype=float), study.records[0]["parameters"] / 2
-    paid, predicted, coefficient = axes = new_axes(1, 3, width=3.0, height=3.3)[0]
+    paid, predicted, coefficient = axes = new_axes(1, 3, ax=ax, figsize=figsize, width=3.0, height=3.3)[0]
     for ax, marks in ((paid, _PAID), (predicted, _PREDICTED), (coefficient, {"learning coefficient": "o-"})):
         for (name, mark), colour in zip(marks.items(), CHAINS, strict=False):
             if len(each) > len(table):
@@ -77,4 +83,10 @@ def plot_singular(study: SingularStudy) -> np.ndarray:
         ax.legend(fontsize=7, frameon=False, labelcolor=INK)
     paid.set_ylabel("nats above the loss of the truth")
     predicted.set_ylabel("nats above the loss of the truth")
-    return axes
+    last = table.iloc[-1]
+    ends = [f"{name} {short(float(table[name].iloc[0]))} to {short(float(last[name]))}" for name in _PAID]
+    return Picture(
+        axes,
+        f"What parameters cost from n = {n[0]:g} to {n[-1]:g}, in nats: {listed(ends)}. The learning coefficient is "
+        f"{last['learning coefficient']:.2f} at the last n, half the number of parameters {half:g}.",
+    )

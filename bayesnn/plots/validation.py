@@ -3,7 +3,9 @@
 import numpy as np
 
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import CHAINS, GREY, INK, PALE, new_axes
+from bayesnn.plots.functions import counted
+from bayesnn.plots.picture import Picture
+from bayesnn.plots.style import CHAINS, GREY, INK, PALE, Panels, Size, add_legend, new_axes
 from bayesnn.theory.validate import LEAST_ESS, Validation
 
 _KINDS = {
@@ -16,7 +18,7 @@ _WIDEST = 12.0
 """Standard errors beyond which numbers are drawn at the edge."""
 
 
-def plot_validation(validation: Validation) -> np.ndarray:
+def plot_validation(validation: Validation, *, ax: Panels | None = None, figsize: Size | None = None) -> Picture:
     """Draw how many of its standard errors each number of a sampler is from the exact one, a row for each reference.
 
     Right samplers scatter about zero, two thirds of their numbers within one standard error. Open marks have too few
@@ -26,10 +28,14 @@ def plot_validation(validation: Validation) -> np.ndarray:
     ----------
     validation : Validation
         From `bnn.theory.validate_sampler`.
+    ax : matplotlib.axes.Axes or array of them, optional
+        Where to draw, one for each panel; a new figure if left out.
+    figsize : tuple of float, optional
+        Width and height of the new figure, in inches.
 
     Returns
     -------
-    array (1,) of matplotlib.axes.Axes
+    Picture (1,) of matplotlib.axes.Axes
         The axes.
 
     Raises
@@ -52,7 +58,7 @@ def plot_validation(validation: Validation) -> np.ndarray:
         )
     table, limit = validation.table, validation.limit
     names = list(table.index.unique("reference"))
-    axes = new_axes(1, 1, width=8.0, height=1.3 + 0.36 * len(names))[0]
+    axes = new_axes(1, 1, ax=ax, figsize=figsize, width=8.0, height=1.3 + 0.36 * len(names))[0]
     ax = axes[0]
     ax.axvspan(-1, 1, color=PALE, alpha=0.5, lw=0)
     ax.axvline(0, color=INK, lw=0.8)
@@ -72,8 +78,14 @@ def plot_validation(validation: Validation) -> np.ndarray:
     ax.set_title(
         f"{validation.sampler}: {wrong} of {len(table)} numbers beyond what chance leaves (dashed)", fontsize=10
     )
-    _legend(ax, table)
-    return axes
+    _legend(axes, table)
+    far = table["z"].abs().idxmax()
+    return Picture(
+        axes,
+        f"{len(table)} numbers of {validation.sampler} over {counted(len(names), 'posterior', 'posteriors')}, each in "
+        f"its standard errors from the exact value: {(table['z'].abs() <= 1).mean():.0%} within one, {wrong} beyond "
+        f"{limit:.1f}; the farthest is {far[1]} of {far[0]}, {table['z'][far]:.1f}.",
+    )
 
 
 def _kind(number):
@@ -96,7 +108,7 @@ def _row(ax, row, numbers, edge):
         ax.text(1.01, row, said, transform=ax.get_yaxis_transform(), va="center", fontsize=8, color=INK)
 
 
-def _legend(ax, table):
+def _legend(axes, table):
     from matplotlib.lines import Line2D
 
     used = {_kind(number) for number in table.index.get_level_values("number")}
@@ -107,5 +119,4 @@ def _legend(ax, table):
     ]
     if (table["ess"] < LEAST_ESS).any():
         marks.append(Line2D([], [], ls="", marker="o", color=INK, mfc="white", ms=5, label="too few effective draws"))
-    look = {"loc": "outside lower center", "ncols": 3, "fontsize": 8, "frameon": False}
-    ax.figure.legend(handles=marks, **look)
+    add_legend(axes, marks, [mark.get_label() for mark in marks], ncols=3)

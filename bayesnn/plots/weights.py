@@ -1,6 +1,6 @@
 """Which weights of hidden units a picture shows: one of each unit, raw and aligned, or those of two units."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +17,35 @@ if TYPE_CHECKING:
 
 
 def raw_and_aligned(
-    post: "xr.DataTree", layer: int, weight: str, number: int
-) -> tuple[str, np.ndarray, np.ndarray, list[str]]:
-    """Name of the form in which the draws are; one weight of each unit in that form, and aligned; its names."""
+    post: "xr.DataTree", layer: int, weight: str, number: int, points: "Mapping[str, xr.DataTree]"
+) -> tuple[str, np.ndarray, np.ndarray, list[str], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Choose one weight of each unit, of the draws of a posterior and of points beside it.
+
+    Parameters
+    ----------
+    post : xarray.DataTree
+        A fit with draws.
+    layer, weight, number
+        Which weight, as for `unit_weights`.
+    points : dict of str to xarray.DataTree
+        MLE and MAP fits by name; they are aligned to the mean of the aligned draws.
+
+    Returns
+    -------
+    how : str
+        The form in which the draws are: raw, if nothing was done to them.
+    before, after : array (chain, draw, units)
+        The weight in that form, and aligned.
+    labels : list of str
+        Names of the weights.
+    marks : dict of str to tuple of arrays (units,)
+        The weight of each point, as it was found and aligned.
+
+    Raises
+    ------
+    SpecError
+        Draws or hidden units that are missing, or a weight that there is not.
+    """
     check_draws(post)
     problem = problem_of(post)
     if not problem.net.hidden:
@@ -29,10 +55,16 @@ def raw_and_aligned(
         how, before, after = "raw", params_of(post, group="posterior_raw"), params_of(post)
     else:
         before, after = params_of(post), params_of(align(post))
+    centre = {k: v.mean(axis=(0, 1)) for k, v in after.items()}
     names = problem.feature_names, problem.output_names
     before, labels = unit_weights(before, problem.net, names, layer, weight, number)
     after, _ = unit_weights(after, problem.net, names, layer, weight, number)
-    return how, before, after, labels
+    marks = {}
+    for name, fit in points.items():
+        both = params_of(fit), params_of(align(fit, reference=centre))
+        first, second = (unit_weights(one, problem.net, names, layer, weight, number)[0][0, 0] for one in both)
+        marks[name] = first, second
+    return how, before, after, labels, marks
 
 
 def unit_weights(

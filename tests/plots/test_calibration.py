@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
-from bayesnn.plots.style import COLOURS
+from bayesnn.plots.style import INK, PRIOR
 from bayesnn.theory import Calibration
 
 U = np.random.default_rng(1).random((60, 18))
@@ -32,8 +32,8 @@ def test_curves_are_the_excess_of_the_ranks_and_those_outside_stand_out():
         assert_allclose([area.get_datalim(ax.transData).y0, area.get_datalim(ax.transData).y1],
                         [min(lower - points), max(upper - points)])  # fmt: skip
     assert [mpl.colors.to_hex(ax.get_lines()[-1].get_color()).upper() for ax in axes] == [
-        COLOURS["posterior"],
-        COLOURS["mle"],
+        INK,
+        PRIOR,
     ]
     assert [[t.get_text() for t in ax.texts] for ax in axes] == [[], ["draws too low"]]
     axes[0].figure.canvas.draw()

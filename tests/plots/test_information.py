@@ -18,7 +18,7 @@ def information(**changed):
 
 def test_eigenvalues_are_drawn_and_those_that_are_zero_apart():
     found = {"regular": information(), "no way out": information(W2=[[1.0], [0.0]])}
-    ax = plot_information(found)
+    (ax,) = plot_information(found)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["regular: rank 7 of 7", "no way out: rank 5 of 7"]
     full, known, empty = ax.get_lines()[:3]
     assert_allclose(full.get_ydata(), found["regular"].eigenvalues)
@@ -30,7 +30,7 @@ def test_eigenvalues_are_drawn_and_those_that_are_zero_apart():
 
 
 def test_where_everything_is_known_there_is_no_such_line():
-    ax = plot_information(information())
+    (ax,) = plot_information(information())
     assert not len(ax.texts)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["rank 7 of 7"]
 

@@ -123,7 +123,7 @@ def test_one_input_and_labels_show_probabilities(loss, y, curves):
             assert_allclose(p, expected, rtol=1e-12)
     assert legend(axes) == [*curves, "data, a row for each class"]
     if loss == "binary_cross_entropy":
-        assert line_of(axes[0], "p(1)").get_linestyle() == "-"
+        assert [line_of(ax, "p(1)").get_linestyle() for ax in axes] == ["-.", "-"], "each answer has its dashes"
     render(axes)
 
 

@@ -139,7 +139,7 @@ def test_draws_and_hidden_units_are_needed(plot, line_post):
     with pytest.raises(SpecError, match="no mirror images"):
         plot(line_post)
     with pytest.raises(FitError):
-        plot({})
+        plot(1)
 
 
 def test_bias_of_a_network_without_biases():
@@ -668,7 +668,7 @@ def test_modes_refuse():
     with pytest.raises(FitError, match="optima"):
         plot_modes(point((2,)))
     with pytest.raises(FitError):
-        plot_modes({})
+        plot_modes(1)
 
 
 def test_pictures_can_be_saved(tmp_path):
