@@ -1,6 +1,8 @@
 """Prior against likelihood: how far the prior moves the answers, and how fast that ends as rows are added."""
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -297,4 +299,16 @@ def power_sensitivity(fit: "xr.DataTree", *, X: Inputs | None = None) -> PowerSe
         "log_likelihood": {"y": values},
         "log_prior": {"parameters": problem.net.log_prior(params)},
     }
-    return PowerSensitivity(az.psense_summary(az.from_dict(groups), threshold=SENSITIVE, round_to=6))
+    with _silent("arviz_stats.psense"):
+        return PowerSensitivity(az.psense_summary(az.from_dict(groups), threshold=SENSITIVE, round_to=6))
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Silence a logger: what ArviZ says on standard error is in the message of the result."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
