@@ -3,10 +3,17 @@
 import math
 from functools import partial
 
-from bayesnn import plots
 from bayesnn.diagnostics.diagnosis import SPACES
 from bayesnn.fitting.evidence import log_evidence
-from bayesnn.plots import plot_evidence, plot_fits, plot_modes, plot_optima, plot_sensitivity, plot_traces
+from bayesnn.plots import (
+    plot_evidence,
+    plot_fits,
+    plot_modes,
+    plot_optima,
+    plot_partial_dependence,
+    plot_sensitivity,
+    plot_traces,
+)
 from bayesnn.prediction import predict
 from bayesnn.reporting.parts import Code, Part, Section, Table, Text, counted, number
 from bayesnn.reporting.pictures import figure
@@ -62,15 +69,16 @@ def fits_section(subject: Subject) -> Section:
         figure(lambda: plot_fits(subject.three, data=subject.data), _alt_fits(subject), _caption_fits(subject)),
     ]
     parts += [Text(words) for words in _doubt(subject)]
-    dependence = getattr(plots, "plot_partial_dependence", None)
-    if dependence is not None and 1 < subject.problem.X.shape[1] <= MOST_INPUTS:
+    if 1 < subject.problem.X.shape[1] <= MOST_INPUTS:
         caption = (
             "What each input does: the mean prediction as one input varies and the others stay as they were seen. A "
             "flat line is an input that hardly matters."
         )
         alt = f"The mean prediction along each of {subject.problem.X.shape[1]} inputs, by every fit."
         data = subject.data if subject.held_out is not None else None
-        draw = partial(dependence, subject.three, data=data, draws=DEPENDENCE_DRAWS, grid_resolution=PLACES)
+        draw = partial(
+            plot_partial_dependence, subject.three, data=data, draws=DEPENDENCE_DRAWS, grid_resolution=PLACES
+        )
         parts.append(figure(draw, alt, caption))
     if len(subject.posteriors) > 1:
         parts.append(Text(f"Of the posteriors, “{subject.answer}” is the one that predicts and is drawn."))
