@@ -1,4 +1,7 @@
-"""The README's commands are the ones that CI types, and its story runs as printed."""
+"""The README's commands are the ones that CI types, and its story runs as printed.
+
+To draw its pictures anew: ``python tests/test_readme.py``.
+"""
 
 import re
 import textwrap
@@ -12,6 +15,13 @@ import bayesnn as bnn
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+
+
+PICTURES = {
+    "three_answers.png": lambda story: bnn.plot_fits(story["mle"], story["map_"], story["post"], data=story["data"]),
+    "mirror_images.png": lambda story: bnn.plot_mirrors(story["post"]),
+}
+"""Of the story, by their files."""
 
 
 def blocks(language):
@@ -32,6 +42,14 @@ def test_ci_runs_the_command_that_the_readme_gives():
     commands = [line for block in blocks("sh") for line in block.splitlines()]
     tests = next(line for line in commands if "pytest" in line)
     assert tests.removeprefix("pip install uv && ") in (ROOT / ".ci" / "run").read_text()
+
+
+def test_pictures_have_words_and_are_there():
+    shown = re.findall(r"!\[(.*?)\]\((\S+)\)", README, flags=re.DOTALL)
+    assert {file for _, file in shown} == {f".github/{name}" for name in PICTURES}
+    for words, file in shown:
+        assert len(words) > 40
+        assert (ROOT / file).read_bytes().startswith(b"\x89PNG")
 
 
 def test_every_command_of_the_readme_exists():
@@ -111,3 +129,18 @@ def test_averaging_does_not_always_win():
     assert point["lppd"] > mixture["lppd"]
     sure = [bnn.predict(fit, data).probability.max("class").mean().item() for fit in (map_, post)]
     assert sure[1] < sure[0], "the posterior is the more cautious"
+
+
+def main():
+    """Draw the pictures of the story."""
+    story = {}
+    exec(compile(blocks("python")[0], "README.md", "exec"), story)
+    for name, draw in PICTURES.items():
+        figure = draw(story).flat[0].figure
+        # The README says what is to be seen.
+        figure.suptitle("")
+        figure.savefig(ROOT / ".github" / name, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

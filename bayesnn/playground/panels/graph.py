@@ -44,7 +44,7 @@ class GraphPanel(PagePanel):
         "prior sees, and a ReLU has no such flip. So each maximum, and each mode of the posterior, comes in many "
         "copies that no data can tell apart."
     )
-    notebook = "01_three_answers"
+    notebook = "07_many_optima"
 
     def __init__(self, dark: bool = False):
         import panel as pn

@@ -62,7 +62,7 @@ class LossPanel(PagePanel):
         "smaller noise makes the data weigh more against the prior. A loss that grows fast far out has a density with "
         "light tails, under which an outlier is almost impossible and so pulls the fit hard."
     )
-    notebook: ClassVar[str] = "01_three_answers"
+    notebook: ClassVar[str] = "03_losses"
 
     def __init__(self, dark: bool = False):
         import panel as pn

@@ -56,7 +56,7 @@ class TracesPanel(PagePanel):
         "say what each is worth. Tempering lets its chains travel through easier distributions up to the prior and "
         "back, so they change both mirror image and mode, and each mode is visited as often as it is probable."
     )
-    notebook = "01_three_answers"
+    notebook = "08_chains"
 
     def __init__(self, dark: bool = False):
         import panel as pn

@@ -40,7 +40,7 @@ class WeightsPanel(PagePanel):
         "draws are the whole posterior seen from above, whatever their other weights, and so they lie around all the "
         "copies."
     )
-    notebook = "01_three_answers"
+    notebook = "06_prior_against_likelihood"
 
     on_weights: Callable[[tuple[str, str]], None] | None = None
     """Called with the names of two weights when others have been chosen."""
