@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from traitlets import default
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+PLAN = (Path(__file__).parents[1] / "notebooks" / "README.md").read_text(encoding="utf-8")
 LARGEST = 1_000_000  # bytes
 BUDGET = {"BAYESNN_DRAWS": "400"}
 """What the notebooks read how much to draw from."""
@@ -134,6 +135,13 @@ def test_a_committed_notebook_keeps_the_rules(path):
     number = path.name[:2]
     assert [cell.id for cell in notebook.cells] == [f"{number}-{i:02d}" for i, _ in enumerate(notebook.cells, start=1)]
     assert path.stat().st_size < LARGEST
+
+
+@each_notebook
+def test_the_plan_of_the_course_says_how_long_a_notebook_takes(path):
+    title = nbformat.read(path, as_version=4).cells[0].source
+    row = re.search(rf"^\| \[{path.name[:2]}\]\({path.name}\) .*$", PLAN, flags=re.MULTILINE)[0]
+    assert f"| {re.search(r'Minutes:.. (\d+)', title)[1]} |" in row
 
 
 @each_notebook
