@@ -20,7 +20,7 @@ ALL, HERE = ("0.0.0.0", "::"), ("localhost", "127.0.0.1", "::1")
 """Where everybody may come from, and this machine alone."""
 QUIET = 3.0
 """Seconds without a job after which something is compiled ahead."""
-UNUSED, LOOK = 120_000, 5_000
+UNUSED, LOOK = 60_000, 5_000
 """Milliseconds after which a page that was left gives its seat back, and between two looks."""
 FULL = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>bayesnn: full</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">

@@ -87,6 +87,8 @@ class Visitor:
                 self.bridge = entry["id"]
                 self.texts.update(properties["texts"]["entries"])
             if entry.get("attr") == "texts":
+                # A page that was asked for before it had anything to say.
+                self.bridge = entry["model"]["id"]
                 self.texts.update(entry["new"]["entries"])
 
     async def until(self, test, seconds=60.0):
