@@ -136,7 +136,7 @@ def main():
     story = {}
     exec(compile(blocks("python")[0], "README.md", "exec"), story)
     for name, draw in PICTURES.items():
-        figure = draw(story).flat[0].figure
+        figure = draw(story).figure
         # The README says what is to be seen.
         figure.suptitle("")
         figure.savefig(ROOT / ".github" / name, dpi=110)

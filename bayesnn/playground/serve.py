@@ -90,10 +90,6 @@ def serve(
         Where fits run; one of its own if left out.
     """
     have_panel()
-    # Whoever closes a page while something is on its way to it does not need to be told.
-    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
-    for name in ("asyncio", "bokeh.server.protocol_handler"):
-        logging.getLogger(name).addFilter(_of_who_is_there)
     workshop = workshop or Workshop()
     # The workers load their libraries while this process loads Panel.
     starter = threading.Thread(target=workshop.warm, daemon=True)
@@ -167,6 +163,10 @@ def make_server(workshop: Workshop, first: str, *, host: str, port: int, max_ses
 
     from bayesnn.playground.page import served
 
+    # Whoever closes a page while something is on its way to it does not need to be told.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
+    for name in ("asyncio", "bokeh.server.protocol_handler"):
+        logging.getLogger(name).addFilter(_of_who_is_there)
     # Everything comes from this server: no CDN.
     settings.resources = "server"
     compiling, visitors = threading.Event(), set[object]()

@@ -10,7 +10,20 @@ from bayesnn.errors import SpecError
 from bayesnn.plots.fits import title_each
 from bayesnn.plots.functions import original_y, short
 from bayesnn.plots.picture import Picture, listed
-from bayesnn.plots.style import ANSWERS, COLOURS, DASHES, GREY, INK, PALE, Panels, Size, add_legend, new_axes
+from bayesnn.plots.style import (
+    ANSWERS,
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    PALE,
+    Panels,
+    Size,
+    add_legend,
+    line_of,
+    mark_of,
+    new_axes,
+)
 from bayesnn.prediction import pit_of, replicates
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.ranks import band, how
@@ -226,7 +239,7 @@ def _bars(ax, fit, problem, observed, repeated, prob):
     ends = np.quantile(expected, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     mean, kind = expected.mean(axis=0), kind_of(fit)
     ax.bar(place, seen, width=0.7, color=PALE, ec=INK, lw=0.8, label="observed")
-    look = {"color": COLOURS[kind], "marker": ANSWERS[kind][1], "ms": 6, "mec": "white", "ls": ""}
+    look = mark_of(kind) | {"ms": 6, "mec": "white", "ls": ""}
     bars = np.maximum([mean - ends[0], ends[1] - mean], 0)
     ax.errorbar(
         place, mean, bars, capsize=3, elinewidth=1.8, label=f"expected, with {100 * prob:.0f}% of data sets", **look
@@ -251,7 +264,7 @@ def _ordered(ax, fit, problem, observed, repeated, prob):
     seen = np.sort(observed)
     label = f"{100 * prob:.0f}% of data sets"
     ax.fill_between(rank, lower, upper, color=COLOURS[kind], alpha=0.25, lw=0, label=label)
-    ax.plot(rank, middle, color=COLOURS[kind], ls=ANSWERS[kind][0], lw=1.6, label="expected")
+    ax.plot(rank, middle, lw=1.6, label="expected", **line_of(kind))
     ax.plot(rank, seen, ".", color=INK, ms=4, label="observed", zorder=3)
     outside = ((seen < lower) | (seen > upper)).mean()
     return f"has {outside:.0%} of them outside the band of {label}, from {short(lower.min())} to {short(upper.max())}"

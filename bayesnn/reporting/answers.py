@@ -66,7 +66,7 @@ def fits_section(subject: Subject) -> Section:
     parts += [
         Text(f"To compare with: {words} {what} on the {where} rows."),
         Table("The fits, number by number", ["", *map(str, table.columns)], rows, meanings),
-        figure(lambda: plot_fits(subject.three, data=subject.data), _alt_fits(subject), _caption_fits(subject)),
+        figure(lambda: plot_fits(subject.three, data=subject.data), _caption_fits(subject)),
     ]
     parts += [Text(words) for words in _doubt(subject)]
     if 1 < subject.problem.X.shape[1] <= MOST_INPUTS:
@@ -74,12 +74,11 @@ def fits_section(subject: Subject) -> Section:
             "What each input does: the mean prediction as one input varies and the others stay as they were seen. A "
             "flat line is an input that hardly matters."
         )
-        alt = f"The mean prediction along each of {subject.problem.X.shape[1]} inputs, by every fit."
         data = subject.data if subject.held_out is not None else None
         draw = partial(
             plot_partial_dependence, subject.three, data=data, draws=DEPENDENCE_DRAWS, grid_resolution=PLACES
         )
-        parts.append(figure(draw, alt, caption))
+        parts.append(figure(draw, caption))
     if len(subject.posteriors) > 1:
         parts.append(Text(f"Of the posteriors, “{subject.answer}” is the one that predicts and is drawn."))
     return Section("fits", "The fits side by side" if len(subject.fits) > 1 else "The fit", parts)
@@ -122,15 +121,6 @@ def _caption_fits(subject):
     return "The probability that was given to the label that was true, sorted: high and flat is good."
 
 
-def _alt_fits(subject):
-    said = []
-    for name, found in subject.scores.items():
-        what = f"RMSE {number(found['rmse'])}" if "rmse" in found else f"accuracy {number(found['accuracy'], '.1%')}"
-        said.append(f"{called(subject, name).removeprefix('the ')} {what}")
-    where = "held-out" if subject.held_out is not None else "training"
-    return f"{counted(len(said), 'panel')}, one for each fit. On the {where} rows: {', '.join(said)}."
-
-
 def optima_section(subject: Subject) -> Section:
     """Say what became of the starts."""
     parts: list[Part] = []
@@ -163,23 +153,16 @@ def optima_section(subject: Subject) -> Section:
             height = "log-likelihood" if kind == "MLE" else "log-likelihood + log-prior"
             head = ["optimum", height, "starts", "symmetric copies", "kind"]
             parts.append(Table(f"Where the starts of the {kind} ended{more}", head, rows))
-        alt = (
-            f"Left, the {found.sizes['start']} end points of the {kind} by height; right, their functions. "
-            f"{fit.attrs['bayesnn_message']!s}"
-        )
         caption = (
             "Each dot is the end of one start, the best first; equal heights are mostly mirror images of one optimum."
         )
-        parts.append(figure(partial(plot_optima, fit), alt, caption))
+        parts.append(figure(partial(plot_optima, fit), caption))
     return Section("optima", "Optima, and what happened to the starts", parts)
 
 
 def modes_section(subject: Subject) -> Section:
     """Count symmetric copies, and modes of the function with their shares."""
-    from bayesnn.symmetry import symmetry_group
-
-    problem, post, copies = subject.problem, subject.post, subject.copies
-    group = symmetry_group(problem.net, problem.X.shape[1], len(problem.output_names))
+    post, group, copies = subject.post, subject.group, subject.group.order
     if copies == 1:
         parts: list[Part] = [Text("No rearrangement of this network keeps likelihood and prior: weights are unique.")]
     else:
@@ -221,9 +204,8 @@ def modes_section(subject: Subject) -> Section:
     elif not tempered and len(frame) == 1:
         parts.append(Text('Chains can’t tell of a mode that none of them has found; sampler="tempering" would.'))
     if len(frame) > 1:
-        alt = f"Left, the functions of {len(frame)} modes with their bands; right, the share of each chain in each."
         caption = "What is left to tell apart when symmetry is taken away, and how often it was met."
-        parts.append(figure(lambda: plot_modes(post), alt, caption))
+        parts.append(figure(lambda: plot_modes(post), caption))
     return Section("modes", "Symmetric copies and modes of the function", parts)
 
 
@@ -270,13 +252,9 @@ def chains_section(subject: Subject) -> Section:
         f"{verdict.images:,} of {subject_order(verdict.group_order)} mirror images visited",
     ]
     parts.append(Text(f"{'; '.join(run)}. {post.attrs.get('bayesnn_message', '')}"))
-    alt = (
-        f"Traces of some weights and of the function. R-hat of raw weights {number(verdict.rhat_raw, '.3f')}, of the "
-        f"function {number(verdict.rhat_function, '.3f')}."
-    )
     caption = "Weights may keep to mirror images or jump between them; the function must look like one band of noise."
     shown = {name: fit for name, fit in subject.posteriors.items() if fit["posterior"].sizes["draw"] > 3}
-    parts.append(figure(lambda: plot_traces(shown), alt, caption))
+    parts.append(figure(lambda: plot_traces(shown), caption))
     return Section("chains", "Can the chains be trusted?", parts)
 
 
@@ -309,7 +287,6 @@ def evidence_section(subject: Subject) -> Section:
             Table("Networks by their evidence", ["network", *map(str, shown.columns)], rows),
             figure(
                 lambda: plot_evidence(table),
-                table.message,
                 "What the evidence prefers (left) and what the likelihood alone would take (right).",
             ),
         ]
@@ -351,7 +328,6 @@ def prior_section(subject: Subject) -> Section:
         ),
         figure(
             lambda: plot_sensitivity(found),
-            f"Sensitivity of {len(rows)} quantities to prior and likelihood. {found.message}",
             "Quantities to the right of the line depend on the prior.",
         ),
     ]

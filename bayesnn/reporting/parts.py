@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from bayesnn.plots import picture
 from bayesnn.reporting.graph import Graph
 
 LONG = 24
@@ -116,8 +117,8 @@ def listed(words: Sequence[str], *, most: int = 6) -> str:
     """Write a list as English does: "a, b and c"; a long one is cut."""
     words = list(words)
     if len(words) > most:
-        return f"{', '.join(words[: most - 1])} and {len(words) - most + 1} more"
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
+    return picture.listed(words) or "none"
 
 
 def counted(n: int, noun: str, many: str = "") -> str:

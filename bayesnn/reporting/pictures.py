@@ -5,9 +5,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from bayesnn.errors import BayesnnError
+from bayesnn.plots.picture import Picture
 from bayesnn.reporting.parts import Figure, Text
 
 PIXELS_PER_INCH = 150
@@ -16,15 +15,13 @@ SHOWN = 96
 """Of the page."""
 
 
-def figure(draw: Callable[[], np.ndarray], alt: str, caption: str) -> Figure | Text:
+def figure(draw: Callable[[], Picture], caption: str) -> Figure | Text:
     """Draw a picture and close it.
 
     Parameters
     ----------
     draw : callable
         One of the `plot_*`, with its arguments.
-    alt : str
-        What is to be seen, for a picture that does not say it itself.
     caption : str
         What to look for.
 
@@ -36,12 +33,12 @@ def figure(draw: Callable[[], np.ndarray], alt: str, caption: str) -> Figure | T
     import matplotlib.pyplot as plt
 
     try:
-        axes = draw()
+        picture = draw()
     except BayesnnError as error:
         return Text(f"Not drawn: {error}", "note")
-    drawn: Any = np.ravel(axes)[0].figure
+    drawn: Any = picture.figure
     try:
-        return Figure(_address(drawn), getattr(axes, "alt_text", "") or alt, caption, _size(drawn))
+        return Figure(_address(drawn), picture.alt_text, caption, _size(drawn))
     finally:
         plt.close(drawn)
 

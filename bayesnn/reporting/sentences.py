@@ -182,7 +182,7 @@ def _coverage(subject, post):
 
 def _trusted(subject):
     """Say what may be trusted."""
-    verdict, copies = subject.verdict, subject.copies
+    verdict, copies = subject.verdict, subject.group.order
     if verdict is None:
         (name, fit), *_ = list(subject.points.items())[::-1]
         brief = str(fit.attrs.get("bayesnn_brief", fit.attrs.get("bayesnn_message", ""))).rstrip(".")

@@ -1,9 +1,6 @@
 """What a report is about: fits of one network to the same data, checked, and the numbers that several sections use."""
 
-import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +14,7 @@ from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.plots.functions import original
 from bayesnn.prediction import log_likelihood_of, predictive_log_density, score
 from bayesnn.reporting.parts import counted
-from bayesnn.symmetry import Modes, count_modes, symmetry_group
+from bayesnn.symmetry import Modes, SymmetryGroup, count_modes, symmetry_group
 from bayesnn.theory.sensitivity import PLACES
 from bayesnn.tree import KINDS, Problem, is_unbounded, kind_of, named_fits, problem_of
 
@@ -146,10 +143,10 @@ class Subject:
         return {name: count_modes(fit) for name, fit in self.three.items()}
 
     @cached_property
-    def copies(self) -> int | float:
-        """Order of the symmetry group of the posterior."""
+    def group(self) -> SymmetryGroup:
+        """Rearrangements that keep likelihood and prior."""
         problem = self.problem
-        return symmetry_group(problem.net, problem.X.shape[1], len(problem.output_names)).order
+        return symmetry_group(problem.net, problem.X.shape[1], len(problem.output_names))
 
     @cached_property
     def sensitivity(self) -> "PowerSensitivity | str":
@@ -168,7 +165,7 @@ class Subject:
 
         try:
             # A quantity that no power moves has no distance to be divided by.
-            with _quiet("arviz_stats.psense"), np.errstate(invalid="ignore", divide="ignore"):
+            with np.errstate(invalid="ignore", divide="ignore"):
                 found = power_sensitivity(self.post)
         except FitError as error:
             return f"Not computed: {error}"
@@ -183,17 +180,6 @@ class Subject:
         at = f"{self.features[0]} = {X[row, 0]:.3g}" if X.shape[1] == 1 else f"row {row + 1}"
         output = f", {self.problem.output_names[int(inside[2])]}" if inside[2] else ""
         return f"f at {at}{output}"
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Keep a library's own remark off the screen: the page says it."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 def subject_of(
