@@ -59,6 +59,8 @@ class Problem:
         Coordinates of the ``feature`` and ``output`` dimensions.
     class_names : tuple of str
         Names of the labels 0, 1, ...; empty for numbers.
+    columns : array (p + 1, m), optional
+        Memory that `X` is a view of, where the log density can read it as it is: see `bayesnn.data.columns`.
     """
 
     net: MLP
@@ -68,6 +70,7 @@ class Problem:
     feature_names: tuple[str, ...]
     output_names: tuple[str, ...]
     class_names: tuple[str, ...] = ()
+    columns: np.ndarray | None = None
 
     @property
     def target_names(self) -> tuple[str, ...]:

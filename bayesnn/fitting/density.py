@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
+from bayesnn.data.columns import columns_for
 from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
@@ -17,7 +18,7 @@ from bayesnn.tree import Problem
 
 
 def log_density(
-    problem: Problem, *, jacobian: bool, collapse: bool = False, split: bool = False
+    problem: Problem, *, jacobian: bool, collapse: bool = False, split: bool = False, threads: int | None = None
 ) -> "FusedDensity | ModelDensity":
     """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
 
@@ -32,6 +33,9 @@ def log_density(
         Integrate the output layer out.
     split : bool
         Give log-likelihood and log-prior apart, for tempering.
+    threads : int, optional
+        Most threads that our own kernels share the rows among, where there are many; None takes all cores. No number
+        depends on it.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def log_density(
         log-prior (2,), and their gradients one after the other (2 size,).
     """
     if has_kernels(problem.net):
-        return FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split)
+        return FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split, threads=threads)
     return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian, split=split)
 
 
@@ -329,11 +333,11 @@ class FusedDensity(Layout):
     ----------
     problem : Problem
         What is to be fitted; its network `has_kernels`.
-    jacobian, collapse, split : bool
+    jacobian, collapse, split, threads
         As for `log_density`.
     """
 
-    def __init__(self, problem, *, jacobian, collapse=False, split=False):
+    def __init__(self, problem, *, jacobian, collapse=False, split=False, threads=None):
         from bayesnn.ops.density import Density
 
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
@@ -356,6 +360,10 @@ class FusedDensity(Layout):
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
+        columns = problem.columns
+        if columns is None:
+            columns = columns_for(*problem.X.shape)
+            columns[:-1, : len(problem.X)] = problem.X.T
         scales = None
         if collapse:
             scales = output_scales(problem)
@@ -366,7 +374,7 @@ class FusedDensity(Layout):
         self.density = Density(
             net.phi,
             loss,
-            problem.X,
+            columns,
             y,
             widths=widths,
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
@@ -383,6 +391,7 @@ class FusedDensity(Layout):
             unscaled=self.unscaled(prior) if learned else None,
             scale_rate=scale_rate,
             scales=scales,
+            threads=threads,
         )
 
     def __call__(self, x):

@@ -145,8 +145,8 @@ def call_by_address(arguments: Sequence[Any]) -> Callable:
 
 
 @kernel
-def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
-    """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb.
+def product(code, name, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+    """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb, those of x start x_step apart.
 
     Unless the name is "", times the derivative of an activation: w then is the buffer of activations, and slopes_at
     where the rows start from which the derivative follows, by `SLOPES` for a name that is there, or where it is kept.
@@ -158,7 +158,7 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
         def columns(k, n_vectors):
             grid = [(u, v) for u in range(n_units) for v in range(n_vectors)]
             with code.sums(len(grid), n_in) as (i, sums):
-                row = [code.load(code.at(x, (i, nb), (k, LANES), v * LANES)) for v in range(n_vectors)]
+                row = [code.load(code.at(x, (i, x_step), (k, LANES), v * LANES)) for v in range(n_vectors)]
                 places = [code.at(w, (i, w_in), (j, w_out), (u, w_out)) for u in range(n_units)]
                 weight = [Vec(builder, code.broadcast(builder.load(at, typ=DOUBLE), VECTOR)) for at in places]
                 sums[:] = [row[v].fma(weight[u], vec) for (u, v), vec in zip(grid, sums, strict=True)]
@@ -176,16 +176,16 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
 
 
 @kernel
-def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
-    """Add the sum over k of x[i, k] delta[j, k] to grad[i, j]; rows have length nb."""
+def outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+    """Add the sum over k < nb of x[i, k] delta[j, k] to grad[i, j]; rows start x_step and `step` apart."""
     grad, x, delta = code.at(grad, grad_at), code.at(x, x_at), code.at(delta, delta_at)
 
     def rows(i, n_rows):
         def units(j, n_units):
             grid = [(r, u) for r in range(n_rows) for u in range(n_units)]
             with code.sums(len(grid), nb, LANES) as (k, sums):
-                xs = [code.load(code.at(x, (i, nb), (r, nb), k)) for r in range(n_rows)]
-                ds = [code.load(code.at(delta, (j, nb), (u, nb), k)) for u in range(n_units)]
+                xs = [code.load(code.at(x, (i, x_step), (r, x_step), k)) for r in range(n_rows)]
+                ds = [code.load(code.at(delta, (j, step), (u, step), k)) for u in range(n_units)]
                 sums[:] = [xs[r].fma(ds[u], vec) for (r, u), vec in zip(grid, sums, strict=True)]
             for (r, u), vec in zip(grid, sums, strict=True):
                 code.add_total(vec, code.at(grad, (i, n_out), (r, n_out), j, u))
@@ -308,15 +308,15 @@ def room(widths):
 
 
 @numba_njit(fastmath=False, inline="never")
-def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
+def linear(out, out_at, x, x_at, x_step, w, w_at, n_in, n_out, nb):
     """Rows of a linear layer; its biases are the weights of a row of ones."""
-    product("", out, out_at, x, x_at, w, w_at, n_out, 1, n_in, n_out, nb, 0)
+    product("", out, out_at, x, x_at, x_step, w, w_at, n_out, 1, n_in, n_out, nb, 0)
 
 
 @numba_njit(fastmath=False, inline="never")
-def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
+def added(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
     """Add a layer's gradient."""
-    outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
+    outer(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
 
 
 @numba_njit(fastmath=False)
@@ -341,27 +341,27 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     act : compile-ready function
         act(forms, a, a_at, slope_at, size), as the kernel of `activation`; `forms` is whatever the caller hands in.
     pull : compile-ready function
-        pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at): as `product`, times the
-        activation's derivative.
+        pull(forms, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at): as `product`, times
+        the activation's derivative.
 
     Returns
     -------
     forward, backward : compile-ready functions
         ``forward`` fills the hidden layers of a block, and its outputs at out[out_at:] unless `layers` leaves the
-        output layer out; `acts` begins with the packed parameters. ``backward`` adds a block's share to the gradient at
+        output layer out; `acts` begins with the packed parameters, and the inputs' rows start `x_step` apart. ``backward`` adds a block's share to the gradient at
         grad[grad_at:], from layer `top` down, whose output has the slopes at delta[delta_at:] and whose weights end at
         `w_at`; delta[other:] is room for those of another layer.
     """
 
     @numba_njit(fastmath=False)
-    def forward(forms, acts, data, x_at, first, out, out_at, widths, layers, planes, extra, real, nb):
+    def forward(forms, acts, data, x_at, x_step, first, out, out_at, widths, layers, planes, extra, real, nb):
         w_at = np.int64(0)
         for i in range(layers):
             q, h = widths[i], widths[i + 1]
             hidden = i < len(widths) - 2
             z, z_at = (acts, start_of(widths, i + 1, planes, first, nb)) if hidden else (out, out_at)
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            linear(z, z_at, x, rows_at, acts, w_at, q + 1, h, nb)
+            linear(z, z_at, x, rows_at, nb if i > 0 else x_step, acts, w_at, q + 1, h, nb)
             w_at += (q + 1) * h
             if hidden:
                 ones_at = z_at + h * nb
@@ -376,15 +376,18 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
                             acts[z_at + j * nb + t] = 0.0
 
     @numba_njit(fastmath=False)
-    def backward(forms, acts, data, x_at, first, delta, delta_at, other, top, grad, grad_at, w_at, widths, planes, nb):
+    def backward(
+        forms, acts, data, x_at, x_step, first, delta, delta_at, other, top, grad, grad_at, w_at, widths, planes, nb
+    ):
         for i in range(top - 1, -1, -1):
             q, h = widths[i], widths[i + 1]
             w_at -= (q + 1) * h
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            added(grad, grad_at + w_at, x, rows_at, delta, delta_at, q + 1, h, nb)
+            step = nb if i > 0 else x_step
+            added(grad, grad_at + w_at, x, rows_at, step, delta, delta_at, nb, q + 1, h, nb)
             if i > 0:
                 slopes_at = rows_at + ((q + 1) * nb if planes == 2 else 0)
-                pull(forms, delta, other, delta, delta_at, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
+                pull(forms, delta, other, delta, delta_at, nb, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
                 delta_at, other = other, delta_at
 
     return forward, backward
@@ -411,8 +414,8 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
         activate(a, a_at, slope_at, size)
 
     @numba_njit(fastmath=False, inline="never")
-    def pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
-        product(slope, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+    def pull(forms, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+        product(slope, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
 
     block_forward, block_backward = blocks(act, pull)
 
@@ -440,7 +443,7 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
             _units_major(saved, x_at, nb, X, at, real)
             saved[x_at + p * nb : x_at + (p + 1) * nb] = 1.0
             first = x_at + (p + 1) * nb
-            block_forward(0, saved, saved, x_at, first, out, at * m, widths, depth, kept, np.int64(0), real, nb)
+            block_forward(0, saved, saved, x_at, nb, first, out, at * m, widths, depth, kept, np.int64(0), real, nb)
             if m > 1:
                 transpose(f, at * m, m, out, at * m, nb, m, real, m)
         return f
@@ -460,7 +463,9 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
             first = x_at + (widths[0] + 1) * nb
             zero = np.int64(0)
             _units_major(work, zero, nb, g, at, real)
-            block_backward(0, saved, saved, x_at, first, work, zero, space, depth, grad, zero, w_at, widths, kept, nb)
+            block_backward(
+                0, saved, saved, x_at, nb, first, work, zero, space, depth, grad, zero, w_at, widths, kept, nb
+            )
         return grad
 
     return start, forward, backward
