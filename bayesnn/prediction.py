@@ -225,7 +225,7 @@ def log_likelihood_of(fit: "xr.DataTree") -> float:
         return score(fit)["lppd"]
     if fit.attrs.get("bayesnn_exists", 1) == 0:
         return fit["limit"]["log_likelihood"].item()
-    return float(np.mean(pointwise_log_likelihood(fit).sum(axis=-1)))
+    return float(np.mean(problem_of(fit).log_likelihood(params_of(fit))))
 
 
 def pointwise_log_likelihood(fit: "xr.DataTree") -> np.ndarray:

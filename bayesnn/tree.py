@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.data.columns import is_large, read_columns
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params
@@ -59,8 +60,6 @@ class Problem:
         Coordinates of the ``feature`` and ``output`` dimensions.
     class_names : tuple of str
         Names of the labels 0, 1, ...; empty for numbers.
-    columns : array (p + 1, m), optional
-        Memory that `X` is a view of, where the log density can read it as it is: see `bayesnn.data.columns`.
     """
 
     net: MLP
@@ -70,7 +69,6 @@ class Problem:
     feature_names: tuple[str, ...]
     output_names: tuple[str, ...]
     class_names: tuple[str, ...] = ()
-    columns: np.ndarray | None = None
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -92,7 +90,9 @@ class Problem:
 
     def log_likelihood(self, params: Params) -> np.ndarray:
         """Log-likelihood (...) of all rows at weights with those leading dimensions, in the user's units."""
-        return self.net.log_likelihood(params, self.X, self.y).sum(axis=-1) - self.log_units
+        blocks = self.net.row_blocks(params, len(self.X))
+        parts = [self.net.log_likelihood(params, self.X[rows], self.y[rows]).sum(axis=-1) for rows in blocks]
+        return sum(parts[1:], start=parts[0]) - self.log_units
 
     def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
@@ -219,7 +219,11 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         names = _names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
-    X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    columns = read_columns(X, check_constant=bool(net.bias)) if is_large(X) else None
+    if columns is None:
+        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    else:
+        X = columns[:-1, : len(X)].T
     y = net.loss.check_target(y)
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
@@ -229,7 +233,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is not None and not isinstance(scaling, Scaling):
         raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
     if scaling is not None:
-        X = scaling.transform_X(X)
+        X = scaling.transform_X(X, out=None if columns is None else X)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
     outputs = net.loss.output_names(y)
     labels = ()

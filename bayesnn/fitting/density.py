@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
-from bayesnn.data.columns import columns_for
+from bayesnn.data.columns import columns_for, columns_under
 from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
@@ -360,7 +360,7 @@ class FusedDensity(Layout):
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
-        columns = problem.columns
+        columns = columns_under(problem.X)
         if columns is None:
             columns = columns_for(*problem.X.shape)
             columns[:-1, : len(problem.X)] = problem.X.T

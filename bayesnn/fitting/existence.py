@@ -217,32 +217,22 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
         ``exists`` is False, or None where nothing speaks against it.
     """
     net, y = problem.net, problem.y
-    f = net.forward(params, problem.X)
     norm = float(np.sqrt(sum(np.sum(np.square(v)) for k, v in params.items() if k[0] in "Wb")))
     if from_outside(net):
         return Existence(None, from_outside(net), {"weight_norm": norm})
     task = net.loss.task
     if task in ("binary", "classes", "ordinal"):
-        if task == "binary":
-            margins = np.where(y == 1, f[:, 0], -f[:, 0])
-        elif task == "classes":
-            own = np.take_along_axis(f, y[:, None].astype(int), axis=1)
-            others = f.copy()
-            np.put_along_axis(others, y[:, None].astype(int), -np.inf, axis=1)
-            margins = own[:, 0] - others.max(axis=1)
-        else:
-            ends = np.concatenate([[-np.inf], params["cutpoints"], [np.inf]])
-            margins = np.minimum(f[:, 0] - ends[y], ends[y + 1] - f[:, 0])
-        if margins.min() > 0:
+        least = _least(problem, params, lambda f, y: _margins(task, params, f, y))
+        if least > 0:
             return Existence(
                 False,
                 "the network separates the classes strictly, so growing output weights send the likelihood to 1, "
                 "which no finite weights reach",
-                {"smallest_margin": float(margins.min()), "weight_norm": norm},
+                {"smallest_margin": least, "weight_norm": norm},
             )
     if task == "regression":
         if net.loss.scale_is_output:
-            scale = np.inf if _held(net) else np.exp(f[:, 1]).min()
+            scale = np.inf if _held(net) else _least(problem, params, lambda f, y: np.exp(f[:, 1]))
         else:
             scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
         relative = float(scale / max(np.std(y), np.finfo(float).tiny))
@@ -254,6 +244,25 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
                 {"relative_noise": relative, "weight_norm": norm},
             )
     return Existence(None, "nothing speaks against it", {"weight_norm": norm})
+
+
+def _least(problem, params, of):
+    """Smallest of what is computed from outputs and targets, some rows at a time."""
+    net, X, y = problem.net, problem.X, problem.y
+    return min(float(of(net.forward(params, X[rows]), y[rows]).min()) for rows in net.row_blocks(params, len(X)))
+
+
+def _margins(task, params, f, y):
+    """How far each output is on the side of its label."""
+    if task == "binary":
+        return np.where(y == 1, f[:, 0], -f[:, 0])
+    if task == "classes":
+        own = np.take_along_axis(f, y[:, None].astype(int), axis=1)
+        others = f.copy()
+        np.put_along_axis(others, y[:, None].astype(int), -np.inf, axis=1)
+        return own[:, 0] - others.max(axis=1)
+    ends = np.concatenate([[-np.inf], params["cutpoints"], [np.inf]])
+    return np.minimum(f[:, 0] - ends[y], ends[y + 1] - f[:, 0])
 
 
 def _held(net):

@@ -382,7 +382,8 @@ _walk = call_by_address((types.voidptr, DOUBLES))
 def shared(stage, job, own, forms, threads):
     """Make a pass over the data, with helpers where there are several parts; a helper that can't be had is not missed."""
     job[NEXT], job[PASS] = 0, stage
-    helpers = min(threads, job[PARTS]) - 1 if forms[CREATE] != 0 else np.int64(0)
+    # A thread for a single part would hardly be up when the others have done it.
+    helpers = min(threads, job[PARTS] // 2) - 1 if forms[CREATE] != 0 else np.int64(0)
     if helpers > 0:
         identities, started = np.empty(helpers, dtype=np.int64), 0
         while started < helpers and start_thread(forms[CREATE], forms[HELP], job, identities[started:]) == 0:
@@ -569,8 +570,8 @@ def part_of(widths: np.ndarray, n: int) -> int:
         At least one; a function of the data alone.
     """
     block = int(block_of.py_func(widths, n))
-    # Of a row the products, and of each hidden unit about as many operations as its activation takes.
-    operations = int((widths[:-1] + 1) @ widths[1:] + 8 * widths[1:-1].sum())
+    # Of a row the products, and of each unit about as many operations as its activation or its likelihood takes.
+    operations = int((widths[:-1] + 1) @ widths[1:] + 8 * widths[1:].sum())
     rows = max(LONG // operations, -(-n // MOST), 1)
     return -(-rows // block) * block
 
