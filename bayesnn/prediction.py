@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-_CHUNK = 4_000_000
-"""Most numbers that one block of rows may take, draws included: 32 MB."""
+_CHUNK = 1_000_000
+"""Most numbers that one block of rows may take, draws included: 8 MB."""
 
 
 def predict(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
-from bayesnn.data.columns import is_large, read_columns
+from bayesnn.data.columns import is_large, read_large
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params
@@ -219,11 +219,11 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         names = _names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
-    columns = read_columns(X, check_constant=bool(net.bias)) if is_large(X) else None
-    if columns is None:
-        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    large = is_large(X)
+    if large:
+        X = read_large(X, check_constant=bool(net.bias))
     else:
-        X = columns[:-1, : len(X)].T
+        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
     y = net.loss.check_target(y)
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
@@ -233,7 +233,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is not None and not isinstance(scaling, Scaling):
         raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
     if scaling is not None:
-        X = scaling.transform_X(X, out=None if columns is None else X)
+        X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
     outputs = net.loss.output_names(y)
     labels = ()

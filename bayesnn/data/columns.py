@@ -97,7 +97,7 @@ def is_large(X: Any) -> bool:
     return X.ndim == 2 and X.size >= LARGE and kinds <= set("iuf")
 
 
-def read_columns(X: Any, *, check_constant: bool) -> np.ndarray:
+def read_large(X: Any, *, check_constant: bool) -> np.ndarray:
     """Check inputs that are large and copy them, some rows at a time.
 
     Parameters
@@ -109,8 +109,8 @@ def read_columns(X: Any, *, check_constant: bool) -> np.ndarray:
 
     Returns
     -------
-    array (p + 1, m)
-        As of `columns_for`.
+    array (n, p)
+        A view of the array of `columns_for` that it was copied to.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def read_columns(X: Any, *, check_constant: bool) -> np.ndarray:
     # What is wrong with them is for the usual check to say.
     if not (np.isfinite(least) & np.isfinite(most)).all() or (check_constant and (least == most).any()):
         check_X(X, check_constant=check_constant)
-    return columns
+    return columns[:-1, :n].T
 
 
 def row_blocks(n: int, width: int, most: int = CHUNK) -> list[slice]:

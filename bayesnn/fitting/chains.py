@@ -10,6 +10,7 @@ from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.expense import announce_chains
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.fitting.sampled import Sampled
@@ -170,10 +171,14 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
+    from bayesnn.ops.threads import threads_of
 
     tell_once(slowness(problem.net), show=progressbar)
-    density = log_density(problem, jacobian=True, collapse=collapse)
+    chains, cores = options["chains"], options["cores"]
+    density = log_density(problem, jacobian=True, collapse=collapse, threads=threads_of(chains, cores))
     compiled = compile_flat(density)
+    lengths = {"draws": options["draws"] + options["tune"], "chains": chains, "at_once": min(chains, cores or chains)}
+    announce_chains(problem, density, **lengths, show=progressbar)
 
     def sample(target):
         found = nutpie.sample(

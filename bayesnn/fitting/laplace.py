@@ -11,6 +11,7 @@ from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import ConvergenceWarning, SpecError, UnknownNameError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.evidence import evidence_shift
+from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.peaks import find_peaks, range_of, weigh
 from bayesnn.fitting.point import fit_map
@@ -164,6 +165,7 @@ def fit_laplace(
         )
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
     began = time.perf_counter()
     map_ = fit_map(

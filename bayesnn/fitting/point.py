@@ -14,6 +14,7 @@ from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
+from bayesnn.fitting.expense import announce_search
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.progress import announce, bar, compiling, tell_once
@@ -217,6 +218,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     tell_once(slowness(free.net), show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
     first = starts(free, objective, restarts, rng)
+    announce_search(free, objective, first, show=progressbar)
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.

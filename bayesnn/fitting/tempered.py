@@ -1,7 +1,6 @@
 """A posterior by tempering: what is asked of it, and how it is written into a tree."""
 
 import os
-import time
 import warnings
 from collections.abc import Sequence
 from threading import Event
@@ -14,6 +13,7 @@ from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
+from bayesnn.fitting.expense import announce_tempering, seconds_of_gradient
 from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.sampled import Sampled
 from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round, System, run_rounds
@@ -61,12 +61,18 @@ def temper(
     Sampled
         Draws, statistics and evidence.
     """
+    from bayesnn.ops.threads import threads_of
+
     tell_once(slowness(problem.net), show=progressbar)
     tune = TUNE if tune is None else tune
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
-        density = log_density(problem, jacobian=True, collapse=collapse, split=True)
+        threads = threads_of(chains, cores)
+        density = log_density(problem, jacobian=True, collapse=collapse, split=True, threads=threads)
         if not density.size:
             return _exact(problem, density, draws, chains, rng, rungs)
+        if max_seconds is None:
+            expected = _expected(density, draws=draws, chains=chains, cores=cores)
+            announce_tempering(problem, expected, show=progressbar)
         callback, stop = callback_of(density), Event()
         streams = np.random.SeedSequence(int(rng.integers(2**31))).spawn(chains + 1)
         systems = [
@@ -139,12 +145,13 @@ def expected_seconds(problem: Problem, *, draws: int, chains: int, cores: int | 
         Seconds: a posterior with several modes of the function takes ten times as long and more.
     """
     density = log_density(problem, jacobian=True, collapse=collapses(problem.net), split=True)
+    return _expected(density, draws=draws, chains=chains, cores=cores)
+
+
+def _expected(density, *, draws, chains, cores):
     if not density.size:
         return 0.0
-    points = density.prior_draws(np.random.default_rng(1), 20)
-    began = time.perf_counter()
-    density.many(points)
-    of_gradient = (time.perf_counter() - began) / len(points)
+    of_gradient = seconds_of_gradient(density, density.prior_draws(np.random.default_rng(1), 20))
     iterations = (draws + TUNE) * (1 + 1 / SETTLING)
     gradients = START + iterations * TEMPERATURES * (1 + LEAPS) / 2
     return of_gradient * gradients * chains / min(chains, cores or os.cpu_count() or 1)

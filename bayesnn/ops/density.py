@@ -32,7 +32,6 @@ from llvmlite import ir
 from numba import carray, types
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from bayesnn.data.columns import columns_for
 from bayesnn.ops.callback import DENSITY, DOUBLES, VERSION, c_function, pointer
 from bayesnn.ops.forms import ACTIVATE, LIKELIHOOD, PENALTY, PULL, activation_of, likelihood_of, penalty_of
 from bayesnn.ops.kernels import added, aligned, block_of, blocks, call_by_address, height, kernel, linear, start_of
@@ -42,8 +41,14 @@ from bayesnn.ops.threads import claim, cores, start_thread, starters, wait_for
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
 # PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales. STEP
-# is how far apart the columns of the inputs start, PART the number of rows of a part.
-N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, STEP, PART, DEPTH, PLACES = range(12)
+# is how far apart the columns of the inputs start.
+(N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, STEP, DEPTH,
+ # What follows from these, see `layout`.
+ PART, PARTS, BLOCK, LAYERS, EXTRA, ROOM, ROWS, WIDTH, PULL_AT, BETA_AT, A_AT, FIRST, SHARE, KEPT, END, SLOPES_AT,
+ OTHER, HIDDEN_AT, OWN, PLACES) = range(30)  # fmt: skip
+# Places behind the packed parameters, in the work space of all threads: what penalties add up to, and one over the
+# noise; in that of each thread the sums of a part.
+TOTAL, SIGMA, SUMS = 0, 1, 0
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
 # learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
 # CONSTANT belongs to the likelihood, PRIOR_CONSTANT to the priors.
@@ -57,14 +62,17 @@ L1, L2, LOG, SQUARE, PENALTIES, UNSCALED, RATES = 0, 1, 2, 3, 4, 6, 7
 ACT, PULLED, LIKELY, PENALTY_AT, PARAMETERS, WALK, HELP, CREATE, JOIN, FORMS = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
 # Places in the table that the compiled functions are called with: addresses and sizes of the inputs, the targets and
 # the tables above, how much comes out, how many threads there may be; the forms follow.
-(X_AT, X_SIZE, Y_AT, Y_SIZE, SIZES, DEPTH_OF, NUMBERS_AT, RATES_AT, N_OUT, COUNT, VALUES, THREADS, TABLE) = range(13)
-# Places in what the threads of one evaluation share: the next part, how many there are, which pass over the data it is,
-# sizes and addresses of the flat vector, the work space and the table, and the size of the room of each thread.
-NEXT, PARTS, PASS, DIM, THETA, WORK_SIZE, WORK, TABLE_AT, ROOM, JOB = range(10)
-LONG = 2**19
-"""Operations, roughly, that make a part: a tenth of a millisecond, which is several times what a thread costs."""
+X_AT, X_SIZE, Y_AT, Y_SIZE, SIZES, DEPTH_OF, NUMBERS_AT, RATES_AT, N_OUT, COUNT, VALUES, THREADS, TABLE = range(13)
+# Places in what the threads of one evaluation share: the next part, which pass over the data it is, and sizes and
+# addresses of the flat vector, the work space and the table.
+NEXT, PASS, DIM, THETA, WORK, TABLE_AT, JOB = range(7)
+LONG = 2**20
+"""Operations, roughly, that make a part: a fifth of a millisecond, ten times what a thread costs."""
 MOST = 64
 """Most parts, which bounds the room for what they contribute."""
+REMEMBERED = 2**21
+"""Most numbers of hidden layers that are kept for the second pass; more are computed again, which is faster than memory
+that is fetched from the system each time."""
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
 
@@ -264,41 +272,6 @@ def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
             work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
 
 
-@numba_njit(fastmath=False)
-def layout(sizes):
-    """Say where what is in the work space: of all parts, of each, and of each thread.
-
-    All parts share a number, and the small matrices of an output layer that is integrated out. Each has two sums, a
-    gradient, packed, and cutpoints and their slopes or products of features. Each thread has the packed parameters,
-    two sums, what pulls residuals back, the slopes of two layers, and the hidden layers of a block (of all blocks,
-    where the output layer is integrated out and there is one part), the last of which then has a row for each target's
-    residuals.
-    """
-    n, targets, depth, cuts = sizes[N], sizes[TARGETS], sizes[DEPTH], sizes[CUTS]
-    collapse = sizes[COLLAPSE] > 0
-    widths = sizes[PLACES : PLACES + depth + 1]
-    layers, extra = (depth - 1, targets) if collapse else (depth, targets - targets)
-    m, k = widths[depth], widths[depth - 1] + 1
-    room = rows = np.int64(0)
-    for i in range(layers):
-        room += (widths[i] + 1) * widths[i + 1]
-    widest = max(m, targets)
-    for i in range(1, depth):
-        rows += height(widths, i, sizes[PLANES], extra)
-        widest = max(widest, widths[i])
-    block, width = block_of(widths, n), (k + m + 7) // 8 * 8
-    pull_at = np.int64(8) + (k * width if collapse else 0)
-    beta_at = pull_at + ((k + m) * (k - 1) if collapse else 0)
-    first = (beta_at + (k * m if collapse else 0) + 7) // 8 * 8
-    share = (2 + room + (k * (k + m) if collapse else 2 * cuts) + 7) // 8 * 8
-    slopes_at = (room + 2 + (beta_at - pull_at) + 7) // 8 * 8
-    hidden_at = slopes_at + 2 * widest * block
-    parts = (n + sizes[PART] - 1) // sizes[PART]
-    kept = collapse and parts == 1
-    own = hidden_at + (rows + (m if depth == 1 else 0)) * (n + 16 if kept else block)
-    return room, rows, layers, extra, width, pull_at, beta_at, first, share, slopes_at, widest * block, hidden_at, own
-
-
 @numba_njit(fastmath=False, error_model="numpy")
 def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
     """Go through parts of the data as long as there are any, and add up what each contributes in its own place.
@@ -306,34 +279,36 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
     The first pass has the likelihood and its gradient, or the products of features of an output layer that is
     integrated out; the second the residuals of that layer and the gradient.
     """
-    room, rows, layers, extra, _, pull_at, beta_at, first_share, share, slopes_at, other, hidden_at, _ = layout(sizes)
     n, targets, depth, cuts, step = sizes[N], sizes[TARGETS], sizes[DEPTH], sizes[CUTS], sizes[STEP]
-    collapse, planes, parts = sizes[COLLAPSE] > 0, sizes[PLANES], job[PARTS]
-    widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
+    collapse, planes, parts, kept = sizes[COLLAPSE] > 0, sizes[PLANES], sizes[PARTS], sizes[KEPT]
+    layers, extra, room, rows, block = sizes[LAYERS], sizes[EXTRA], sizes[ROOM], sizes[ROWS], sizes[BLOCK]
+    slopes_at, other, hidden_at, pull_at = sizes[SLOPES_AT], sizes[OTHER], sizes[HIDDEN_AT], sizes[PULL_AT]
+    widths = sizes[PLACES : PLACES + depth + 1]
     p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
-    sigma = 1.0 / (np.exp(theta[len(theta) - 1]) if sizes[LEARNED] == 1 else numbers[NOISE])
-    block, sums_at, pulled_at, other = block_of(widths, n), room, room + 2, slopes_at + other
-    pack(own, theta, widths, biased, layers)
-    if job[PASS] == 2:
-        for i in range(beta_at - pull_at):
-            own[pulled_at + i] = work[pull_at + i]
+    sums_at, sigma = room + SUMS, work[room + SIGMA]
+    # Both begin with the packed parameters, and have what pulls residuals back in the same place.
+    acts = work if kept > 0 else own
+    if kept == 0:
+        for i in range(room):
+            own[i] = work[i]
+        if job[PASS] == 2:
+            for i in range(pull_at, sizes[BETA_AT]):
+                own[i] = work[i]
     part = claim(job) if parts > 1 else np.int64(0)
     while part < parts:
-        at = first_share + part * share
+        at = sizes[FIRST] + part * sizes[SHARE]
         grad_at, gram_at = at + 2, at + 2 + room
         own[sums_at] = own[sums_at + 1] = 0.0
         if job[PASS] == 1:
-            work[at : at + share] = 0.0
+            work[at : at + sizes[SHARE]] = 0.0
             if cuts > 0:
                 place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
         for start in range(part * sizes[PART], min(n, (part + 1) * sizes[PART]), block):
             nb, real = block_of(widths, n - start), min(block, n - start)
             mask_at, y_at = p * step + start, targets * start
-            first = hidden_at + (rows * start if collapse and parts == 1 else 0)
-            if job[PASS] == 1 or parts > 1:
-                forward(
-                    forms, own, data, start, step, first, own, slopes_at, widths, layers, planes, extra, real, nb
-                )
+            first = kept + rows * start if kept > 0 else hidden_at
+            if job[PASS] == 1 or kept == 0:
+                forward(forms, acts, data, start, step, first, own, slopes_at, widths, layers, planes, extra, real, nb)
             features = start_of(widths, depth - 1, planes, first, nb)
             if not collapse:
                 # The slopes take the place of the outputs.
@@ -346,7 +321,7 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                     sigma, cut,
                 )  # fmt: skip
                 backward(
-                    forms, own, data, start, step, first, own, slopes_at, other, depth, work, grad_at, room, widths,
+                    forms, acts, data, start, step, first, own, slopes_at, other, depth, work, grad_at, room, widths,
                     planes, nb,
                 )  # fmt: skip
             elif job[PASS] == 1:
@@ -354,20 +329,22 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                     added(work, gram_at, data, start, step, data, start, step, k, k, nb)
                     added(work, gram_at + k * k, data, start, step, targets_of, y_at, nb, k, m, nb)
                 else:
-                    added(work, gram_at, own, features, nb, own, features, nb, k, k, nb)
-                    added(work, gram_at + k * k, own, features, nb, targets_of, y_at, nb, k, m, nb)
+                    added(work, gram_at, acts, features, nb, acts, features, nb, k, k, nb)
+                    added(work, gram_at + k * k, acts, features, nb, targets_of, y_at, nb, k, m, nb)
             elif depth == 1:
-                linear(own, hidden_at, data, start, step, work, beta_at, k, m, nb)
+                linear(own, hidden_at, data, start, step, work, sizes[BETA_AT], k, m, nb)
                 own[sums_at] += residual(own, hidden_at, targets_of, y_at, m * nb)
             else:
-                linear(own, features + k * nb, own, features, nb, work, beta_at, k, m, nb)
-                own[sums_at] += residual(own, features + k * nb, targets_of, y_at, m * nb)
-                kept_at = features + ((k + m) * nb if planes == 2 else 0)
+                linear(acts, features + k * nb, acts, features, nb, work, sizes[BETA_AT], k, m, nb)
+                own[sums_at] += residual(acts, features + k * nb, targets_of, y_at, m * nb)
+                slopes_of = features + ((k + m) * nb if planes == 2 else 0)
                 one, top = np.int64(1), depth - 1
                 # The residuals follow the features: both are pulled back at once.
-                pulled(forms, own, slopes_at, own, features, nb, own, pulled_at, k - 1, one, k + m, k - 1, nb, kept_at)
+                pulled(
+                    forms, own, slopes_at, acts, features, nb, acts, pull_at, k - 1, one, k + m, k - 1, nb, slopes_of
+                )
                 backward(
-                    forms, own, data, start, step, first, own, slopes_at, other, top, work, grad_at, room, widths,
+                    forms, acts, data, start, step, first, own, slopes_at, other, top, work, grad_at, room, widths,
                     planes, nb,
                 )  # fmt: skip
         work[at] = own[sums_at]
@@ -379,11 +356,11 @@ _walk = call_by_address((types.voidptr, DOUBLES))
 
 
 @numba_njit(fastmath=False, error_model="numpy")
-def shared(stage, job, own, forms, threads):
-    """Make a pass over the data, with helpers where there are several parts; a helper that can't be had is not missed."""
+def shared(stage, job, own, forms, threads, parts):
+    """Make a pass over the data, with helpers where there are several parts; one that can't be had is not missed."""
     job[NEXT], job[PASS] = 0, stage
     # A thread for a single part would hardly be up when the others have done it.
-    helpers = min(threads, job[PARTS] // 2) - 1 if forms[CREATE] != 0 else np.int64(0)
+    helpers = min(threads, parts // 2) - 1 if forms[CREATE] != 0 else np.int64(0)
     if helpers > 0:
         identities, started = np.empty(helpers, dtype=np.int64), 0
         while started < helpers and start_thread(forms[CREATE], forms[HELP], job, identities[started:]) == 0:
@@ -416,16 +393,17 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
     m, k, cuts = widths[depth], widths[depth - 1] + 1, sizes[CUTS]
     noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
     variance = noise * noise
-    room, _, layers, _, width, pull_at, beta_at, first, share, _, _, _, size = layout(sizes)
-    parts = (n + sizes[PART] - 1) // sizes[PART]
-    grad_at, gram_at, a_at = first + 2, first + 2 + room, np.int64(8)
-    end = first + parts * share
-    whole = aligned(end + size + 16)
+    room, parts, first, share = sizes[ROOM], sizes[PARTS], sizes[FIRST], sizes[SHARE]
+    grad_at, gram_at, a_at, beta_at = first + 2, first + 2 + room, sizes[A_AT], sizes[BETA_AT]
+    width, layers, end, size = sizes[WIDTH], sizes[LAYERS], sizes[END], sizes[OWN]
+    whole = aligned(end + size + JOB)
     work, own, job = whole[:end], whole[end : end + size], whole[end + size :].view(np.int64)
-    job[PARTS], job[DIM], job[THETA] = parts, len(theta), theta.ctypes.data
-    job[WORK_SIZE], job[WORK], job[TABLE_AT], job[ROOM] = end, work.ctypes.data, table.ctypes.data, size
+    job[DIM], job[THETA] = len(theta), theta.ctypes.data
+    job[WORK], job[TABLE_AT] = work.ctypes.data, table.ctypes.data
+    pack(work, theta, widths, biased, layers)
+    work[room + SIGMA] = 1.0 / noise
 
-    shared(1, job, own, forms, table[THREADS])
+    shared(1, job, own, forms, table[THREADS], parts)
     if cuts > 0:
         for part in range(1, parts):
             work[gram_at + part * share : gram_at + part * share + cuts] = 0.0
@@ -441,8 +419,8 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
                 for j in range(k + m):
                     gradient[i * (k + m) + j] = work[a_at + i * width + j]
             return value, 0.0
-        means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance)
-        shared(2, job, own, forms, table[THREADS])
+        means_of(work, a_at, width, beta_at, sizes[PULL_AT], scales, k, m, variance)
+        shared(2, job, own, forms, table[THREADS], parts)
         added_up(work, first, share, parts)
         squares = work[first]
         value -= 0.5 * (m * log_det + squares / variance + length)
@@ -470,12 +448,14 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
         )
         value += by_distance
         log_prior += of_cuts
-    work[0] = 0.0
+    work[room + TOTAL] = 0.0
     for i in range(PARAMETERS - PENALTY_AT):
         if forms[PENALTY_AT + i] != 0:
             own_parameters = pointer(forms[PARAMETERS + 1 + i])
-            _penalty(forms[PENALTY_AT + i], theta, prior, rates[PENALTIES + i], size, own_parameters, work)
-    return value, log_prior + work[0]
+            _penalty(
+                forms[PENALTY_AT + i], theta, prior, rates[PENALTIES + i], size, own_parameters, work[room + TOTAL :]
+            )
+    return value, log_prior + work[room + TOTAL]
 
 
 _CALLBACK = """
@@ -516,8 +496,8 @@ def walker(job_, own_):
     data = carray(pointer(table[X_AT]), (table[X_SIZE],), np.float64)
     targets = carray(pointer(table[Y_AT]), (table[Y_SIZE],), np.float64)
     theta = carray(pointer(job[THETA]), (job[DIM],), np.float64)
-    work = carray(pointer(job[WORK]), (job[WORK_SIZE],), np.float64)
-    own = carray(own_, (job[ROOM],))
+    work = carray(pointer(job[WORK]), (sizes[END],), np.float64)
+    own = carray(own_, (sizes[OWN],))
     walk(job, theta, work, own, data, targets, sizes, numbers, table[TABLE:])
     return 0
 """
@@ -525,7 +505,8 @@ _HELP = """
 def helper(job_):
     job = carray(job_, (JOB,), np.int64)
     table = carray(pointer(job[TABLE_AT]), (TABLE + FORMS,), np.int64)
-    own = aligned(job[ROOM])
+    sizes = carray(pointer(table[SIZES]), (PLACES,), np.int64)
+    own = aligned(sizes[OWN])
     call(table[TABLE + WALK], job, own)
     return 0
 """
@@ -533,8 +514,8 @@ _PLACES = {
     name: globals()[name]
     for name in (
         "X_AT", "X_SIZE", "Y_AT", "Y_SIZE", "SIZES", "DEPTH_OF", "NUMBERS_AT", "RATES_AT", "N_OUT", "COUNT", "VALUES",
-        "TABLE", "FORMS", "PLACES", "NUMBERS", "RATES", "JOB", "TABLE_AT", "THETA", "DIM", "WORK", "WORK_SIZE", "ROOM",
-        "WALK",
+        "TABLE", "FORMS", "PLACES", "NUMBERS", "RATES", "JOB", "TABLE_AT", "THETA", "DIM", "WORK", "WALK",
+        "END", "OWN",
     )
 }  # fmt: skip
 
@@ -554,26 +535,51 @@ def walkers() -> tuple[Any, Any]:
     return walker, c_function(_HELP, "helper", (types.voidptr,), names, f"help-{LANES}-{VERSION}")
 
 
-def part_of(widths: np.ndarray, n: int) -> int:
-    """Count the rows of a part: blocks that together are long enough for a thread.
+def layout(sizes: np.ndarray, widths: np.ndarray) -> None:
+    """Say how the rows are divided, and where what is in the work space.
+
+    All threads share the packed parameters, the numbers behind them, and the small matrices of an output layer that is
+    integrated out: what pulls residuals back, the weights' means, and the matrix that is inverted. Each part has two
+    sums, a packed gradient, and cutpoints and their slopes or products of features; then hidden layers follow that are
+    kept for a second pass. Each thread has the packed parameters, the sums, what pulls residuals back, the slopes of
+    two layers, and the hidden layers of a block, the last of which has a row for each target's residuals.
 
     Parameters
     ----------
+    sizes : array
+        The table of sizes, whose places from `PART` on are filled.
     widths : array of int
         Of the layers, from the inputs to the outputs.
-    n : int
-        Rows of all parts.
-
-    Returns
-    -------
-    int
-        At least one; a function of the data alone.
     """
-    block = int(block_of.py_func(widths, n))
+    n, targets, depth, cuts, planes = (int(sizes[i]) for i in (N, TARGETS, DEPTH, CUTS, PLANES))
+    collapse = sizes[COLLAPSE] > 0
+    layers, extra = (depth - 1, targets) if collapse else (depth, 0)
+    m, k, block = int(widths[-1]), int(widths[-2]) + 1, int(block_of.py_func(widths, n))
     # Of a row the products, and of each unit about as many operations as its activation or its likelihood takes.
     operations = int((widths[:-1] + 1) @ widths[1:] + 8 * widths[1:].sum())
-    rows = max(LONG // operations, -(-n // MOST), 1)
-    return -(-rows // block) * block
+    part = max(LONG // operations, -(-n // MOST), 1)
+    part = -(-part // block) * block
+    parts = -(-n // part)
+    room = int(((widths[:-1] + 1) * widths[1:])[:layers].sum())
+    rows = sum(int(height.py_func(widths, i, planes, extra)) for i in range(1, depth))
+    widest = max(m, targets, *widths[1:-1].tolist())
+    up = lambda size: -(-size // 8) * 8  # noqa: E731
+    width = up(k + m)
+    pull_at = up(room + 8)
+    beta_at = pull_at + ((k + m) * (k - 1) if collapse else 0)
+    a_at = up(beta_at + (k * m if collapse else 0))
+    first = a_at + (k * width if collapse else 0)
+    share = up(2 + room + (k * (k + m) if collapse else 2 * cuts))
+    end = first + parts * share
+    kept = end if collapse and rows and rows * (n + 16) <= REMEMBERED else 0
+    end += up(rows * (n + 16)) if kept else 0
+    slopes_at = up(beta_at)
+    hidden_at = slopes_at + 2 * widest * block
+    own = hidden_at + (0 if kept else rows * block) + (m * block if depth == 1 else 0)
+    sizes[PART:PLACES] = (
+        part, parts, block, layers, extra, room, rows, width, pull_at, beta_at, a_at, first, share, kept, end,
+        slopes_at, slopes_at + widest * block, hidden_at, own,
+    )  # fmt: skip
 
 
 def _in_blocks(Y, block, widths):
@@ -637,16 +643,17 @@ class Density:
         Most threads of an evaluation; None takes as many as there are cores. The numbers are the same for any.
     """
 
-    def __init__(self, phi, loss, columns, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0, penalties=(),
-                 noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0, cut_rate=0.0,
-                 unscaled=None, scale_rate=0.0, threads=None):  # fmt: skip
+    def __init__(self, phi, loss, columns, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0,
+                 penalties=(), noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0,
+                 cut_rate=0.0, unscaled=None, scale_rate=0.0, threads=None):  # fmt: skip
         n, depth = len(Y), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         act, pull, kept = activation_of(phi)
         learned = 0 if unscaled is None else depth
         flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
-        flags += (columns.shape[1], part_of(widths, n))
-        self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
+        first = [n, Y.shape[1], *flags, columns.shape[1], depth]
+        self.sizes = np.concatenate([first, np.zeros(PLACES - PART), widths, biased]).astype(np.int64)
+        layout(self.sizes, widths)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
         self.numbers[:NUMBERS] = (
             1.0 if noise is None else noise,

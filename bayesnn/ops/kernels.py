@@ -348,9 +348,9 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     -------
     forward, backward : compile-ready functions
         ``forward`` fills the hidden layers of a block, and its outputs at out[out_at:] unless `layers` leaves the
-        output layer out; `acts` begins with the packed parameters, and the inputs' rows start `x_step` apart. ``backward`` adds a block's share to the gradient at
-        grad[grad_at:], from layer `top` down, whose output has the slopes at delta[delta_at:] and whose weights end at
-        `w_at`; delta[other:] is room for those of another layer.
+        output layer out; `acts` begins with the packed parameters, and the inputs' rows start `x_step` apart.
+        ``backward`` adds a block's share to the gradient at grad[grad_at:], from layer `top` down, whose output has the
+        slopes at delta[delta_at:] and whose weights end at `w_at`; delta[other:] is room for those of another layer.
     """
 
     @numba_njit(fastmath=False)

@@ -10,7 +10,6 @@ from functools import cache
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from bayesnn.ops.simd import INT
@@ -29,6 +28,24 @@ def cores() -> int:
     count = len(known(0)) if known else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(count, int(asked))) if asked.isdigit() else count
+
+
+def threads_of(chains: int, at_most: int | None = None) -> int:
+    """Share the cores out among chains that run side by side.
+
+    Parameters
+    ----------
+    chains : int
+        How many there are.
+    at_most : int, optional
+        Cores that they may take together; None means all.
+
+    Returns
+    -------
+    int
+        Threads for each: one, unless there are fewer chains than cores.
+    """
+    return max(1, (cores() if at_most is None else min(at_most, cores())) // max(chains, 1))
 
 
 @cache
