@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
-from bayesnn.data.columns import columns_for, columns_under
 from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
@@ -360,10 +359,6 @@ class FusedDensity(Layout):
 
         y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
-        columns = columns_under(problem.X)
-        if columns is None:
-            columns = columns_for(*problem.X.shape)
-            columns[:-1, : len(problem.X)] = problem.X.T
         scales = None
         if collapse:
             scales = output_scales(problem)
@@ -374,7 +369,7 @@ class FusedDensity(Layout):
         self.density = Density(
             net.phi,
             loss,
-            columns,
+            problem.X,
             y,
             widths=widths,
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],

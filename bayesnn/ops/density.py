@@ -32,16 +32,29 @@ from llvmlite import ir
 from numba import carray, types
 from pytensor.link.numba.dispatch.basic import numba_njit
 
-from bayesnn.ops.callback import DENSITY, DOUBLES, VERSION, c_function, pointer
+from bayesnn.data.columns import columns_under
+from bayesnn.ops.callback import DENSITY, VERSION, c_function, pointer
 from bayesnn.ops.forms import ACTIVATE, LIKELIHOOD, PENALTY, PULL, activation_of, likelihood_of, penalty_of
-from bayesnn.ops.kernels import added, aligned, block_of, blocks, call_by_address, height, kernel, linear, start_of
+from bayesnn.ops.kernels import (
+    added,
+    added_of_columns,
+    aligned,
+    block_of,
+    blocks,
+    call_by_address,
+    height,
+    kernel,
+    linear,
+    linear_of_columns,
+    start_of,
+)
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 from bayesnn.ops.threads import claim, cores, start_thread, starters, wait_for
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
 # PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales. STEP
-# is how far apart the columns of the inputs start.
+# is how far apart the columns of the inputs start, or zero where they are held block by block.
 (N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, STEP, DEPTH,
  # What follows from these, see `layout`.
  PART, PARTS, BLOCK, LAYERS, EXTRA, ROOM, ROWS, WIDTH, PULL_AT, BETA_AT, A_AT, FIRST, SHARE, KEPT, END, SLOPES_AT,
@@ -248,9 +261,9 @@ def _act(forms, a, a_at, slope_at, size):
 
 
 @numba_njit(fastmath=False, inline="never")
-def pulled(forms, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+def pulled(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
     """Pull slopes back through a layer and its activation."""
-    _pull(forms[PULLED], out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+    _pull(forms[PULLED], out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
 
 
 forward, backward = blocks(_act, pulled)
@@ -279,12 +292,13 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
     The first pass has the likelihood and its gradient, or the products of features of an output layer that is
     integrated out; the second the residuals of that layer and the gradient.
     """
-    n, targets, depth, cuts, step = sizes[N], sizes[TARGETS], sizes[DEPTH], sizes[CUTS], sizes[STEP]
+    n, targets, depth, cuts = sizes[N], sizes[TARGETS], sizes[DEPTH], sizes[CUTS]
     collapse, planes, parts, kept = sizes[COLLAPSE] > 0, sizes[PLANES], sizes[PARTS], sizes[KEPT]
     layers, extra, room, rows, block = sizes[LAYERS], sizes[EXTRA], sizes[ROOM], sizes[ROWS], sizes[BLOCK]
     slopes_at, other, hidden_at, pull_at = sizes[SLOPES_AT], sizes[OTHER], sizes[HIDDEN_AT], sizes[PULL_AT]
     widths = sizes[PLACES : PLACES + depth + 1]
     p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
+    whole = sizes[STEP]
     sums_at, sigma = room + SUMS, work[room + SIGMA]
     # Both begin with the packed parameters, and have what pulls residuals back in the same place.
     acts = work if kept > 0 else own
@@ -305,10 +319,11 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                 place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
         for start in range(part * sizes[PART], min(n, (part + 1) * sizes[PART]), block):
             nb, real = block_of(widths, n - start), min(block, n - start)
-            mask_at, y_at = p * step + start, targets * start
+            x_at, step = (start, whole) if whole > 0 else ((p + 1) * start, nb)
+            mask_at, y_at = x_at + p * step, targets * start
             first = kept + rows * start if kept > 0 else hidden_at
             if job[PASS] == 1 or kept == 0:
-                forward(forms, acts, data, start, step, first, own, slopes_at, widths, layers, planes, extra, real, nb)
+                forward(forms, acts, data, x_at, step, first, own, slopes_at, widths, layers, planes, extra, real, nb)
             features = start_of(widths, depth - 1, planes, first, nb)
             if not collapse:
                 # The slopes take the place of the outputs.
@@ -321,30 +336,28 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                     sigma, cut,
                 )  # fmt: skip
                 backward(
-                    forms, acts, data, start, step, first, own, slopes_at, other, depth, work, grad_at, room, widths,
+                    forms, acts, data, x_at, step, first, own, slopes_at, other, depth, work, grad_at, room, widths,
                     planes, nb,
                 )  # fmt: skip
             elif job[PASS] == 1:
                 if depth == 1:
-                    added(work, gram_at, data, start, step, data, start, step, k, k, nb)
-                    added(work, gram_at + k * k, data, start, step, targets_of, y_at, nb, k, m, nb)
+                    added_of_columns(work, gram_at, data, x_at, step, data, x_at, step, k, k, nb)
+                    added_of_columns(work, gram_at + k * k, data, x_at, step, targets_of, y_at, nb, k, m, nb)
                 else:
-                    added(work, gram_at, acts, features, nb, acts, features, nb, k, k, nb)
-                    added(work, gram_at + k * k, acts, features, nb, targets_of, y_at, nb, k, m, nb)
+                    added(work, gram_at, acts, features, acts, features, k, k, nb)
+                    added(work, gram_at + k * k, acts, features, targets_of, y_at, k, m, nb)
             elif depth == 1:
-                linear(own, hidden_at, data, start, step, work, sizes[BETA_AT], k, m, nb)
+                linear_of_columns(own, hidden_at, data, x_at, step, work, sizes[BETA_AT], k, m, nb)
                 own[sums_at] += residual(own, hidden_at, targets_of, y_at, m * nb)
             else:
-                linear(acts, features + k * nb, acts, features, nb, work, sizes[BETA_AT], k, m, nb)
+                linear(acts, features + k * nb, acts, features, work, sizes[BETA_AT], k, m, nb)
                 own[sums_at] += residual(acts, features + k * nb, targets_of, y_at, m * nb)
                 slopes_of = features + ((k + m) * nb if planes == 2 else 0)
                 one, top = np.int64(1), depth - 1
                 # The residuals follow the features: both are pulled back at once.
-                pulled(
-                    forms, own, slopes_at, acts, features, nb, acts, pull_at, k - 1, one, k + m, k - 1, nb, slopes_of
-                )
+                pulled(forms, own, slopes_at, acts, features, acts, pull_at, k - 1, one, k + m, k - 1, nb, slopes_of)
                 backward(
-                    forms, acts, data, start, step, first, own, slopes_at, other, top, work, grad_at, room, widths,
+                    forms, acts, data, x_at, step, first, own, slopes_at, other, top, work, grad_at, room, widths,
                     planes, nb,
                 )  # fmt: skip
         work[at] = own[sums_at]
@@ -352,7 +365,7 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
         part = claim(job) if parts > 1 else parts
 
 
-_walk = call_by_address((types.voidptr, DOUBLES))
+_walk = call_by_address((types.voidptr, types.int64))
 
 
 @numba_njit(fastmath=False, error_model="numpy")
@@ -396,8 +409,10 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
     room, parts, first, share = sizes[ROOM], sizes[PARTS], sizes[FIRST], sizes[SHARE]
     grad_at, gram_at, a_at, beta_at = first + 2, first + 2 + room, sizes[A_AT], sizes[BETA_AT]
     width, layers, end, size = sizes[WIDTH], sizes[LAYERS], sizes[END], sizes[OWN]
-    whole = aligned(end + size + JOB)
-    work, own, job = whole[:end], whole[end : end + size], whole[end + size :].view(np.int64)
+    # Slices would count who refers to them, which takes as long as a few rows of data.
+    work = aligned(end + size + JOB)
+    own = work.ctypes.data + 8 * end
+    job = carray(pointer(own + 8 * size), (JOB,), np.int64)
     job[DIM], job[THETA] = len(theta), theta.ctypes.data
     job[WORK], job[TABLE_AT] = work.ctypes.data, table.ctypes.data
     pack(work, theta, widths, biased, layers)
@@ -497,7 +512,7 @@ def walker(job_, own_):
     targets = carray(pointer(table[Y_AT]), (table[Y_SIZE],), np.float64)
     theta = carray(pointer(job[THETA]), (job[DIM],), np.float64)
     work = carray(pointer(job[WORK]), (sizes[END],), np.float64)
-    own = carray(own_, (sizes[OWN],))
+    own = carray(pointer(own_), (sizes[OWN],), np.float64)
     walk(job, theta, work, own, data, targets, sizes, numbers, table[TABLE:])
     return 0
 """
@@ -507,8 +522,9 @@ def helper(job_):
     table = carray(pointer(job[TABLE_AT]), (TABLE + FORMS,), np.int64)
     sizes = carray(pointer(table[SIZES]), (PLACES,), np.int64)
     own = aligned(sizes[OWN])
-    call(table[TABLE + WALK], job, own)
-    return 0
+    call(table[TABLE + WALK], job, own.ctypes.data)
+    # The room lives until it is read here.
+    return np.int64(own[0] != own[0])
 """
 _PLACES = {
     name: globals()[name]
@@ -530,7 +546,9 @@ def callback() -> Any:
 @cache
 def walkers() -> tuple[Any, Any]:
     """Compile what goes through the data, and what a helping thread runs, or read them from disk."""
-    walker = c_function(_WALK, "walker", (types.voidptr, DOUBLES), {**_PLACES, "walk": walk}, f"walk-{LANES}-{VERSION}")
+    walker = c_function(
+        _WALK, "walker", (types.voidptr, types.int64), {**_PLACES, "walk": walk}, f"walk-{LANES}-{VERSION}"
+    )
     names = {**_PLACES, "aligned": aligned, "call": _walk}
     return walker, c_function(_HELP, "helper", (types.voidptr,), names, f"help-{LANES}-{VERSION}")
 
@@ -582,14 +600,16 @@ def layout(sizes: np.ndarray, widths: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def _in_blocks(Y, block, widths):
-    """Targets block by block, each target in a row, padded as the blocks are."""
-    n, t = Y.shape
-    out = np.zeros(t * (n + 16))
+def _in_blocks(matrix, block, widths, ones=False):
+    """Columns block by block, each a row there, padded as the blocks are; ones after them, if they are asked for."""
+    n, columns = matrix.shape
+    rows = columns + ones
+    out = np.zeros(rows * (n + 16))
     for start in range(0, n, block):
-        rows = Y[start : start + block]
+        part = matrix[start : start + block]
         nb = block_of.py_func(widths, n - start)
-        out[t * start : t * (start + nb)].reshape(t, nb)[:, : len(rows)] = rows.T
+        place = out[rows * start : rows * (start + nb)].reshape(rows, nb)[:, : len(part)]
+        place[:columns], place[columns:] = part.T, 1.0
     return out
 
 
@@ -602,8 +622,8 @@ class Density:
         Of the hidden layers; `forms` covers its formula.
     loss : Loss
         With a kernel by hand, or a formula that is covered.
-    columns : array (p + 1, m)
-        Inputs and ones, of `columns_for`: they are read where they are, at every evaluation.
+    X : array (n, p)
+        Inputs; where they are a view of an array of `columns_for`, they are read where they are, at every evaluation.
     Y : array (n, t)
         Targets: one-hot rows for classes, one column for labels and counts.
     widths : sequence of int
@@ -643,7 +663,7 @@ class Density:
         Most threads of an evaluation; None takes as many as there are cores. The numbers are the same for any.
     """
 
-    def __init__(self, phi, loss, columns, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0,
+    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0,
                  penalties=(), noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0,
                  cut_rate=0.0, unscaled=None, scale_rate=0.0, threads=None):  # fmt: skip
         n, depth = len(Y), len(widths) - 1
@@ -651,7 +671,8 @@ class Density:
         act, pull, kept = activation_of(phi)
         learned = 0 if unscaled is None else depth
         flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
-        first = [n, Y.shape[1], *flags, columns.shape[1], depth]
+        columns = columns_under(X)
+        first = [n, Y.shape[1], *flags, 0 if columns is None else columns.shape[1], depth]
         self.sizes = np.concatenate([first, np.zeros(PLACES - PART), widths, biased]).astype(np.int64)
         layout(self.sizes, widths)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
@@ -684,7 +705,9 @@ class Density:
             )
             self.rates[PENALTIES + i] = factors
         self.threads = cores() if threads is None else threads
-        self.columns, self.targets = columns, _in_blocks(Y, block_of.py_func(widths, n), widths)
+        block = block_of.py_func(widths, n)
+        self.inputs = _in_blocks(X, block, widths, ones=True) if columns is None else columns
+        self.targets = _in_blocks(Y, block, widths)
         self.table = self._table(self.sizes, self.size)
         self.callback = callback()
         self._call = _PROTOTYPE(self.callback.address)
@@ -692,8 +715,8 @@ class Density:
     def _table(self, sizes, n_out, count=1, values=1):
         """Addresses and sizes that the compiled function reads."""
         table = np.zeros(TABLE + FORMS, dtype=np.int64)
-        table[[X_AT, Y_AT]] = self.columns.ctypes.data, self.targets.ctypes.data
-        table[[X_SIZE, Y_SIZE]] = self.columns.size, self.targets.size
+        table[[X_AT, Y_AT]] = self.inputs.ctypes.data, self.targets.ctypes.data
+        table[[X_SIZE, Y_SIZE]] = self.inputs.size, self.targets.size
         table[[SIZES, NUMBERS_AT, RATES_AT]] = [a.ctypes.data for a in (sizes, self.numbers, self.rates)]
         table[[DEPTH_OF, N_OUT, COUNT, VALUES, THREADS]] = sizes[DEPTH], n_out, count, values, self.threads
         table[TABLE:] = self.forms

@@ -22,7 +22,7 @@ from bayesnn.ops.simd import BY_HAND, LANES, SLOPES
 I64, F64 = types.int64, types.float64
 ACTIVATE = (DOUBLES, I64, I64, I64)
 """Arguments of an activation's C function: activations, where they and the derivatives start, how many they are."""
-PULL = (DOUBLES, I64, DOUBLES, I64, I64, DOUBLES, *[I64] * 7)
+PULL = (DOUBLES, I64, DOUBLES, I64, DOUBLES, *[I64] * 7)
 """Arguments of a backward product's C function, as of `product` without the name."""
 LIKELIHOOD = (DOUBLES, I64, I64, I64, DOUBLES, I64, DOUBLES, I64, I64, I64, F64, DOUBLES)
 """Arguments of a likelihood's C function, as of `elementwise`."""

@@ -145,12 +145,23 @@ def call_by_address(arguments: Sequence[Any]) -> Callable:
 
 
 @kernel
-def product(code, name, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
-    """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb, those of x start x_step apart.
+def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+    """Rows out[j] = sum over i of w[w_at + i w_in + j w_out] x[i]; rows have length nb.
 
     Unless the name is "", times the derivative of an activation: w then is the buffer of activations, and slopes_at
     where the rows start from which the derivative follows, by `SLOPES` for a name that is there, or where it is kept.
     """
+    _product(code, name, out, out_at, x, x_at, nb, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+
+
+@kernel
+def product_of_columns(code, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb):
+    """As `product`, of rows x that start x_step apart."""
+    # With a step of their own the loops need more registers than there are: where it is nb they are better without.
+    _product(code, "", out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, INT(0))
+
+
+def _product(code, name, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
     builder = code.builder
     slopes, out, x, w = code.at(w, slopes_at), code.at(out, out_at), code.at(x, x_at), code.at(w, w_at)
 
@@ -176,8 +187,18 @@ def product(code, name, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in
 
 
 @kernel
-def outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
-    """Add the sum over k < nb of x[i, k] delta[j, k] to grad[i, j]; rows start x_step and `step` apart."""
+def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
+    """Add the sum over k of x[i, k] delta[j, k] to grad[i, j]; rows have length nb."""
+    _outer(code, grad, grad_at, x, x_at, nb, delta, delta_at, nb, n_in, n_out, nb)
+
+
+@kernel
+def outer_of_columns(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+    """As `outer`, of rows that start x_step and `step` apart."""
+    _outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
+
+
+def _outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
     grad, x, delta = code.at(grad, grad_at), code.at(x, x_at), code.at(delta, delta_at)
 
     def rows(i, n_rows):
@@ -308,15 +329,27 @@ def room(widths):
 
 
 @numba_njit(fastmath=False, inline="never")
-def linear(out, out_at, x, x_at, x_step, w, w_at, n_in, n_out, nb):
+def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
     """Rows of a linear layer; its biases are the weights of a row of ones."""
-    product("", out, out_at, x, x_at, x_step, w, w_at, n_out, 1, n_in, n_out, nb, 0)
+    product("", out, out_at, x, x_at, w, w_at, n_out, 1, n_in, n_out, nb, 0)
 
 
 @numba_njit(fastmath=False, inline="never")
-def added(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+def linear_of_columns(out, out_at, x, x_at, x_step, w, w_at, n_in, n_out, nb):
+    """Rows of the first layer, of inputs whose columns start x_step apart."""
+    product_of_columns(out, out_at, x, x_at, x_step, w, w_at, n_out, 1, n_in, n_out, nb)
+
+
+@numba_njit(fastmath=False, inline="never")
+def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     """Add a layer's gradient."""
-    outer(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
+    outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
+
+
+@numba_njit(fastmath=False, inline="never")
+def added_of_columns(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+    """Add the gradient of the first layer, of inputs whose columns start x_step apart."""
+    outer_of_columns(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
 
 
 @numba_njit(fastmath=False)
@@ -341,8 +374,8 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     act : compile-ready function
         act(forms, a, a_at, slope_at, size), as the kernel of `activation`; `forms` is whatever the caller hands in.
     pull : compile-ready function
-        pull(forms, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at): as `product`, times
-        the activation's derivative.
+        pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at): as `product`, times the
+        activation's derivative.
 
     Returns
     -------
@@ -361,7 +394,10 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
             hidden = i < len(widths) - 2
             z, z_at = (acts, start_of(widths, i + 1, planes, first, nb)) if hidden else (out, out_at)
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            linear(z, z_at, x, rows_at, nb if i > 0 else x_step, acts, w_at, q + 1, h, nb)
+            if i > 0 or x_step == nb:
+                linear(z, z_at, x, rows_at, acts, w_at, q + 1, h, nb)
+            else:
+                linear_of_columns(z, z_at, x, rows_at, x_step, acts, w_at, q + 1, h, nb)
             w_at += (q + 1) * h
             if hidden:
                 ones_at = z_at + h * nb
@@ -383,11 +419,13 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
             q, h = widths[i], widths[i + 1]
             w_at -= (q + 1) * h
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            step = nb if i > 0 else x_step
-            added(grad, grad_at + w_at, x, rows_at, step, delta, delta_at, nb, q + 1, h, nb)
+            if i > 0 or x_step == nb:
+                added(grad, grad_at + w_at, x, rows_at, delta, delta_at, q + 1, h, nb)
+            else:
+                added_of_columns(grad, grad_at + w_at, x, rows_at, x_step, delta, delta_at, nb, q + 1, h, nb)
             if i > 0:
                 slopes_at = rows_at + ((q + 1) * nb if planes == 2 else 0)
-                pull(forms, delta, other, delta, delta_at, nb, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
+                pull(forms, delta, other, delta, delta_at, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
                 delta_at, other = other, delta_at
 
     return forward, backward
@@ -414,8 +452,8 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
         activate(a, a_at, slope_at, size)
 
     @numba_njit(fastmath=False, inline="never")
-    def pull(forms, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
-        product(slope, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+    def pull(forms, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
+        product(slope, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
 
     block_forward, block_backward = blocks(act, pull)
 
