@@ -285,7 +285,7 @@ def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
             work[pull_at + (k + j) * last + i] = work[beta_at + i * m + j] / variance
 
 
-@numba_njit(fastmath=False, error_model="numpy")
+@numba_njit(fastmath=False, error_model="numpy", inline="always")
 def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
     """Go through parts of the data as long as there are any, and add up what each contributes in its own place.
 
@@ -303,8 +303,7 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
     # Both begin with the packed parameters, and have what pulls residuals back in the same place.
     acts = work if kept > 0 else own
     if kept == 0:
-        for i in range(room):
-            own[i] = work[i]
+        pack(own, theta, widths, sizes[PLACES + depth + 1 :], layers)
         if job[PASS] == 2:
             for i in range(pull_at, sizes[BETA_AT]):
                 own[i] = work[i]
@@ -314,7 +313,8 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
         grad_at, gram_at = at + 2, at + 2 + room
         own[sums_at] = own[sums_at + 1] = 0.0
         if job[PASS] == 1:
-            work[at : at + sizes[SHARE]] = 0.0
+            for i in range(at, at + sizes[SHARE]):
+                work[i] = 0.0
             if cuts > 0:
                 place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
         for start in range(part * sizes[PART], min(n, (part + 1) * sizes[PART]), block):
@@ -415,7 +415,8 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
     job = carray(pointer(own + 8 * size), (JOB,), np.int64)
     job[DIM], job[THETA] = len(theta), theta.ctypes.data
     job[WORK], job[TABLE_AT] = work.ctypes.data, table.ctypes.data
-    pack(work, theta, widths, biased, layers)
+    if sizes[KEPT] > 0:
+        pack(work, theta, widths, biased, layers)
     work[room + SIGMA] = 1.0 / noise
 
     shared(1, job, own, forms, table[THREADS], parts)

@@ -254,7 +254,7 @@ def test_many_points_in_one_call():
 def test_chains_may_share_the_table():
     density = log_density(problem(bnn.MLP((3,)), 40), jacobian=True)
     assert isinstance(density.density, Density)
-    before = [a.copy() for a in (density.density.data, density.density.numbers, density.density.rates)]
+    before = [a.copy() for a in (density.density.inputs, density.density.numbers, density.density.rates)]
     density(np.ones(density.size))
-    for a, b in zip(before, (density.density.data, density.density.numbers, density.density.rates), strict=True):
+    for a, b in zip(before, (density.density.inputs, density.density.numbers, density.density.rates), strict=True):
         np.testing.assert_array_equal(a, b)
