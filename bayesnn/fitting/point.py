@@ -218,7 +218,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     tell_once(slowness(free.net), show=progressbar)
     objective = Objective(log_density(free, jacobian=False))
     first = starts(free, objective, restarts, rng)
-    announce_search(free, objective, first, show=progressbar)
+    announce_search(free, objective, first, maxiter, show=progressbar)
     ends = np.empty_like(first)
     iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
     # Slope of the penalty at zero: positive under L1 penalties.

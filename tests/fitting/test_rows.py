@@ -174,9 +174,9 @@ def test_what_will_take_hours_is_said_before_it_begins(monkeypatch, capsys):
     monkeypatch.setattr(expense, "seconds_of_gradient", lambda density, points: 120.0)
     monkeypatch.setattr("bayesnn.fitting.tempered.seconds_of_gradient", lambda density, points: 120.0)
     said = say()
-    # 4 chains of 16 draws of 15 gradients, two at a time: 57,600 s.
+    # 4 chains of 16 draws of 60 gradients, two at a time: 230,400 s.
     assert "A gradient over 5 rows takes 2 min: 4 chains of 16 draws" in said
-    assert "take about 16 h" in said
+    assert "take about 3 days" in said
     assert "bnn.fit_laplace" in said
     assert "Over 5 rows tempering takes" in said
 
