@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1_000_000
 """Most numbers that one block of rows may take, draws included: 8 MB."""
+_BESIDE = 50
+"""Numbers of a row beside those of the draws, while its quantiles are searched for."""
 
 
 def predict(
@@ -442,7 +444,7 @@ def _rows(params, X):
     """Slices of rows for which all draws fit into memory."""
     draws = len(next(iter(params.values())))
     width = max(v.shape[-1] if v.ndim > 1 else 1 for v in params.values())
-    size = max(1, _CHUNK // (draws * width))
+    size = max(1, _CHUNK // (draws * width + _BESIDE))
     return [slice(i, i + size) for i in range(0, len(X), size)]
 
 
