@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -173,7 +174,7 @@ def fit_laplace(
     map_ = fit_map(
         net, X, y, restarts=restarts, random_seed=rng, scaling=scaling, maxiter=maxiter, progressbar=progressbar
     )
-    problem = problem_of(map_)
+    problem = replace(problem_of(map_), net=net)
     objective = Objective(log_density(problem, jacobian=True))
     peaks, left = find_peaks(problem, objective, map_, int(maxiter))
     mode = rng.choice(len(peaks.height), p=peaks.weights, size=(int(chains), int(draws)))
