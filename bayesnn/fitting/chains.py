@@ -171,14 +171,15 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
-    from bayesnn.ops.threads import threads_of
+    from bayesnn.ops.threads import cores, threads_of
 
     tell_once(slowness(problem.net), show=progressbar)
-    chains, cores = options["chains"], options["cores"]
-    density = log_density(problem, jacobian=True, collapse=collapse, threads=threads_of(chains, cores))
+    chains, at_once = options["chains"], min(options["chains"], options["cores"] or cores())
+    threads = threads_of(chains, options["cores"])
+    density = log_density(problem, jacobian=True, collapse=collapse, threads=threads)
     compiled = compile_flat(density)
-    lengths = {"draws": options["draws"] + options["tune"], "chains": chains, "at_once": min(chains, cores or chains)}
-    announce_chains(problem, density, **lengths, show=progressbar)
+    draws = options["draws"] + options["tune"]
+    announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=progressbar)
 
     def sample(target):
         found = nutpie.sample(
