@@ -11,6 +11,7 @@ from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.expense import announce_chains
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.fitting.sampled import Sampled
@@ -175,7 +176,7 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
 
     tell_once(slowness(problem.net), show=progressbar)
     chains, at_once = options["chains"], min(options["chains"], options["cores"] or cores())
-    threads = threads_of(chains, options["cores"])
+    threads = min(threads_of(chains, options["cores"]), idle_cores())
     density = log_density(problem, jacobian=True, collapse=collapse, threads=threads)
     compiled = compile_flat(density)
     draws = options["draws"] + options["tune"]

@@ -14,6 +14,7 @@ from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.fitting.expense import announce_tempering, seconds_of_gradient
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.sampled import Sampled
 from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round, System, run_rounds
@@ -66,7 +67,7 @@ def temper(
     tell_once(slowness(problem.net), show=progressbar)
     tune = TUNE if tune is None else tune
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
-        threads = threads_of(chains, cores)
+        threads = min(threads_of(chains, cores), idle_cores())
         density = log_density(problem, jacobian=True, collapse=collapse, split=True, threads=threads)
         if not density.size:
             return _exact(problem, density, draws, chains, rng, rungs)
