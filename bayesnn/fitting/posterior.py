@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,7 @@ from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
-from bayesnn.fitting.store import Store, fingerprint
+from bayesnn.fitting.store import Store, fingerprint, seed_of
 from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
 from bayesnn.network import MLP
@@ -193,6 +193,7 @@ def fit_posterior(
         collapse=collapse,
         log_likelihood=log_likelihood,
         log_prior=log_prior,
+        store=store,
         progressbar=progressbar,
     )
     rng = rng_of(random_seed)
@@ -208,6 +209,28 @@ def fit_posterior(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."
         )
+    check_executor(executor)
+    kept = None
+    if store is not None:
+        known = {
+            "bayesnn": bayesnn.__version__,
+            "problem": fingerprint(problem),
+            "network": repr(net),
+            "sampler": sampler,
+            "draws": int(draws),
+            "tune": tune,
+            "chains": int(chains),
+            "target_accept": target_accept,
+            "adaptation": adaptation,
+            "collapse": bool(collapse),
+            "rounds": rounds,
+            "max_rounds": max_rounds,
+            "rungs": at,
+            "random_seed": seed_of(random_seed),
+        }
+        kept = Store(store, known)
+        random_seed = kept.settings["random_seed"]
+        rng = rng_of(random_seed)
     # What changes no number is left out: progress, and cores.
     call = call_of(
         fit_posterior,
@@ -226,29 +249,6 @@ def fit_posterior(
         collapse=given_collapse,
         random_seed=random_seed,
     )
-    check_executor(executor)
-    kept = None
-    if store is not None:
-        known = {
-            "bayesnn": bayesnn.__version__,
-            "problem": fingerprint(problem),
-            "network": repr(net),
-            "sampler": sampler,
-            "draws": int(draws),
-            "tune": tune,
-            "chains": int(chains),
-            "target_accept": target_accept,
-            "adaptation": adaptation,
-            "collapse": bool(collapse),
-            "rounds": rounds,
-            "max_rounds": max_rounds,
-            "rungs": at,
-            "random_seed": random_seed,
-        }
-        if random_seed is not None and not isinstance(random_seed, Integral):
-            known["random_seed"] = int(rng.integers(2**31))
-        kept = Store(store, known)
-        rng = rng_of(kept.settings["random_seed"])
     began = time.perf_counter()
     options: dict[str, Any] = {
         "collapse": collapse,

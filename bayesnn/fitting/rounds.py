@@ -90,7 +90,8 @@ class Systems:
             for i, state in enumerate(self.states)
         }
         ran = run_tasks(tasks, self.executor, label=step[0], progressbar=False, kept=self.kept)
-        if len(ran.done) < len(tasks):
+        # Pressed while the last of them ended, a key still ends the run.
+        if ran.interrupted or len(ran.done) < len(tasks):
             self.once.get()[2].set()
             ran.give_up()
         self.states = list(ran.done.values())
