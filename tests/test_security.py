@@ -296,12 +296,12 @@ def test_lines_of_results_are_data(trap, tmp_path):
     hostile = [trap.code, json.dumps(["a", trap.code]), json.dumps([trap.code, 1]), '{"class": "os:system"}']
     path.write_text("\n".join(["{}", *hostile]) + "\n")
     ran = run_tasks(
-        {name: (_square, number, {}) for name, number in (("a", 1), ("b", 2))},
+        {k: (_square, i, {}) for i, k in enumerate("xab")},
         path=path,
         label="numbers",
         progressbar=False,
     )
-    assert ran.done == {"a": trap.code, "b": 4}
+    assert ran.done == {"x": 0, "a": trap.code, "b": 4}
 
 
 def test_notebooks_are_listed_and_copied_unrun(trap, tmp_path, monkeypatch, capsys):
