@@ -169,9 +169,10 @@ def _nutpie(problem, collapse, sampler, seed, progressbar, options):
     """Compile for nutpie; the value samples at a target and gives parameters and statistics."""
     import nutpie
 
-    from bayesnn.fitting.nuts import compile_flat
+    from bayesnn.fitting.nuts import compile_flat, unknown
 
     tell_once(slowness(problem.net), show=progressbar)
+    tell_once(unknown(), show=progressbar)
     density = log_density(problem, jacobian=True, collapse=collapse)
     compiled = compile_flat(density)
 
