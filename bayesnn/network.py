@@ -408,15 +408,14 @@ class MLP:
         """
         try:
             spec = json.loads(text)
-            known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
-            if set(spec) != known:
-                raise SpecError(
-                    f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json()."
-                )
-        except (json.JSONDecodeError, TypeError) as error:
+            keys = set(spec)
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(
                 f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json()."
             ) from error
+        known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
+        if keys != known:
+            raise SpecError(f"Got keys {sorted(keys)}; a network has exactly {sorted(known)}. Write it with to_json().")
         noise = spec["noise"]
         return cls(
             hidden=spec["hidden"],

@@ -522,7 +522,9 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     import xarray as xr
 
     try:
-        with xr.open_datatree(path) as tree:
+        # By netCDF alone and from a file: what else xarray opens by its name fetches addresses, or runs what a zarr
+        # store says its objects are pickled with.
+        with xr.open_datatree(Path(path).resolve(strict=True), engine="netcdf4") as tree:
             tree.load()
     except (OSError, ValueError) as error:
         raise FitError(

@@ -15,6 +15,7 @@ from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.nuts import unknown
 from bayesnn.fitting.once import Once
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
@@ -77,7 +78,8 @@ def sample_chains(
             options["adaptation"] = adaptation
         targets = TARGETS if target is None else (target,)
         with compiling(show=progressbar):
-            tell_once(slowness(problem.net) if sampler == "nutpie" else "", show=progressbar)
+            for line in (slowness(problem.net), unknown()) if sampler == "nutpie" else ():
+                tell_once(line, show=progressbar)
             if executor is None and kept is None:
                 run = SAMPLERS[sampler](problem, collapse, sampler)
                 options |= {"seed": seed, "chains": chains, "cores": cores, "progressbar": progressbar}

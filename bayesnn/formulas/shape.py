@@ -47,6 +47,8 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
+        if not key.isidentifier():
+            raise SpecError(f"Got the parameter {key!r} of {name!r}; it must be a name of Python's. Write p, say.")
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
             raise SpecError(f"Got {key}={value!r} for {name!r}; a parameter must be a finite number.")
     return {key: float(value) for key, value in parameters.items()}

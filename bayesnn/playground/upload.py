@@ -11,6 +11,8 @@ from bayesnn.playground.settings import LOSSES, MOST_ROWS
 LARGEST = 200_000
 """Bytes of a file."""
 MOST_INPUTS = 2
+TEXT = ("", ".csv", ".tsv", ".txt")
+"""Endings of files that are read. By others, such as .gz, pandas would unpack a file to a thousand times its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,8 @@ def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None
             raise DataError(
                 f"Got a file of {len(content) / 1000:.0f} kB; the page takes {LARGEST // 1000} kB. Take fewer rows."
             )
+        if Path(shown).suffix.lower() not in TEXT:
+            raise DataError(f"Got {shown}, which is no text by its name; the page takes CSV. Save it as a .csv file.")
         frame = _frame(content, shown)
         columns = tuple(map(str, frame.columns))
         return _chosen(frame, shown, columns, inputs, target)
