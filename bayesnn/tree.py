@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
-from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params
@@ -228,6 +228,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     if scaling is not None:
         X = scaling.transform_X(X)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
+    check_size(X, "X", names or _numbered(X.shape[1]))
+    check_size(y, "y")
     outputs = net.loss.output_names(y)
     labels = ()
     if net.loss.task in ("binary", "classes", "ordinal"):

@@ -46,6 +46,12 @@ def _thresholds(cutpoints):
     return c
 
 
+def _exp(x: ArrayLike) -> np.ndarray:
+    """Exponential that is infinite, without a warning, where it is no double."""
+    with np.errstate(over="ignore"):
+        return np.exp(np.asarray(x, dtype=float))
+
+
 def _pair(y: ArrayLike, f: ArrayLike, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return y and f as arrays after checking that f is (..., n, width) for the n rows of y."""
     y, f = np.asarray(y), np.asarray(f, dtype=float)
