@@ -76,6 +76,14 @@ class DensityError(FitError):
     """Compiled code and NumPy disagree about the density of a fit, which is not started."""
 
 
+class FileError(BayesnnError):
+    """A file can't be written, or holds something else than it should."""
+
+
+class WorkerError(FitError):
+    """An executor, or a worker of it, was lost; what was finished before is kept."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit returned, but its numbers are not to be trusted as they are; the message says which and why."""
 

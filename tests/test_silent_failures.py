@@ -16,6 +16,7 @@
 | logits that overflow | `verify_loss`; a formula is refused when it is made |
 | a loss that inherits what is not its own | `verify_loss` |
 | a property by name: odd, gaussian, even, shift of logits | the formula decides |
+| a fit by a newer version, without one of its parts, with the weights of another network | `load_fit` |
 | permuted columns | put right by their names, refused where names are missing |
 
 Nothing can know: columns permuted in an array without names; a mode that neither chains nor tempering have found.
@@ -525,3 +526,53 @@ def test_columns_are_asked_by_name():
         np.testing.assert_allclose(bnn.predict(tree, frame)["mean"].to_numpy(), expected)
     with pytest.raises(DataError, match=r"needs \['age'\] as well"):
         bnn.predict(tree, X.rename(columns={"age": "years"}))
+
+
+# --- files
+
+
+def newer(tree):
+    tree.attrs["bayesnn_version"] = "99.0"
+
+
+def without_data(tree):
+    del tree["observed_data"]
+
+
+def without_network(tree):
+    del tree.attrs["bayesnn_network"]
+
+
+def of_another_network(tree):
+    tree.attrs["bayesnn_network"] = bnn.MLP((3,), noise=0.3).to_json()
+
+
+def with_a_claim(tree):
+    spec = bnn.MLP((1,), bnn.Activation("bump", lambda z: pt.exp(-(z**2))), noise=0.3).to_json()
+    tree.attrs["bayesnn_network"] = spec.replace('"symmetry": ["even"]', '"symmetry": ["odd"]')
+
+
+@pytest.mark.parametrize(
+    ("doctor", "says"),
+    [
+        (newer, r"written by bayesnn 99\.0; this is"),
+        (without_data, "without observed_data"),
+        (without_network, "without network"),
+        (of_another_network, "not the fit of this network"),
+        (with_a_claim, "which its formula does not have"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says(doctor, says, tmp_path):
+    params = {
+        "W1": np.ones((1, 1, 1, 1)),
+        "b1": np.ones((1, 1, 1)),
+        "W2": np.ones((1, 1, 1, 1)),
+        "b2": np.ones((1, 1, 1)),
+    }
+    tree = tree_of(ONE, X5, Y5, params, kind="map")
+    assert bnn.load_fit(bnn.save_fit(tree, tmp_path / "right.nc")).identical(tree)
+    tree.attrs["bayesnn_version"] = "0.0.1"
+    bnn.load_fit(bnn.save_fit(tree, tmp_path / "older.nc"))
+    doctor(tree)
+    with pytest.raises(bnn.BayesnnError, match=says):
+        bnn.load_fit(bnn.save_fit(tree, tmp_path / "wrong.nc"))
