@@ -394,7 +394,9 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
         )
         if existence.exists is None:
             trouble += f"Whether a maximum exists is not known: {existence.reason}. "
-        remedy = "Raise maxiter, or use a prior (fit_map)." if kind == "mle" else "Raise maxiter."
+        # More iterations help those alone that were cut off.
+        remedy = "Raise maxiter" if limited else "Scale the data (scaling='standard')"
+        remedy += ", or use a prior (fit_map)." if kind == "mle" else "."
         trouble += remedy
         brief = f"the best of {n} starts has not converged ({limited} hit the limit of {maxiter} iterations). {remedy}"
     elif converged.sum() * 2 < n:
