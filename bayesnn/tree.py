@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
+from bayesnn.data.columns import is_large, read_large
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
@@ -91,7 +92,9 @@ class Problem:
 
     def log_likelihood(self, params: Params) -> np.ndarray:
         """Log-likelihood (...) of all rows at weights with those leading dimensions, in the user's units."""
-        return self.net.log_likelihood(params, self.X, self.y).sum(axis=-1) - self.log_units
+        blocks = self.net.row_blocks(params, len(self.X))
+        parts = [self.net.log_likelihood(params, self.X[rows], self.y[rows]).sum(axis=-1) for rows in blocks]
+        return sum(parts[1:], start=parts[0]) - self.log_units
 
     def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
@@ -218,7 +221,11 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         names = _names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
-    X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    large = is_large(X)
+    if large:
+        X = read_large(X, check_constant=bool(net.bias))
+    else:
+        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
     y = net.loss.check_target(y)
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
@@ -228,7 +235,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is not None and not isinstance(scaling, Scaling):
         raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
     if scaling is not None:
-        X = scaling.transform_X(X)
+        X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
     check_size(X, "X", names or _numbered(X.shape[1]))
     check_size(y, "y")

@@ -15,6 +15,7 @@ from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
+from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.store import Store, fingerprint, seed_of
 from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
@@ -200,6 +201,7 @@ def fit_posterior(
     _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
     at = _check_rungs(sampler, rungs)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
     given_collapse = collapse
     if collapse is None:
@@ -380,7 +382,8 @@ def add_log_densities(tree: "xr.DataTree", problem: Problem, *, log_likelihood: 
     params = params_of(tree)
     batch = {k: tree["posterior"][k] for k in ("chain", "draw")}
     if log_likelihood:
-        values = problem.net.log_likelihood(params, problem.X, problem.y) - problem.log_y_sd
+        values = problem.net.log_likelihood(params, problem.X, problem.y)
+        values -= problem.log_y_sd
         obs = tree["observed_data"]["obs"]
         tree["log_likelihood"] = xr.DataTree(
             xr.Dataset({"y": (("chain", "draw", "obs"), values)}, coords={**batch, "obs": obs})
