@@ -1,6 +1,7 @@
 """What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
-from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
 from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params
 
@@ -228,6 +230,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     if scaling is not None:
         X = scaling.transform_X(X)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
+    check_size(X, "X", names or _numbered(X.shape[1]))
+    check_size(y, "y")
     outputs = net.loss.output_names(y)
     labels = ()
     if net.loss.task in ("binary", "classes", "ordinal"):
@@ -475,6 +479,8 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     ------
     FitError
         Not a bayesnn fit.
+    FileError
+        Nothing can be written there. What the file held before is unchanged, whenever the writing stops.
 
     Examples
     --------
@@ -489,8 +495,12 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     """
     kind_of(fit)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fit.to_netcdf(path)
+    with written_whole(path) as part:
+        try:
+            fit.to_netcdf(part)
+        except RuntimeError as error:
+            # What netCDF says of a full disk.
+            raise OSError(str(error)) from error
     return path
 
 
@@ -510,7 +520,7 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     Raises
     ------
     FitError
-        No such file, or not a fit.
+        No such file, or not a fit; one that a newer version wrote, or of which a part is missing.
     """
     import xarray as xr
 
@@ -524,7 +534,39 @@ def load_fit(path: str | Path) -> "xr.DataTree":
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
     kind_of(tree)
+    _check_whole(tree, path)
     return tree
+
+
+def _check_whole(tree, path):
+    """Refuse a fit of a newer version, one without its parts, and weights that are not those of its network."""
+    written, here = (str(v) for v in (tree.attrs.get("bayesnn_version", "0"), bayesnn.__version__))
+    if _release(written) > _release(here):
+        raise FitError(
+            f"Got {path}, written by bayesnn {written}; this is {here}, which can't know what has changed. Upgrade it: "
+            "pip install -U bayesnn-pymc."
+        )
+    missing = [name for name in ("posterior", "observed_data", "constant_data") if name not in tree]
+    missing += [name for name in ("network", "names", "scaling") if f"bayesnn_{name}" not in tree.attrs]
+    if missing:
+        raise FitError(
+            f"Got {path}, a fit by bayesnn {written} without {', '.join(missing)}; all of a fit is needed to read it. "
+            "Save it again with bnn.save_fit, or run it again."
+        )
+    wanted = problem_of(tree).shapes
+    # An output layer that was integrated out is there all the same.
+    held = {name: tree["posterior"][name].sizes for name in wanted if name in tree["posterior"]}
+    got = {k: tuple(n for dim, n in sizes.items() if dim not in ("chain", "draw")) for k, sizes in held.items()}
+    if got != wanted:
+        raise FitError(
+            f"Got {path}, with weights of the shapes {got} for a network whose weights are {wanted}; they must be the "
+            "same. It is not the fit of this network: run it again."
+        )
+
+
+def _release(version):
+    """First two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def problem_of(tree: "xr.DataTree") -> Problem:

@@ -19,11 +19,12 @@ import bayesnn as bnn
 from bayesnn import foreign
 from bayesnn.cli import app, notebooks
 from bayesnn.errors import BayesnnError, DataError, FitError, SpecError
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import run_tasks
 from bayesnn.formulas import Formula, Program
 from bayesnn.formulas.program import NUMPY, inputs_of
 from bayesnn.playground.settings import Settings
 from bayesnn.playground.upload import LARGEST, read_upload
-from bayesnn.theory.tasks import run_tasks
 from bayesnn.tree import problem_of
 from tests.conftest import X5, Y5, random_params, tree_of
 
@@ -297,7 +298,7 @@ def test_lines_of_results_are_data(trap, tmp_path):
     path.write_text("\n".join(["{}", *hostile]) + "\n")
     ran = run_tasks(
         {k: (_square, i, {}) for i, k in enumerate("xab")},
-        path=path,
+        kept=Lines(path, {}),
         label="numbers",
         progressbar=False,
     )

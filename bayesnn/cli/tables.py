@@ -18,6 +18,7 @@ from bayesnn.cli.options import (
     PriorSd,
     Restarts,
     Seed,
+    Store,
     Target,
     Task,
     as_option,
@@ -26,8 +27,10 @@ from bayesnn.cli.options import (
     load,
     network_of,
     widths_of,
+    workers,
 )
 from bayesnn.errors import SpecError
+from bayesnn.files import written_whole
 
 _SOME_COPIES = 100
 """Copies to draw where there are too many to draw them all."""
@@ -116,6 +119,10 @@ def occam(
     chains: Chains = 4,
     max_seconds: Annotated[float | None, typer.Option(help="Sampling time of each network, at most.")] = None,
     seed: Seed = 0,
+    store: Store = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers run the networks, such as tcp://host:8786.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for table and picture.")] = Path("bayesnn-occam"),
 ) -> None:
     """Compare networks of several widths and priors by their evidence, beside their likelihood: Occam's razor."""
@@ -138,12 +145,20 @@ def occam(
     from bayesnn.diagnostics import compare_networks
     from bayesnn.fitting.progress import compiling
 
-    with compiling():
-        table = compare_networks(nets, dataset, mle=mle, random_seed=seed, **options)  # type: ignore[arg-type]
+    with workers(cluster) as executor, compiling():
+        table = compare_networks(
+            nets,
+            dataset,
+            mle=mle,
+            random_seed=seed,
+            store=store,
+            executor=executor,
+            **options,  # type: ignore[arg-type]
+        )
     print_frame(table.shown(), console, f"{dataset.name}: {len(table)} networks")
     console.print(table.message, markup=False, highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(table_path)
+    with written_whole(table_path) as part:
+        table.to_csv(part)
     tell_saved(table_path, console)
 
     from bayesnn.plots import plot_evidence

@@ -2,7 +2,7 @@
 
 import numbers
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -136,6 +136,47 @@ def check_rows(X: np.ndarray, y: np.ndarray) -> None:
         raise DataError(
             f"Got X with {len(X)} rows and y with {len(y)}; each row of X needs its own target. "
             "Select the same rows of both."
+        )
+
+
+LEAST, MOST = 1e-150, 1e150
+"""Sizes of numbers whose squares are doubles."""
+
+
+def check_size(array: np.ndarray, name: str, columns: Sequence[str] | None = None) -> None:
+    """Refuse columns that are so large or so small that squares of them overflow or vanish.
+
+    Parameters
+    ----------
+    array : array (n, p) or (n,)
+        Inputs or targets in the units that a model works in.
+    name : str
+        What they are called.
+    columns : sequence of str, optional
+        Names of the columns.
+
+    Raises
+    ------
+    DataError
+        With the column, its largest value, and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesnn.data import check_size
+    >>> check_size(np.array([1e200, 1.0]), "y")
+    Traceback (most recent call last):
+        ...
+    bayesnn.errors.DataError: Got y with values up to 1e+200 in size; ...
+    """
+    array = array[:, None] if array.ndim == 1 else array
+    largest = np.maximum(array.max(axis=0, initial=0.0), -array.min(axis=0, initial=0.0))
+    bad = np.flatnonzero((largest > MOST) | ((largest > 0) & (largest < LEAST)))
+    if len(bad):
+        where = f" in the column {columns[bad[0]]!r}" if columns is not None and array.shape[1] > 1 else ""
+        raise DataError(
+            f"Got {name} with values up to {largest[bad[0]]:.3g} in size{where}; they must be zero or between "
+            f"{LEAST:g} and {MOST:g}, as squares of others are no numbers. Change the unit, or drop the column."
         )
 
 
