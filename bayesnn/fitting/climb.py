@@ -10,6 +10,10 @@ from bayesnn.fitting.objective import Objective
 
 ROUNDING = 3e-11
 """Eigenvalues of the Hessian, in units of the weights' own size and of the largest, that rounding may make."""
+LARGE = 1500
+"""Parameters beyond which no Hessian is written down, as its spectrum would take minutes; our choice."""
+LANCZOS = 80
+"""Products of vectors with the Hessian by which its extreme curvatures are found where it is not written down."""
 NEAR = 1e-3
 """Longest Newton step, in units of the weights' own size, from a point that has converged."""
 
@@ -132,7 +136,7 @@ def _slope(gradient, x, kinks):
 def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, steps: int = 8) -> np.ndarray:
     """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
     value, gradient = objective(x)
-    for _ in range(steps):
+    for _ in range(steps if objective.size <= LARGE else 0):
         free = unheld(x, kinks)
         if not np.isfinite(value) or not free.any() or np.abs(gradient[free]).max() < 1e-13:
             break
@@ -183,7 +187,7 @@ def audit_ends(
     dict of str to array (n,)
         ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
         saddle: some negative; kink: the loss has no second derivatives; infinity: see `limits.outward`),
-        ``n_negative`` and ``n_zero`` eigenvalues.
+        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `LARGE` parameters only the extreme ones are known.
     """
     n = len(ends)
     values = np.full(n, np.inf)
@@ -201,6 +205,13 @@ def audit_ends(
             continue
         audit["gradient_norm"][i] = norm
         free = unheld(x, kinks)
+        if objective.size > LARGE:
+            lowest, highest = extreme_curvatures(objective, x, free)
+            audit["n_negative"][i] = lowest < -1e-6 * highest
+            audit["n_zero"][i] = abs(lowest) <= 1e-6 * highest
+            audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
+            audit["converged"][i] = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5 and not audit["n_negative"][i]
+            continue
         hessian = objective.hessian(x)[np.ix_(free, free)]
         if np.isfinite(hessian).all():
             # In units of their own size: a large weight's curvature is small, and no less a curvature.
@@ -219,3 +230,40 @@ def audit_ends(
             small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5 and step <= NEAR * np.sqrt(free.sum())
             audit["converged"][i] = small and audit["n_negative"][i] == 0
     return values, audit
+
+
+def extreme_curvatures(objective: Objective | Closure, x: np.ndarray, free: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest curvature at a point as Lanczos' method finds them, in units of the parameters' own size.
+
+    Parameters
+    ----------
+    objective : Objective
+        The negative log density.
+    x : array (size,)
+        Where.
+    free : array (size,) of bool
+        Elements that may move.
+
+    Returns
+    -------
+    lowest, highest : float
+        Of the Hessian on a subspace of `LANCZOS` dimensions, so that a negative one is one of the whole Hessian too.
+    """
+    scale = np.where(free, np.maximum(1.0, np.abs(x)), 0.0)
+    q = np.random.default_rng(1).normal(size=x.size) * free
+    basis, image = np.zeros((0, x.size)), np.zeros((0, x.size))
+    for _ in range(min(LANCZOS, int(free.sum()))):
+        q -= basis.T @ (basis @ q)
+        q -= basis.T @ (basis @ q)
+        size = np.linalg.norm(q)
+        if size < 1e-10:
+            break
+        q /= size
+        step = 1e-3 * scale * q
+        up, down = objective(x + step)[1], objective(x - step)[1]
+        basis = np.vstack([basis, q])
+        q = scale * (up - down) / 2e-3
+        image = np.vstack([image, q])
+    small = basis @ image.T
+    values = np.linalg.eigvalsh((small + small.T) / 2)
+    return float(values[0]), float(values[-1])
