@@ -206,7 +206,8 @@ def audit_ends(
     dict of str to array (n,)
         ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
         saddle: some negative; kink: the loss has no second derivatives; infinity: see `limits.outward`),
-        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `MANY_PARAMETERS` parameters only the extreme ones are known.
+        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `MANY_PARAMETERS` parameters only the extreme
+        ones are known.
     """
     n = len(ends)
     values = np.full(n, np.inf)

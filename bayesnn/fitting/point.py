@@ -498,7 +498,7 @@ def _finish(problem, objective, best, kinks):
 def _standard_errors(problem, objective, x, kinks, regular):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
     variance, definite = np.full(objective.size, np.nan), False
-    if 0 < objective.size <= LARGE and regular and problem.net.loss.smooth and unheld(x, kinks).all():
+    if 0 < objective.size <= MANY_PARAMETERS and regular and problem.net.loss.smooth and unheld(x, kinks).all():
         hessian = objective.hessian(x)
         if np.isfinite(hessian).all():
             eigenvalues = np.linalg.eigvalsh(hessian)
