@@ -1,11 +1,11 @@
 """Arguments that many functions share: one rule and one remedy each, told before anything long is started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from inspect import signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from bayesnn.errors import SpecError
+from bayesnn.errors import SpecError, UnknownNameError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,35 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
                 f"Got {written(name, value)}; it must be {rule}. Write {written(name, usual)}, or leave it out"
                 f"{''.join(more)}."
             )
+
+
+def check_name(kind: str, got: object, known: Collection[str]) -> None:
+    """Refuse what is none of the names that exist, of whatever type it is.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, such as ``"sampler"``.
+    got : object
+        What was given.
+    known : collection of str
+        The names that exist.
+
+    Raises
+    ------
+    UnknownNameError
+        With the names, and the one that is probably meant.
+
+    Examples
+    --------
+    >>> from bayesnn.arguments import check_name
+    >>> check_name("sampler", "nutpi", ("nutpie", "pymc"))
+    Traceback (most recent call last):
+        ...
+    bayesnn.errors.UnknownNameError: Got sampler 'nutpi'; known are 'nutpie', 'pymc'. Did you mean 'nutpie'?
+    """
+    if not isinstance(got, str) or got not in known:
+        raise UnknownNameError(kind, got, known)
 
 
 def rng_of(random_seed: Any) -> "np.random.Generator":
@@ -143,6 +172,10 @@ def _is_switch(value):
     return isinstance(value, bool | np.bool_)
 
 
+def _one_of(*names):
+    return lambda value: isinstance(value, str) and value in names
+
+
 def _or_none(valid):
     return lambda value: value is None or valid(value)
 
@@ -183,6 +216,14 @@ _RULES: dict[str, Any] = {
     "log_prior": (_is_switch, _SWITCH, False),
     "mle": (_is_switch, _SWITCH, True),
     "progressbar": (_is_switch, _SWITCH, False),
-    "nonexistent": (lambda value: isinstance(value, str) and value in ("raise", "flag"), "'raise' or 'flag'", "flag"),
+    "scale": (_or_none(_is_switch), _SWITCH, True),
+    "sep": (
+        _or_none(_one_of(",", ";", "\t", "|", " ")),
+        "',', ';', '\\t' (a tab), '|' or ' ' (spaces)",
+        ";",
+        " to have it inferred",
+    ),
+    "decimal": (_or_none(_one_of(".", ",")), "'.' or ','", ",", " to have it inferred"),
+    "nonexistent": (_one_of("raise", "flag"), "'raise' or 'flag'", "flag"),
 }
 """For each name what is valid, the rule in words, a usual value, and what more is to be said of leaving it out."""

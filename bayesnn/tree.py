@@ -141,7 +141,9 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
             f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
         )
     if rows not in (None, "test", "train"):
-        raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
+        raise SpecError(
+            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write rows='train', or leave it out."
+        )
     if rows == "train":
         return data.X, data.y
     if data.X_test is None:
@@ -224,7 +226,9 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
-        raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
+        raise SpecError(
+            f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write scaling='standard', or leave it out."
+        )
     if scaling is not None:
         X = scaling.transform_X(X)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y

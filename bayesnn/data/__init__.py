@@ -3,7 +3,7 @@
 from bayesnn.data.bundled import NAMES
 from bayesnn.data.checks import as_array, check_rows, check_X
 from bayesnn.data.dataset import TASKS, Dataset
-from bayesnn.data.files import read_csv
+from bayesnn.data.files import read_table
 from bayesnn.data.loading import load_data
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import simulate
@@ -17,6 +17,6 @@ __all__ = [
     "check_X",
     "check_rows",
     "load_data",
-    "read_csv",
+    "read_table",
     "simulate",
 ]

@@ -3,6 +3,7 @@
 import numbers
 import reprlib
 from collections.abc import Iterable
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -213,8 +214,12 @@ def _check_constant(X, columns=None):
     """Raise where a column of X has a single value."""
     constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
     if len(constant):
-        names = some(columns[j] if columns else j for j in constant)
-        raise DataError(
-            f"Got constant feature columns {names} in the {len(X)} rows to fit; a feature must vary, or it repeats the "
-            "bias. Drop these columns."
-        )
+        refuse_constant([columns[j] if columns else j for j in constant], len(X))
+
+
+def refuse_constant(names: Iterable, n: int) -> NoReturn:
+    """Raise for columns that do not vary in n rows."""
+    raise DataError(
+        f"Got constant feature columns {some(names)} in the {n} rows to fit; a feature must vary, or it repeats the "
+        "bias. Drop these columns."
+    )

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset
 from bayesnn.diagnostics.compare import Comparison
-from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError, UnknownNameError
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError
 from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
@@ -237,8 +237,7 @@ def compare_networks(
     any line  -3.6634 (exact)  0.119 ± 0.000               0.87          2
     through 0  -1.6567 (exact)  0.881 ± 0.000               0.86          1
     """
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    check_name("method", method, METHODS)
     networks = _named(nets)
     check_arguments(
         mle=mle,

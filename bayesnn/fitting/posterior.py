@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
-from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, call_of, check_arguments, check_name, rng_of
+from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
 from bayesnn.fitting.tempered import temper
@@ -159,8 +159,7 @@ def fit_posterior(
     >>> dict(post.posterior["W1"].sizes)
     {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
     """
-    if sampler not in SAMPLERS:
-        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    check_name("sampler", sampler, SAMPLERS)
     check_arguments(
         draws=draws,
         tune=tune,
@@ -276,8 +275,8 @@ def check_proper(net: MLP) -> None:
 
 def _check_meant(sampler, *, adaptation, **of_tempering):
     """Refuse arguments of another sampler."""
-    if adaptation is not None and adaptation not in ADAPTATIONS:
-        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
+    if adaptation is not None:
+        check_name("adaptation", adaptation, ADAPTATIONS)
     if sampler == "tempering" and adaptation is not None:
         raise SpecError(
             f"Got adaptation={adaptation!r} with sampler='tempering', which has no mass matrix to choose. Leave it out."

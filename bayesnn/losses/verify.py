@@ -100,7 +100,9 @@ def verify_loss(
     if isinstance(loss, str | Loss):
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
-        raise SpecError(f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f).")
+        raise SpecError(
+            f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f). Write 'squared_error', or lambda y, f: (y - f)**2."
+        )
     labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
     if isinstance(support, int) and support > 1:
         labels = range(support)

@@ -85,16 +85,16 @@ def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None
 
 
 def _frame(content, name):
-    from bayesnn.data.files import read_csv
+    from bayesnn.data.files import read_table
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        return read_csv(path)
+        return read_table(path)
 
 
 def _chosen(frame, name, columns, inputs, target):
-    from bayesnn.data.files import from_frame
+    from bayesnn.data.frames import from_frame
 
     if len(columns) < 2:
         raise DataError(f"Got {name} with one column; inputs and a target are needed. Separate the values by commas.")

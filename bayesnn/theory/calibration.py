@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset, check_X
-from bayesnn.errors import DataError, SpecError, UnknownNameError
+from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
 from bayesnn.network import MLP
@@ -281,10 +281,8 @@ def _check_options(options, posterior):
         got = f"{', '.join(options)} beside posterior=" if options else f"posterior={posterior!r}"
         raise SpecError(f"Got {got}; it is called with net, X, y and random_seed alone. Put options into the function.")
     for name in options:
-        if name not in _OPTIONS:
-            raise UnknownNameError("option of fit_posterior", name, _OPTIONS)
-    if options.get("sampler", SAMPLERS[0]) not in SAMPLERS:
-        raise UnknownNameError("sampler", options["sampler"], SAMPLERS)
+        check_name("option of fit_posterior", name, _OPTIONS)
+    check_name("sampler", options.get("sampler", SAMPLERS[0]), SAMPLERS)
     check_arguments(**{name: value for name, value in options.items() if name not in ("sampler", "adaptation")})
 
 

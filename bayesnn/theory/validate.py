@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import FitError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
+from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting import fit_posterior
 from bayesnn.theory.references import Reference, functions, reference_posteriors
 from bayesnn.theory.results import Result
@@ -175,8 +175,7 @@ def validate_sampler(
     seeds = dict(zip(known, rng.integers(2**31, size=len(known)).tolist(), strict=True))
     wanted = list(known) if references is None else list(references)
     for one in wanted:
-        if one not in known:
-            raise UnknownNameError("reference", one, known)
+        check_name("reference", one, known)
     tasks: dict[Any, tuple[Any, ...]] = {one: (hold, known[one], draw, seeds[one], {}) for one in wanted}
     ran = run_tasks(tasks, executor, label=f"Validating {name}", progressbar=progressbar)
     rows = {(one, number): row for one, found in ran.done.items() for number, row in found.items()}
