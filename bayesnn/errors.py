@@ -72,6 +72,14 @@ class FitError(BayesnnError):
     """A fit failed, or a tree that is not a bayesnn fit was given."""
 
 
+class FileError(BayesnnError):
+    """A file can't be written, or holds something else than it should."""
+
+
+class WorkerError(FitError):
+    """An executor, or a worker of it, was lost; what was finished before is kept."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit returned, but its numbers are not to be trusted as they are; the message says which and why."""
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 import bayesnn
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params
 
@@ -479,6 +480,8 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     ------
     FitError
         Not a bayesnn fit.
+    FileError
+        Nothing can be written there. What the file held before is unchanged, whenever the writing stops.
 
     Examples
     --------
@@ -493,8 +496,12 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     """
     kind_of(fit)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fit.to_netcdf(path)
+    with written_whole(path) as part:
+        try:
+            fit.to_netcdf(part)
+        except RuntimeError as error:
+            # What netCDF says of a full disk.
+            raise OSError(str(error)) from error
     return path
 
 

@@ -12,6 +12,7 @@ from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
 from bayesnn.cli.options import Kind, Run, Sampler, check_writable, takes_run
 from bayesnn.errors import DataError, SpecError
+from bayesnn.files import written_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,10 +83,12 @@ def compare(
         tell_fit(posteriors["tempered"], console, name="tempered")
     if len(posteriors) > 1:
         console.print(f"Predictions and pictures are those of the fit in {answer}.nc.", highlight=False)
-    table.to_csv(table_path)
+    with written_whole(table_path) as part:
+        table.to_csv(part)
     tell_saved(table_path, console)
     words = [fill(f"{name}: {fit.attrs['bayesnn_message']}", 100) for name, fit in named.items()]
-    verdict_path.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
+    with written_whole(verdict_path) as part:
+        part.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
     tell_saved(verdict_path, console)
 
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
@@ -189,8 +192,8 @@ def predict(
             wide |= {
                 f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)
             }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(wide).to_csv(out, index=False)
+    with written_whole(out) as part:
+        pd.DataFrame(wide).to_csv(part, index=False)
     console_of().print(f"wrote {len(frame)} predictions to {out}")
 
 

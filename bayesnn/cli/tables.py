@@ -28,6 +28,7 @@ from bayesnn.cli.options import (
     widths_of,
 )
 from bayesnn.errors import SpecError
+from bayesnn.files import written_whole
 
 _SOME_COPIES = 100
 """Copies to draw where there are too many to draw them all."""
@@ -142,8 +143,8 @@ def occam(
         table = compare_networks(nets, dataset, mle=mle, random_seed=seed, **options)  # type: ignore[arg-type]
     print_frame(table.shown(), console, f"{dataset.name}: {len(table)} networks")
     console.print(table.message, markup=False, highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(table_path)
+    with written_whole(table_path) as part:
+        table.to_csv(part)
     tell_saved(table_path, console)
 
     from bayesnn.plots import plot_evidence

@@ -20,9 +20,9 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, S
 from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
+from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of, score
-from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, ScalingChoice, params_of, prepare
 
 if TYPE_CHECKING:

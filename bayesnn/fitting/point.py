@@ -2,8 +2,9 @@
 
 import time
 import warnings
+from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +16,10 @@ from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.progress import announce, bar, compiling, tell_once
+from bayesnn.fitting.once import Once
+from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import remedy_of
+from bayesnn.fitting.tasks import check_executor, run_tasks
 from bayesnn.model import model_of
 from bayesnn.network import MLP
 from bayesnn.symmetry.optima import mean_at, same_optimum
@@ -40,6 +43,7 @@ def fit_mle(
     scaling: ScalingChoice = None,
     nonexistent: Literal["raise", "flag"] = "raise",
     maxiter: int = 2000,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Maximise the likelihood, ignoring the network's priors.
@@ -70,6 +74,9 @@ def fit_mle(
         likelihood is unbounded there is no limit, and the last iterate is returned.
     maxiter : int
         Iterations of L-BFGS for each start.
+    executor : concurrent.futures.Executor, optional
+        Where the starts are climbed from, such as ``ProcessPoolExecutor(2)``; it is left open. The numbers are the same
+        with any.
     progressbar : bool
         Show progress on standard error.
 
@@ -108,7 +115,7 @@ def fit_mle(
     >>> round(float(mle.posterior["W1"].squeeze()), 8), round(float(mle.standard_error["W1"].squeeze()), 8)
     (0.7954240..., 0.7872388)
     """
-    return _fit_point("mle", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
+    return _fit_point("mle", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar)
 
 
 def fit_map(
@@ -121,6 +128,7 @@ def fit_map(
     scaling: ScalingChoice = None,
     nonexistent: Literal["raise", "flag"] = "raise",
     maxiter: int = 2000,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Maximise likelihood times prior: the peak of the posterior density.
@@ -146,6 +154,9 @@ def fit_map(
         What to do where the density has no maximum.
     maxiter : int
         Iterations of L-BFGS for each start.
+    executor : concurrent.futures.Executor, optional
+        Where the starts are climbed from, such as ``ProcessPoolExecutor(2)``; it is left open. The numbers are the same
+        with any.
     progressbar : bool
         Show progress on standard error.
 
@@ -177,11 +188,12 @@ def fit_map(
     >>> round(float(map_.posterior["W1"].squeeze()), 8)
     0.51609418
     """
-    return _fit_point("map", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
+    return _fit_point("map", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar)
 
 
-def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar):
+def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar):
     check_arguments(restarts=restarts, maxiter=maxiter, nonexistent=nonexistent, progressbar=progressbar)
+    check_executor(executor)
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
     call = call_of(
@@ -200,12 +212,12 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
             "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
     with compiling(show=progressbar):
-        tree = _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), progressbar)
+        tree = _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), executor, progressbar)
     tree.attrs["bayesnn_call"] = call
     return tree
 
 
-def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
+def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, executor, progressbar):
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
     proper = free.net.prior.proper
@@ -214,17 +226,21 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
         raise _missing(kind, problem, existence)
 
     tell_once(slowness(free.net), show=progressbar)
-    objective = Objective(log_density(free, jacobian=False))
-    first = starts(free, objective, restarts, rng)
-    ends = np.empty_like(first)
-    iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
+    once = Once(objective_of, free)
+    objective = once.get()
     # Slope of the penalty at zero: positive under L1 penalties.
     kinks = objective.kinks(free.net.prior)
     smooth = free.net.smooth
-    with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
-        for i, start in enumerate(first):
-            ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
-            step()
+    options = {"kinks": kinks, "smooth": smooth, "maxiter": maxiter}
+    tasks = {i: (climb_from, once, x, options) for i, x in enumerate(starts(free, objective, restarts, rng))}
+    ran = run_tasks(tasks, executor, label=f"{kind.upper()}: {restarts} starts", progressbar=progressbar)
+    if ran.failed or not ran.done:
+        ran.give_up()
+    if ran.interrupted:
+        said = f"The search was interrupted: {len(ran.done)} of {restarts} starts are kept."
+        warnings.warn(said, ConvergenceWarning, stacklevel=4)
+        restarts = len(ran.done)
+    ends, iterations, settled = map(np.array, zip(*ran.done.values(), strict=True))
     values, audit = audit_ends(objective, ends, kinks=kinks)
     audit["value"] = values
     if not smooth:
@@ -305,6 +321,16 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
             "sampling_time": time.perf_counter() - began,
         },
     )
+
+
+def objective_of(problem: Problem) -> Objective:
+    """Compile the negative log density that a search minimises."""
+    return Objective(log_density(problem, jacobian=False))
+
+
+def climb_from(once: Once, start: np.ndarray, **options: Any) -> tuple[np.ndarray, int, bool]:
+    """Climb from one start, in any process; see `climb`."""
+    return climb(once.get(), start, **options)
 
 
 def _describable(net):

@@ -2,19 +2,24 @@
 
 import time
 from collections.abc import Sequence
-from numbers import Real
+from concurrent.futures import Executor
+from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+import bayesnn
 from bayesnn.arguments import Seed, call_of, check_arguments, check_name, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
+from bayesnn.fitting.store import Store, fingerprint
+from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
 from bayesnn.network import MLP
-from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, params_of, prepare, to_dataset
+from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, params_of, prepare, save_fit, to_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,6 +50,8 @@ def fit_posterior(
     collapse: bool | None = None,
     log_likelihood: bool = False,
     log_prior: bool = False,
+    store: str | Path | None = None,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Draw from the posterior, :math:`p(\theta \mid y) \propto p(y \mid \theta)\, p(\theta)`, by NUTS or by tempering.
@@ -111,6 +118,14 @@ def fit_posterior(
         Keep each observation's log-likelihood, for `arviz.loo`: of densities in the user's units, as `score` has them.
     log_prior : bool
         Keep each draw's log-prior, for `arviz.psense_summary`.
+    store : path, optional
+        Folder in which each finished chain of NUTS, or round of each system of tempering, is kept at once. Stopped,
+        by the keyboard or otherwise, and called again, the fit takes up what is missing, and its draws are those of a
+        run that nothing disturbed. The fit itself is kept there as ``fit.nc``, for `load_fit`.
+    executor : concurrent.futures.Executor, optional
+        Where chains or systems run, such as ``ProcessPoolExecutor(2)``, or ``client.get_executor()`` of a Dask
+        cluster; it is left open. The draws are the same with any number of workers. With an executor or a store each
+        chain of NUTS has a seed of its own; without them the chains share one, and their draws are others.
     progressbar : bool
         Show progress.
 
@@ -135,7 +150,12 @@ def fit_posterior(
     ImproperPriorError
         A flat prior: its posterior need not be a distribution.
     SpecError, DataError
-        An argument or data that break a rule, before anything is compiled.
+        An argument or data that break a rule, before anything is compiled; a store of another network, other data or
+        other arguments.
+    FileError
+        A store that can't be written or read.
+    WorkerError
+        The executor was lost. What was finished is in the store.
 
     Warns
     -----
@@ -205,6 +225,29 @@ def fit_posterior(
         collapse=given_collapse,
         random_seed=random_seed,
     )
+    check_executor(executor)
+    kept = None
+    if store is not None:
+        known = {
+            "bayesnn": bayesnn.__version__,
+            "problem": fingerprint(problem),
+            "network": repr(net),
+            "sampler": sampler,
+            "draws": int(draws),
+            "tune": tune,
+            "chains": int(chains),
+            "target_accept": target_accept,
+            "adaptation": adaptation,
+            "collapse": bool(collapse),
+            "rounds": rounds,
+            "max_rounds": max_rounds,
+            "rungs": at,
+            "random_seed": random_seed,
+        }
+        if random_seed is not None and not isinstance(random_seed, Integral):
+            known["random_seed"] = int(rng.integers(2**31))
+        kept = Store(store, known)
+        rng = rng_of(kept.settings["random_seed"])
     began = time.perf_counter()
     options: dict[str, Any] = {
         "collapse": collapse,
@@ -215,6 +258,8 @@ def fit_posterior(
         "rng": rng,
         "target": None if target_accept is None else float(target_accept),
         "progressbar": progressbar,
+        "executor": executor,
+        "kept": kept,
     }
     if sampler == "tempering":
         sampled = temper(
@@ -228,7 +273,9 @@ def fit_posterior(
     else:
         sampled = nuts.sample_chains(problem, sampler=sampler, adaptation=adaptation, **options)
     params = sampled.params
-    batch = {"chain": np.arange(int(chains)), "draw": np.arange(next(iter(params.values())).shape[1])}
+    # An interruption leaves fewer of them.
+    sizes = next(iter(params.values())).shape[:2]
+    batch = {"chain": np.arange(sizes[0]), "draw": np.arange(sizes[1])}
     tree = make_tree(
         "posterior",
         problem,
@@ -244,6 +291,8 @@ def fit_posterior(
     )
     add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     sampled.judge(tree)
+    if kept is not None and tree.attrs["bayesnn_ended"] != "interrupted":
+        save_fit(tree, kept.path / "fit.nc")
     return tree
 
 

@@ -1,6 +1,5 @@
 """Simulation-based calibration: draws of a fit held against truths that were drawn from the prior."""
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -16,11 +15,12 @@ from bayesnn.data import Dataset, check_X
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
+from bayesnn.fitting.store import Lines, digest_of
+from bayesnn.fitting.tasks import complete, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.quantities import Quantity, check_quantities, measure, rank
 from bayesnn.theory.ranks import LEAST, Calibration
-from bayesnn.theory.tasks import complete, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, params_of, prepare
 
 if TYPE_CHECKING:
@@ -179,23 +179,23 @@ def calibrate(
     if executor is not None and posterior is None:
         options = {"cores": 1, **options}
     seeds = [int(seed) for seed in rng.integers(2**31, size=int(replicates))]
+    settings = {
+        "net": net.to_json(),
+        "X": digest_of(problem.X),
+        "grid": digest_of(at),
+        "quantities": labels,
+        "posterior": re.sub(" at 0x[0-9a-f]+", "", repr(posterior or fit_posterior)),
+        "outputs": outputs,
+        "options": {name: value for name, value in options.items() if name != "cores"},
+        "random_seed": seeds[0],
+    }
     with quiet():
         ran = run_tasks(
             {i: (replicate, problem, at, wanted, posterior, options, {"seed": seed}) for i, seed in enumerate(seeds)},
             executor,
             label="calibrating",
             progressbar=progressbar,
-            path=path,
-            settings={
-                "net": net.to_json(),
-                "X": _digest(problem.X),
-                "grid": _digest(at),
-                "quantities": labels,
-                "posterior": re.sub(" at 0x[0-9a-f]+", "", repr(posterior or fit_posterior)),
-                "outputs": outputs,
-                "options": {name: value for name, value in options.items() if name != "cores"},
-                "random_seed": seeds[0],
-            },
+            kept=Lines(path, settings) if path is not None else None,
         )
     if not ran.done:
         raise next(iter(ran.failed.values()), KeyboardInterrupt())
@@ -315,7 +315,3 @@ def _template(net, X, outputs):
     else:
         y = np.arange(n) % (outputs or 2)
     return prepare(net, X, y, scaling=False)
-
-
-def _digest(array):
-    return hashlib.sha256(np.ascontiguousarray(array, dtype=float).tobytes()).hexdigest()[:16]

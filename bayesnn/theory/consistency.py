@@ -13,11 +13,12 @@ from scipy import stats
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting.progress import compiling
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, run_tasks
 from bayesnn.network import MLP, Params
 from bayesnn.theory.information import Information, fisher_information
 from bayesnn.theory.replicate import fit_one, nearest
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, run_tasks
 from bayesnn.theory.truth import make_truth
 
 if TYPE_CHECKING:
@@ -273,7 +274,13 @@ def consistency_study(
             for n in sizes
             for i in range(int(replicates))
         }
-        ran = run_tasks(tasks, executor, label="data sets", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="data sets",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     if not ran.done and ran.failed:
         raise FitError(f"All {len(ran.failed)} data sets failed, the first with: {next(iter(ran.failed.values()))}")
     regular = source.known and information.rank == information.size

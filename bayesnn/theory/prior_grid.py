@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import SCALE, Seed, check_arguments, is_scale, rng_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, complete, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of
 from bayesnn.priors import Normal
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, complete, quiet, run_tasks
 from bayesnn.tree import Inputs, params_of, prepare, problem_of
 
 if TYPE_CHECKING:
@@ -231,7 +232,13 @@ def prior_grid(
         "y": targets.tolist(),
     }
     with quiet():
-        ran = run_tasks(tasks, executor, label="fits", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="fits",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     mle = {n: found for (kind, n), found in ran.done.items() if kind == "mle"}
     cells = {key: found for key, found in ran.done.items() if key[0] != "mle" and key[1] in mle}
     if not cells:

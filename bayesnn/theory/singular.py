@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.posterior import check_proper
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.theory.criteria import FEWEST, information_criteria
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,7 +266,13 @@ def singular_study(
         "seed": seed,
     }
     with quiet():
-        ran = run_tasks(tasks, executor, label="fits", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="fits",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     if not ran.done:
         ran.give_up()
     return SingularStudy(tuple(ran.done.values()), ran.interrupted, ran.failed)

@@ -12,9 +12,9 @@ import numpy as np
 from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting import fit_posterior
+from bayesnn.fitting.tasks import check_executor, complete, run_tasks
 from bayesnn.theory.references import Reference, functions, reference_posteriors
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, complete, run_tasks
 from bayesnn.tree import kind_of, params_of
 
 if TYPE_CHECKING:
