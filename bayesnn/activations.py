@@ -256,5 +256,4 @@ def as_activation(activation: str | dict | Activation) -> Activation:
         if out.name in ACTIVATIONS or not set(out.symmetry) <= set(SYMMETRIES):
             raise SpecError(f"Got {str(activation)[:80]} as an activation. Write one with Activation.to_json.")
         return out
-    check_name("activation", activation, ACTIVATIONS)
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS[check_name("activation", activation, ACTIVATIONS)]

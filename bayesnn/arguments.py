@@ -56,7 +56,7 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
             )
 
 
-def check_name(kind: str, got: object, known: Collection[str]) -> None:
+def check_name(kind: str, got: object, known: Collection[str]) -> str:
     """Refuse what is none of the names that exist, of whatever type it is.
 
     Parameters
@@ -67,6 +67,11 @@ def check_name(kind: str, got: object, known: Collection[str]) -> None:
         What was given.
     known : collection of str
         The names that exist.
+
+    Returns
+    -------
+    str
+        What was given, which is one of them.
 
     Raises
     ------
@@ -83,6 +88,7 @@ def check_name(kind: str, got: object, known: Collection[str]) -> None:
     """
     if not isinstance(got, str) or got not in known:
         raise UnknownNameError(kind, got, known)
+    return got
 
 
 def rng_of(random_seed: Any) -> "np.random.Generator":

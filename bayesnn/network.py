@@ -132,7 +132,8 @@ class MLP:
         object.__setattr__(self, "loss", as_loss(self.loss))
         if not isinstance(self.prior, Prior):
             raise SpecError(
-                f"Got prior={self.prior!r}; it must be a prior. Write prior=bnn.Normal(1.0), prior=bnn.Laplace(1.0) or prior=bnn.Flat()."
+                f"Got prior={self.prior!r}; it must be a prior. Write prior=bnn.Normal(1.0), prior=bnn.Laplace(1.0) "
+                "or prior=bnn.Flat()."
             )
         if not isinstance(self.bias, bool | np.bool_):
             raise SpecError(f"Got bias={self.bias!r}; it must be True or False. Set the biases' prior in `prior`.")

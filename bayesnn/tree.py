@@ -143,7 +143,8 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
         )
     if rows not in (None, "test", "train"):
         raise SpecError(
-            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write rows='train', or leave it out."
+            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write "
+            "rows='train', or leave it out."
         )
     if rows == "train":
         return data.X, data.y
@@ -228,7 +229,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
         raise SpecError(
-            f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write scaling='standard', or leave it out."
+            f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write "
+            "scaling='standard', or leave it out."
         )
     if scaling is not None:
         X = scaling.transform_X(X)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesnn.cli.console import tell_saved
+from bayesnn.cli.console import console_of, tell_saved
 from bayesnn.errors import ConvergenceWarning, SpecError
 
 if TYPE_CHECKING:
@@ -39,8 +39,22 @@ class Sampler(StrEnum):
     both = "both"
 
 
-Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
-Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+def _spelled(sep: str | None) -> str | None:
+    """Read the words for separators that are hard to type."""
+    return {"tab": "\t", "\\t": "\t", "space": " "}.get(sep, sep) if sep is not None else None
+
+
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`), a CSV file or a Parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the file to predict.")]
+Sep = Annotated[
+    str | None,
+    typer.Option(
+        callback=_spelled, help="What separates the values of a CSV file: , ; | tab or space; inferred if left out."
+    ),
+]
+Decimal = Annotated[
+    str | None, typer.Option(help="What stands before the decimals in a CSV file: . or , (inferred if left out).")
+]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
 Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
 Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
@@ -59,12 +73,21 @@ TargetAccept = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
-def load(data: str, target: str | None, task: str | None, seed: int) -> "Dataset":
-    """Load bundled data, or a CSV file."""
+def load(
+    data: str, target: str | None, task: str | None, seed: int, sep: str | None = None, decimal: str | None = None
+) -> "Dataset":
+    """Load bundled data or a file; where one was not read as an English CSV file, say how."""
+    from bayesnn.arguments import check_arguments
     from bayesnn.data import load_data
 
-    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
-    return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+    check_arguments(as_option, sep=sep, decimal=decimal)
+    file = Path(data)
+    is_file = file.suffix.lower() in (".csv", ".parquet") or file.is_file()
+    source = file if is_file else data
+    dataset = load_data(source, target=target, task=task, random_seed=seed, sep=sep, decimal=decimal)
+    if is_file and dataset.description != f"Read from {file.name}.":
+        console_of().print(dataset.description, markup=False, highlight=False)
+    return dataset
 
 
 def as_option(name: str, value: object) -> str:
@@ -148,6 +171,8 @@ class Run:
     data: Data = "diabetes"
     target: Target = None
     task: Task = None
+    sep: Sep = None
+    decimal: Decimal = None
     loss: Loss = None
     hidden: Hidden = "3"
     activation: Activation = "tanh"
@@ -172,7 +197,7 @@ class Run:
             check_writable(file, out)
         # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
         self._network("regression")
-        dataset = load(self.data, self.target, self.task, self.seed)
+        dataset = load(self.data, self.target, self.task, self.seed, self.sep, self.decimal)
         net = self._network(dataset.task)
 
         from bayesnn.tree import prepare

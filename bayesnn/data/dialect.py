@@ -41,7 +41,7 @@ class Dialect:
 
 
 def dialect_of(text: str, name: str, sep: str | None = None, decimal: str | None = None) -> Dialect:
-    """Find how a file is to be read from its first lines.
+    r"""Find how a file is to be read from its first lines.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def dialect_of(text: str, name: str, sep: str | None = None, decimal: str | None
     Examples
     --------
     >>> from bayesnn.data.dialect import dialect_of
-    >>> dialect_of("x;y\\n1,5;2\\n", "rows.csv")
+    >>> dialect_of("x;y\n1,5;2\n", "rows.csv")
     Dialect(sep=';', decimal=',')
     """
     check_arguments(sep=sep, decimal=decimal)

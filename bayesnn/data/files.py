@@ -108,7 +108,8 @@ def _not_utf8(path):
         else:
             what = "which is not"
     return DataError(
-        f"Got {path.name!r}, {what}, so that it does not read as CSV; it must be UTF-8 text. Save it as UTF-8 (iconv -f "
+        f"Got {path.name!r}, {what}, so that it does not read as CSV; it must be UTF-8 text. Save it as UTF-8 (iconv "
+        "-f "
         "latin1 -t utf-8), or read it with pandas.read_csv(..., encoding='latin-1') and pass the DataFrame."
     )
 
@@ -166,7 +167,7 @@ def _in_chunks(path, width, options):
 
 
 def _let_go(pieces):
-    """Number the lists, and empty each when it has been used."""
+    """Give the lists with their numbers, and empty each when it has been used."""
     for k, parts in enumerate(pieces):
         yield k, parts
         parts.clear()

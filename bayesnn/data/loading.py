@@ -28,7 +28,7 @@ def load_data(
     sep: str | None = None,
     decimal: str | None = None,
 ) -> Dataset:
-    """Load bundled data by name, or your own from a CSV file, a Parquet file or a DataFrame.
+    r"""Load bundled data by name, or your own from a CSV file, a Parquet file or a DataFrame.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def load_data(
         Whether fits standardise features and a regression target. None is False for simulated data and textbook
         samples, True for all others.
     sep : str, optional
-        What separates the values of a CSV file: ``","``, ``";"``, ``"\\t"``, ``"|"`` or ``" "`` (any number of spaces).
+        What separates the values of a CSV file: ``","``, ``";"``, ``"\t"``, ``"|"`` or ``" "`` (any number of spaces).
         None takes what the header holds.
     decimal : {".", ","}, optional
         What stands before the decimals in a CSV file. None takes what the values show; values such as ``1,234``, which
@@ -67,8 +67,9 @@ def load_data(
     SpecError
         `test_size` out of range, `target` or `task` for bundled data, or `sep` or `decimal` for what is no CSV file.
     DataError
-        A file or frame that breaks a rule: no such file, an empty one, one that can be read in two ways, unnamed or repeated columns, a target that is
-        not there, columns that are not numbers, missing or infinite values, constant columns, a single class.
+        A file or frame that breaks a rule: no such file, an empty one, one that can be read in two ways, unnamed or
+        repeated columns, a target that is not there, columns that are not numbers, missing or infinite values, constant
+        columns, a single class.
 
     Notes
     -----

@@ -101,7 +101,8 @@ def verify_loss(
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
         raise SpecError(
-            f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f). Write 'squared_error', or lambda y, f: (y - f)**2."
+            f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f). Write 'squared_error', or "
+            "lambda y, f: (y - f)**2."
         )
     labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
     if isinstance(support, int) and support > 1:
