@@ -19,6 +19,9 @@ from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prio
 type Params = dict[str, np.ndarray]
 """Weights, biases and the other parameters by name, with any leading batch dimensions."""
 
+MOST_UNITS, MOST_WEIGHTS = 100_000, 100_000_000
+"""Bounds of a network: ten times more than has any use here, and what memory still holds."""
+_TEXT = str, bytes, bytearray
 CUTPOINT_SD = 3.0
 """Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
 
@@ -117,7 +120,10 @@ class MLP:
     def __post_init__(self):
         hidden = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
         try:
-            widths = tuple(hidden)
+            # Text, bytes, sets and mappings can be iterated over too, and their order means nothing.
+            widths = (
+                tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) and not isinstance(hidden, _TEXT) else ("",)
+            )
             valid = all(int(h) == h and h > 0 and not isinstance(h, bool) for h in widths)
         except (TypeError, ValueError, OverflowError):
             valid = False
@@ -127,6 +133,11 @@ class MLP:
                 "Write hidden=(8,) for one layer of 8 units, hidden=() for none."
             )
         object.__setattr__(self, "hidden", tuple(int(h) for h in widths))
+        if sum(self.hidden) > MOST_UNITS or sum(a * b for a, b in pairwise(self.hidden)) > MOST_WEIGHTS:
+            raise SpecError(
+                f"Got hidden={self.hidden!r}; a network has {MOST_UNITS:,} units and {MOST_WEIGHTS:,} weights between "
+                "hidden layers at most, or memory ends before a fit does. Write hidden=(64, 64), or fewer units."
+            )
         phi = as_activation(self.activation)
         object.__setattr__(self, "activation", phi.name if phi.builtin else phi)
         object.__setattr__(self, "loss", as_loss(self.loss))

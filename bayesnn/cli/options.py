@@ -1,5 +1,6 @@
 """The options that commands share, and what is refused before anything is loaded or computed."""
 
+import errno
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -100,6 +101,8 @@ def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
     made: list[Path] = []
     try:
         new = not path.exists()
+        if not new and not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, "it is a device")
         for folder in reversed(path.parents):
             if not folder.exists():
                 folder.mkdir()

@@ -1,6 +1,7 @@
 """CSV and Parquet files of the user become a table, held in memory once."""
 
 import codecs
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None
         `sep` or `decimal` that is none, or for a Parquet file.
     """
     check_arguments(sep=sep, decimal=decimal)
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name that is too long is no file either
         raise DataError(
             f"Got {str(path)!r}, where there is no file; the path of a CSV or Parquet file is needed. Check its "
             "spelling."
@@ -86,16 +87,22 @@ def _decoded(start, path):
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start, final=len(start) < _SAMPLE)
     except UnicodeDecodeError as error:
         raise _not_utf8(path) from error
+    if "\0" in text:
+        raise DataError(
+            f"Got {path.name!r}, whose line {text.partition(chr(0))[0].count(chr(10)) + 1} holds the byte 0x00; a CSV "
+            "file is text. Export the table as CSV or Parquet, or read it with pandas and pass the DataFrame."
+        )
     # The last line of a part of a file is a part of a line.
     return text if len(start) < _SAMPLE else text[: text.rfind("\n") + 1]
 
 
 def _not_utf8(path):
     """Name the first place that is not UTF-8."""
+    encoding = "latin-1"
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                what = "which is UTF-16"
+                what, encoding = "which is UTF-16", "utf-16"
                 break
             try:
                 line.decode()
@@ -109,8 +116,7 @@ def _not_utf8(path):
             what = "which is not"
     return DataError(
         f"Got {path.name!r}, {what}, so that it does not read as CSV; it must be UTF-8 text. Save it as UTF-8 (iconv "
-        "-f "
-        "latin1 -t utf-8), or read it with pandas.read_csv(..., encoding='latin-1') and pass the DataFrame."
+        f"-f {encoding} -t utf-8), or read it with pandas.read_csv(..., encoding={encoding!r}) and pass the DataFrame."
     )
 
 

@@ -129,7 +129,7 @@ def _check_features(frame, names):
 
     odd = [c for c in names if not pd.api.types.is_numeric_dtype(frame[c])]
     if odd:
-        got = _not_number(frame[odd[0]])
+        got = str(_not_number(frame[odd[0]]))
         remedy = (
             f"Count dates from a day on, such as (pandas.to_datetime(frame[{odd[0]!r}]) - start).dt.days"
             if _DATE.match(got)
