@@ -82,6 +82,7 @@ def _copies(fit, net, inputs, outputs):
 
     from bayesnn.plots import plot_mirrors, plot_orbit
     from bayesnn.symmetry import orbit
+    from bayesnn.symmetry.group import written_order
     from bayesnn.symmetry.orbit import LARGEST
     from bayesnn.tree import kind_of
 
@@ -100,7 +101,7 @@ def _copies(fit, net, inputs, outputs):
         return plot_orbit(members if fit is None else fit), f"all {members.n_distinct} copies of {of}"
     pick = random.Random(1)
     some = replace(members, indices=(0, *sorted({pick.randrange(1, members.order) for _ in range(_SOME_COPIES - 1)})))
-    return plot_orbit(some), f"{len(some)} of {members.order} copies of {of}"
+    return plot_orbit(some), f"{len(some)} of {written_order(members.order)} copies of {of}"
 
 
 @app.command()

@@ -100,6 +100,30 @@ class GroupElement:
         return f"GroupElement({' | '.join(' '.join(f'{unit:+d}' for unit in layer) for layer in layers)})"
 
 
+def written_order(n: int | float) -> str:
+    """Write the number of elements of a group, a huge one by its power of ten: no float holds that of 200 units.
+
+    Parameters
+    ----------
+    n : int or float
+        The order; infinite for a continuum.
+
+    Returns
+    -------
+    str
+        In words or digits.
+
+    Examples
+    --------
+    >>> from bayesnn.symmetry.group import written_order
+    >>> written_order(48), written_order(2**2000)
+    ('48', 'about 10^602')
+    """
+    if isinstance(n, float) and math.isinf(n):
+        return "infinitely many"
+    return str(int(n)) if n < 10**15 else f"about 10^{int(math.log10(n))}"
+
+
 def flips(net: MLP, keep: Keep = "posterior") -> tuple[bool, ...]:
     """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
 
@@ -362,7 +386,7 @@ class SymmetryGroup:
     def __repr__(self):
         """Show the order, then a line a family."""
         count = {1: "no two equivalent weight vectors", math.inf: "a continuum of equivalent weight vectors"}
-        head = count.get(self.order, f"{self.order} equivalent weight vectors")
+        head = count.get(self.order, f"{written_order(self.order)} equivalent weight vectors")
         broken = {True: "", False: " (the prior breaks it)"}
         lines = [f"  layer {s.layer}: {s.words}{broken[s.keeps_prior]}" for s in self.symmetries]
         return "\n".join([f"SymmetryGroup: {head} in the posterior, of {self.n_weights} weights", *lines])

@@ -22,6 +22,7 @@ from bayesnn.symmetry.group import (
     log_prior,
     numbered_elements,
     pick,
+    written_order,
 )
 from bayesnn.tree import params_of, problem_of
 
@@ -114,9 +115,10 @@ class Orbit(Sequence):
         return OrbitPoint(index, element, params, float(log_prior(params, self.net)), loglik, f)
 
     def _require_small(self, what):
-        if len(self) > LARGEST:
+        size = len(self.indices) if isinstance(self.indices, tuple) else _size(self.indices)
+        if size > LARGEST:
             raise SpecError(
-                f"Got an orbit of {len(self)} weight vectors; {what} holds all of them in memory and takes at most "
+                f"Got an orbit of {written_order(size)} weight vectors; {what} holds all of them in memory and takes at most "
                 f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
             )
 
@@ -176,9 +178,14 @@ class Orbit(Sequence):
 
     def __repr__(self):
         """Show the sizes in words."""
-        copies = f"{self.n_distinct} distinct of {self.order} weight vectors"
+        copies = f"{written_order(self.n_distinct)} distinct of {written_order(self.order)} weight vectors"
         shown = f", {len(self.indices)} of them here" if isinstance(self.indices, tuple) else ""
         return f"Orbit: {copies} with the same {self.keep}{shown}"
+
+
+def _size(indices):
+    """Count the numbers of a range; `len` can't where they are more than 2**63."""
+    return max(0, -((indices.start - indices.stop) // indices.step))
 
 
 def orbit(
