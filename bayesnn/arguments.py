@@ -56,6 +56,11 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
             )
 
 
+def is_number_of(value: Any, most: int) -> bool:
+    """Say whether a value counts one of some things, from 1 on."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= most
+
+
 def check_name(kind: str, got: object, known: Collection[str]) -> str:
     """Refuse what is none of the names that exist, of whatever type it is.
 
@@ -151,7 +156,15 @@ def call_of(function: Callable[..., Any], X: Any, /, **given: object) -> str:
 
 def _is_count(value):
     whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    return whole and not isinstance(value, bool) and value >= 1
+    return whole and not isinstance(value, bool) and 1 <= value <= MOST
+
+
+def _is_size(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= MOST
+
+
+def _is_tolerance(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _is_seed(value):
@@ -186,12 +199,14 @@ def _or_none(valid):
     return lambda value: value is None or valid(value)
 
 
+MOST = 10**9
+"""What no count of anything may exceed."""
 _COUNT, _SWITCH = "a positive integer", "True or False"
 _RULES: dict[str, Any] = {
     "restarts": (_is_count, _COUNT, 20),
     "replicates": (_is_count, _COUNT, 20),
     "maxiter": (_is_count, _COUNT, 2000),
-    "iterations": (_is_count, _COUNT, 20000),
+    "iterations": (_is_count, _COUNT, 1000),
     "draws": (_is_count, _COUNT, 1000),
     "tune": (_or_none(_is_count), f"{_COUNT}, since without warm-up the sampler has no step size", 1000),
     "chains": (_is_count, _COUNT, 4),
@@ -230,6 +245,14 @@ _RULES: dict[str, Any] = {
         " to have it inferred",
     ),
     "decimal": (_or_none(_one_of(".", ",")), "'.' or ','", ",", " to have it inferred"),
+    "keep": (_one_of("posterior", "likelihood"), "'posterior' or 'likelihood': what is to stay unchanged", "posterior"),
+    "weight": (_one_of("in", "bias", "out"), "'in', 'bias' or 'out': what enters a unit, or leaves it", "in"),
+    "kind": (_one_of("average", "individual", "both"), "'average', 'individual' or 'both'", "both"),
+    "group": (lambda value: isinstance(value, str), "the name of a group of the fit", "posterior"),
+    "tolerance": (_or_none(_is_tolerance), "a finite number from 0 on", 1e-8),
+    "n_features": (_is_size, "a whole number from 0 on", 1),
+    "n_outputs": (_is_count, _COUNT, 1),
+    "n_points": (_is_count, _COUNT, 3),
     "nonexistent": (_one_of("raise", "flag"), "'raise' or 'flag'", "flag"),
 }
 """For each name what is valid, the rule in words, a usual value, and what more is to be said of leaving it out."""

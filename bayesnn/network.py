@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -538,3 +538,71 @@ class MLP:
             for k, v in self._rows()
         )
         return f"<table><caption>bayesnn.MLP</caption>{rows}</table>"
+
+
+def check_net(net: Any) -> MLP:
+    """Refuse what is no network.
+
+    Parameters
+    ----------
+    net : MLP
+        From a user.
+
+    Returns
+    -------
+    MLP
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(net, MLP):
+        raise SpecError(
+            f"Got a network of type {type(net).__name__}; the network must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
+        )
+    return net
+
+
+def check_params(params: Any, net: MLP, *, finite: bool = True) -> None:
+    """Refuse weights that are not those of a network.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        From a user.
+    net : MLP
+        The network.
+    finite : bool
+        Whether to look at every number, which takes time where there are many.
+
+    Raises
+    ------
+    SpecError
+        No dictionary, a variable that is missing or has another shape, or what is no finite number.
+    """
+    remedy = "Pass one array for each, such as params_of(fit) has."
+    names = list(net.dims())
+    if not isinstance(params, Mapping) or not set(names) <= set(params):
+        got = f"the names {sorted(map(str, params))}" if isinstance(params, Mapping) else f"a {type(params).__name__}"
+        raise SpecError(f"Got {got} as parameters; those of this network are {', '.join(names)}. {remedy}")
+    ends: dict[str, int] = {}
+    for name in names:
+        try:
+            value = np.asarray(params[name], dtype=float)
+        except (TypeError, ValueError) as error:
+            raise SpecError(f"Got {name} that is no array of numbers ({error}); it must be one. {remedy}") from error
+        layer, ndim = int(name[1:]), 2 if name[0] == "W" else 1
+        width = {0: None} | dict(enumerate(net.hidden, start=1))
+        wanted = (width.get(layer - 1), width.get(layer))[-ndim:]
+        fits = value.ndim >= ndim and all(
+            w in (None, size) for w, size in zip(wanted, value.shape[-ndim:], strict=True)
+        )
+        if fits and layer == net.n_layers:
+            fits = ends.setdefault("out", value.shape[-1]) == value.shape[-1]
+        if not fits:
+            shape = ", ".join("any" if w is None else str(w) for w in wanted)
+            raise SpecError(f"Got {name} of shape {value.shape}; in this network it has shape (..., {shape}). {remedy}")
+        if finite and not np.isfinite(value).all():
+            raise SpecError(f"Got {name} with numbers that are not finite; weights must be. {remedy}")

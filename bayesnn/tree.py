@@ -15,7 +15,7 @@ from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +117,32 @@ class Problem:
         return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
 
 
+def check_dataset(data: Any) -> Dataset:
+    """Refuse what is no Dataset.
+
+    Parameters
+    ----------
+    data : Dataset
+        From a user.
+
+    Returns
+    -------
+    Dataset
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got data of type {type(data).__name__}; it must be a Dataset. Make one with bnn.load_data, or leave it "
+            "out."
+        )
+    return data
+
+
 def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
     """Choose the rows that a Dataset stands for where a fit is applied.
 
@@ -141,7 +167,7 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
         raise SpecError(
             f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
         )
-    if rows not in (None, "test", "train"):
+    if rows is not None and not (isinstance(rows, str) and rows in ("test", "train")):
         raise SpecError(
             f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write "
             "rows='train', or leave it out."
@@ -200,11 +226,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         A network or scaling that is not one; labels or counts with a loss for other targets, unless that was given
         as an instance such as ``SquaredError()``.
     """
-    if not isinstance(net, MLP):
-        raise SpecError(
-            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. "
-            "Write bnn.MLP(hidden=(3,))."
-        )
+    check_net(net)
     class_names = target_names = None
     if isinstance(X, Dataset):
         if y is not None:
@@ -594,7 +616,7 @@ def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str
     """
     net = problem_of(tree).net
     if group not in tree:
-        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}.")
+        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}. Name one of these.")
     known = _dims(net)
     return {
         str(name): var.transpose(*batch, ...).to_numpy() for name, var in tree[group].data_vars.items() if name in known

@@ -185,7 +185,13 @@ def _as_float(value, name):
         missing = np.vectorize(_is_missing, otypes=[bool])(array)
         odd = ~missing & ~np.vectorize(lambda v: isinstance(v, numbers.Real | np.bool_), otypes=[bool])(array)
         if not odd.any():
-            return np.where(missing, np.nan, array).astype(np.float64)
+            try:
+                return np.where(missing, np.nan, array).astype(np.float64)
+            except OverflowError:
+                raise DataError(
+                    f"Got {name} with an integer that no float holds; every value must be a finite number. Change the "
+                    "unit, such as to thousands."
+                ) from None
         got = f"{array[odd][0]!r} at {places(odd, columns_of(value))}"
     else:
         got = reprlib.repr(value) if array.ndim == 0 else f"{array[:1].ravel()[:1]} of dtype {array.dtype}"

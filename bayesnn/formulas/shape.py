@@ -5,11 +5,13 @@ Each answer is for a grid of points and holds to rounding there. What is not fou
 
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from bayesnn.arguments import LARGEST
 from bayesnn.errors import FormulaWarning, SpecError
 from bayesnn.formulas.formula import Formula
 
@@ -47,8 +49,11 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            raise SpecError(f"Got {key}={value!r} for {name!r}; a parameter must be a finite number.")
+        if isinstance(value, bool) or not isinstance(value, Real) or not -LARGEST <= value <= LARGEST:
+            raise SpecError(
+                f"Got {key}={value!r} for {name!r}; a parameter must be a number from -1e50 to 1e50. Write "
+                f"{key}=1.5, say."
+            )
     return {key: float(value) for key, value in parameters.items()}
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import SpecError
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net, check_params
 from bayesnn.tree import Inputs, prepare
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 type Keep = Literal["posterior", "likelihood"]
 """What a change of the weights is to keep."""
-
-KEEPS = ("posterior", "likelihood")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +127,7 @@ def flips(net: MLP, keep: Keep = "posterior") -> tuple[bool, ...]:
 
     Sigmoids with a next bias to shift may for the likelihood alone.
     """
-    if keep not in KEEPS:
-        raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
+    check_arguments(keep=keep)
     layers, plain = range(1, net.n_layers), net.phi.odd or net.phi.even
     if keep == "posterior":
         return tuple(plain and _even_priors(net, layer) for layer in layers)
@@ -233,6 +230,12 @@ def apply_symmetry(params: Params, element: GroupElement, net: MLP, *, keep: Kee
     >>> moved["W1"], moved["W2"].ravel()
     (array([[-2.,  1.]]), array([-4.,  3.]))
     """
+    if not isinstance(element, GroupElement):
+        raise SpecError(
+            f"Got a {type(element).__name__} to apply; it must be a GroupElement. Take one from "
+            "bnn.random_symmetry(net)."
+        )
+    check_params(params, check_net(net), finite=False)
     widths = tuple(p.shape[-1] for p in element.permutations)
     if widths != net.hidden:
         raise SpecError(
@@ -290,6 +293,11 @@ def random_symmetry(
     >>> bnn.symmetry.random_symmetry(bnn.MLP(hidden=(3,)), random_seed=2)
     GroupElement(-3 -1 -2)
     """
+    check_net(net)
+    check_arguments(keep=keep)
+    sizes = list(batch) if isinstance(batch, Sequence) and not isinstance(batch, str | bytes) else [-1]
+    if not all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0 for size in sizes):
+        raise SpecError(f"Got batch={batch!r}; it must be a tuple of whole numbers, a shape. Write batch=(4, 1000).")
     rng = rng_of(random_seed)
     start = GroupElement.identity(net, batch)
     permutations = tuple(rng.permuted(p, axis=-1) for p in start.permutations)
@@ -446,6 +454,8 @@ def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> Symmetr
     >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
     2
     """
+    check_net(net)
+    check_arguments(n_features=n_features, n_outputs=n_outputs)
     priors = (net.prior, net.prior.bias or net.prior)
     flat_weights, flat_biases = (prior.flat for prior in priors)
     rows: list[tuple[str, int, str, int | float, bool]] = []
@@ -608,8 +618,17 @@ def check_symmetry(
     >>> check.ok, len(check.rows)
     (True, 2)
     """
+    import pymc as pm
+
     from bayesnn.model import model_of
 
+    check_arguments(n_points=n_points)
+    if claims is not None and not isinstance(claims, dict):
+        raise SpecError(f"Got claims={claims!r}; it must be a dict of names and elements. Write {{'name': element}}.")
+    if model is not None and not isinstance(model, pm.Model):
+        raise SpecError(
+            f"Got model={model!r}; it must be a PyMC model. Take bnn.build_model(net, X, y), or leave it out."
+        )
     problem = prepare(net, X, y)
     names, compiled = _compile(model_of(problem) if model is None else model)
     shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}

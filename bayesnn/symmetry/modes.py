@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments
 from bayesnn.errors import FitError
 from bayesnn.symmetry.align import alignment_element, density_of_some
 from bayesnn.symmetry.clusters import clusters, function_modes, share_error, share_words, some_draws
@@ -164,6 +165,7 @@ def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float
     2
     """
     kind, problem = kind_of(fit), problem_of(fit)
+    check_arguments(tolerance=tolerance)
     inputs = problem.X if X is None else new_inputs(problem, X)
     if kind == "posterior":
         return _of_draws(fit, problem, None if X is None else inputs)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.arguments import check_arguments
+from bayesnn.data import check_rows, check_X
 from bayesnn.errors import FitError, SpecError
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net, check_params
 from bayesnn.symmetry.group import (
     GroupElement,
     Keep,
@@ -118,7 +120,8 @@ class Orbit(Sequence):
         size = len(self.indices) if isinstance(self.indices, tuple) else _size(self.indices)
         if size > LARGEST:
             raise SpecError(
-                f"Got an orbit of {written_order(size)} weight vectors; {what} holds all of them in memory and takes at most "
+                f"Got an orbit of {written_order(size)} weight vectors; {what} holds all of them in memory and takes "
+                "at most "
                 f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
             )
 
@@ -250,7 +253,13 @@ def point_of(
         return {k: v[0, 0] for k, v in params.items()}, problem.net, problem.X, problem.y
     if net is None:
         raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
+    check_params(point, check_net(net))
     params = {k: np.asarray(v, dtype=float) for k, v in point.items()}
+    if X is not None:
+        X = check_X(X, allow_empty_features=True, n_features=params["W1"].shape[-2])
+        y = None if y is None else net.loss.check_target(y)
+        if y is not None:
+            check_rows(X, y)
     if any(v.ndim != {"W": 2, "b": 1}[k[0]] for k, v in params.items() if k in net.dims()):
         raise SpecError("Got a batch of parameters; one weight vector is needed. Pick one, such as v[0] of each array.")
     return params, net, X, y
@@ -311,6 +320,8 @@ def stabiliser_order(params: Params, net: MLP, *, keep: Keep = "posterior", tole
     >>> bnn.symmetry.stabiliser_order(twins, net)
     2
     """
+    check_params(params, check_net(net))
+    check_arguments(tolerance=tolerance)
     signed = flips(net, keep)
     families, params = _families(params, net, signed, tolerance)
     kept = [np.array([members[0] for members, _ in layer]) for layer in families]

@@ -163,8 +163,7 @@ def calibrate(
     check_proper(net)
     if not isinstance(replicates, int | np.integer) or isinstance(replicates, bool) or replicates < LEAST:
         raise SpecError(f"Got replicates={replicates!r}; it must be an integer from {LEAST} on. Write replicates=200.")
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.99.")
+    check_arguments(prob=prob)
     if path is not None and random_seed is None:
         raise SpecError(
             f"Got path={str(path)!r} without a seed; only the same replicates can be resumed. Add random_seed=1."

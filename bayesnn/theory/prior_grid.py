@@ -186,8 +186,7 @@ def prior_grid(
         progressbar=progressbar,
     )
     check_executor(executor)
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
+    check_arguments(prob=prob)
     if not isinstance(net.prior, Normal):
         raise SpecError(f"Got prior={net.prior!r}; it is a Normal's sd that is varied. Write prior=bnn.Normal(1.0).")
     if not np.iterable(prior_sds) or not len(prior_sds) or not all(map(is_scale, prior_sds)):

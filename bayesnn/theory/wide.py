@@ -257,8 +257,7 @@ def prior_functions(
     from scipy.stats import kurtosis
 
     check_arguments(draws=draws, curves=curves)
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
+    check_arguments(prob=prob)
     if not net.hidden:
         raise SpecError("Got a network without hidden layers; there is nothing to widen. Write hidden=(10,).")
     rng, rows = rng_of(random_seed), check_X(X)  # type: ignore[arg-type]
