@@ -1,8 +1,9 @@
 """Arguments that many functions share: one rule and one remedy each, told before anything long is started."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from inspect import signature
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from bayesnn.errors import SpecError, UnknownNameError
@@ -59,6 +60,35 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
 def is_number_of(value: Any, most: int) -> bool:
     """Say whether a value counts one of some things, from 1 on."""
     return isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= most
+
+
+def as_list(name: str, value: Any, usual: object) -> list[Any]:
+    """Make a list of several values, of which there is at least one.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value : iterable
+        What was given; text is no list of its letters.
+    usual : object
+        What it may look like.
+
+    Returns
+    -------
+    list
+        The values.
+
+    Raises
+    ------
+    SpecError
+        What is no list, or an empty one.
+    """
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
+    found = list(value) if several else []
+    if not found:
+        raise SpecError(f"Got {name}={value!r}; it must be a list of at least one. Write {name}={usual!r}.")
+    return found
 
 
 def check_name(kind: str, got: object, known: Collection[str]) -> str:
@@ -160,7 +190,7 @@ def _is_count(value):
 
 
 def _is_size(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= MOST
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= 10**6
 
 
 def _is_tolerance(value):
@@ -223,6 +253,7 @@ _RULES: dict[str, Any] = {
     "outputs": (_is_count, _COUNT, 1),
     "prior_sd": (is_scale, SCALE, 1.0),
     "noise": (_or_none(is_scale), SCALE, 0.2, " to learn it"),
+    "path": (lambda value: isinstance(value, str | PathLike) and bool(str(value)), "the path of a file", "fit.nc"),
     "seed": (_is_seed, "an integer from 0 on", 1),
     "random_seed": (_is_seed, "an integer from 0 on, or what else numpy.random.default_rng takes", 1),
     "target_accept": (
@@ -249,9 +280,9 @@ _RULES: dict[str, Any] = {
     "weight": (_one_of("in", "bias", "out"), "'in', 'bias' or 'out': what enters a unit, or leaves it", "in"),
     "kind": (_one_of("average", "individual", "both"), "'average', 'individual' or 'both'", "both"),
     "group": (lambda value: isinstance(value, str), "the name of a group of the fit", "posterior"),
-    "tolerance": (_or_none(_is_tolerance), "a finite number from 0 on", 1e-8),
+    "tolerance": (_is_tolerance, "a finite number from 0 on", 1e-8),
     "n_features": (_is_size, "a whole number from 0 on", 1),
-    "n_outputs": (_is_count, _COUNT, 1),
+    "n_outputs": (lambda value: _is_size(value) and value > 0, _COUNT, 1),
     "n_points": (_is_count, _COUNT, 3),
     "nonexistent": (_one_of("raise", "flag"), "'raise' or 'flag'", "flag"),
 }

@@ -41,7 +41,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     'all of it'
     """
     # A link stays one, and what it leads to is written.
-    path = Path(os.path.realpath(path))
+    try:
+        path = Path(os.path.realpath(path))
+    except ValueError as error:
+        raise FileError(f"Got {str(path)!r}, which no file can be called ({error}). Name another.") from error
     if path.exists() and not path.is_file():
         raise FileError(
             f"Got {path}, which is a {'folder' if path.is_dir() else 'device'}; it must be a file, since it is "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.activations import Activation, as_activation
-from bayesnn.arguments import SCALE, is_scale
+from bayesnn.arguments import SCALE, check_arguments, is_scale
 from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
 from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
@@ -215,6 +215,7 @@ class MLP:
         tuple of int
             ``(n_features, *hidden, n_outputs)``.
         """
+        check_arguments(n_features=n_features, n_outputs=n_outputs)
         return (int(n_features), *self.hidden, int(n_outputs))
 
     def has_bias(self, layer: int) -> bool:
@@ -486,7 +487,8 @@ class MLP:
           l0_1 --> l1_1
           l1_1 --> l2_1
         """
-        if max_units < 2:
+        check_arguments(n_features=n_features, n_outputs=n_outputs)
+        if not isinstance(max_units, int) or max_units < 2:
             raise SpecError(
                 f"Got max_units={max_units!r}; a shortened layer shows its last unit and an ellipsis. Use 2 or more."
             )

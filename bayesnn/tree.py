@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
+from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.files import written_whole
@@ -519,6 +520,7 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     True
     """
     kind_of(fit)
+    check_arguments(path=path)
     path = Path(path)
     with written_whole(path) as part:
         try:

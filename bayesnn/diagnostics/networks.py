@@ -309,10 +309,10 @@ def _named(nets):
     """Check the networks, and name those that have no name."""
     given = nets.values() if isinstance(nets, Mapping) else nets
     given = [nets] if isinstance(nets, MLP) or not np.iterable(given) else list(given)
-    bad = next((net for net in given if not isinstance(net, MLP)), None)
-    if bad is not None or not given:
+    bad = [type(net).__name__ for net in given if not isinstance(net, MLP)]
+    if bad or not given:
         raise SpecError(
-            f"Got {'no networks' if bad is None else f'a network of type {type(bad).__name__}'}; networks are a dict "
+            f"Got {f'a network of type {bad[0]}' if bad else 'no networks'}; networks are a dict "
             "from names to bnn.MLP, or a list of them. Write {'two units': bnn.MLP(hidden=(2,)), ...}."
         )
     names = list(map(str, nets)) if isinstance(nets, Mapping) else names_of(given)

@@ -1,6 +1,7 @@
 """What a page begins with, where a command or a notebook names data."""
 
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def settings_of(
         return Settings().with_(**settings)
     if isinstance(data, Dataset):
         return _of_points(_rows(data), settings)
+    if not isinstance(data, str | PathLike):
+        raise DataError(
+            f"Got data of type {type(data).__name__}; it must be a name, the path of a file or a Dataset. Make one "
+            "with "
+            "bnn.load_data."
+        )
     path = Path(data)
     if str(data) in BUNDLED:
         return Settings().with_(data=str(data), **settings)

@@ -125,7 +125,13 @@ def plot_ppc(
     shown = named_fits(fits, named)
     first = problem_of(next(iter(shown.values())))
     kind = _kind(first, kind)
-    which = "rows of the fit" if data is None else "training rows" if rows == "train" else "held-out rows"
+    which = (
+        "rows of the fit"
+        if data is None
+        else "training rows"
+        if isinstance(rows, str) and rows == "train"
+        else "held-out rows"
+    )
     size: dict[str, Any] = {"width": {1: 4.6, 2: 4.2}.get(len(shown), 3.2), "height": 3.2}
     axes = new_axes(1, len(shown), ax=ax, figsize=figsize, sharex=True, sharey=True, **size)[0]
     said = []

@@ -23,7 +23,7 @@ from bayesnn.symmetry.group import (
     random_symmetry,
 )
 from bayesnn.symmetry.orbit import units
-from bayesnn.tree import Problem, params_of, problem_of
+from bayesnn.tree import Problem, kind_of, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -401,7 +401,10 @@ def canonicalize(
             raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
         check_params(tree_or_params, check_net(net))
         return apply_symmetry(tree_or_params, canonical_element(tree_or_params, net), net)
-    params, net = _params(tree_or_params, group), problem_of(tree_or_params).net
+    params, own = _params(tree_or_params, group), problem_of(tree_or_params).net
+    if net is not None and check_net(net) != own:
+        raise SpecError(f"Got a fit and another network, {net!r}; a fit has its own. Leave net out.")
+    net = own
     return _transformed(tree_or_params, canonical_element(params, net), group, "canonical")
 
 
@@ -535,6 +538,8 @@ def element_of(tree: "xr.DataTree", *, group: str = "posterior") -> GroupElement
     FitError
         A tree that has not been through one of these functions.
     """
+    kind_of(tree)
+    check_arguments(group=group)
     name = _symmetry_group_name(group)
     if name not in tree:
         raise FitError(

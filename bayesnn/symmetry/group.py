@@ -49,8 +49,19 @@ class GroupElement:
     signs: tuple
 
     def __post_init__(self):
-        for name in ("permutations", "signs"):
-            object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
+        try:
+            for name in ("permutations", "signs"):
+                object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SpecError(
+                f"Got {name}={getattr(self, name)!r}, which are no whole numbers ({error}); there must be an array for "
+                "each layer. Start from bnn.symmetry.random_symmetry."
+            ) from error
+        if len(self.permutations) != len(self.signs):
+            raise SpecError(
+                f"Got {len(self.permutations)} permutations and {len(self.signs)} signs; each layer has one of both. "
+                "Start from bnn.symmetry.random_symmetry."
+            )
         for p, s in zip(self.permutations, self.signs, strict=True):
             valid = p.ndim and p.shape[-1:] == s.shape[-1:] and (np.sort(p, axis=-1) == np.arange(p.shape[-1])).all()
             if not valid or (s**2 != 1).any():

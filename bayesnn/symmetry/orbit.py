@@ -255,6 +255,8 @@ def point_of(
         raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
     check_params(point, check_net(net))
     params = {k: np.asarray(v, dtype=float) for k, v in point.items()}
+    if X is None and y is not None:
+        raise SpecError("Got y without X; the likelihood of a copy needs both. Pass X, y.")
     if X is not None:
         X = check_X(X, allow_empty_features=True, n_features=params["W1"].shape[-2])
         y = None if y is None else net.loss.check_target(y)
