@@ -155,7 +155,7 @@ def some(names: Iterable, most: int = 5) -> str:
 
 def places(mask: np.ndarray, columns: list[str] | None = None) -> str:
     """List the first places where a mask is true."""
-    found = np.argwhere(mask)
+    found = np.argwhere(np.atleast_1d(mask))
     words = [
         f"row {i}" + "".join(f", column {columns[j]!r}" if columns else f", column {j}" for j in rest)
         for i, *rest in found[:3]

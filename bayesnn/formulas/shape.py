@@ -17,8 +17,6 @@ from bayesnn.formulas.formula import Formula
 REACH, FAR = 30.0, 1e6
 """Arguments up to which a formula must be finite, and up to which it is looked at."""
 
-_NUMBERS = int, float, np.integer, np.floating
-
 
 def grid(reach: float = REACH, n: int = 300) -> np.ndarray:
     """Positive points from the smallest numbers to `reach`, dense where formulas bend, and none of them round."""
@@ -50,7 +48,11 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not abs(value) <= LARGEST:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.integer | np.floating)
+            or not abs(value) <= LARGEST
+        ):
             raise SpecError(
                 f"Got {key}={value!r} for {name!r}; a parameter must be a number from -1e50 to 1e50. Write "
                 f"{key}=1.5, say."
