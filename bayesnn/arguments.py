@@ -51,6 +51,8 @@ def check_arguments(written: Callable[[str, Any], str] = "{}={!r}".format, /, **
     for name, value in given.items():
         valid, rule, usual, *more = _RULES[name]
         if not valid(value):
+            # A count that is refused although it is one, is too large.
+            rule = f"{MOST:,} at most" if isinstance(value, Integral) and int(value) > MOST else rule
             raise SpecError(
                 f"Got {written(name, value)}; it must be {rule}. Write {written(name, usual)}, or leave it out"
                 f"{''.join(more)}."

@@ -1,6 +1,7 @@
 """What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from numpy.typing import ArrayLike
 import bayesnn
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
-from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.errors import BayesnnError, DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP, Params, check_net
+from bayesnn.network import MLP, Params, check_net, check_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -551,6 +552,7 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     """
     import xarray as xr
 
+    check_arguments(path=path)
     try:
         with xr.open_datatree(path) as tree:
             tree.load()
@@ -558,8 +560,39 @@ def load_fit(path: str | Path) -> "xr.DataTree":
         raise FitError(
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
-    kind_of(tree)
+    _check_version(path, tree)
+    try:
+        _check_whole(tree)
+    except BayesnnError as error:
+        raise FitError(f"Got {path}, which holds no fit that can be read. {error}") from error
     return tree
+
+
+def _check_version(path, tree):
+    """Refuse a file of a later version: what it holds may mean something else."""
+    written = str(tree.attrs.get("bayesnn_version", ""))
+    mine, theirs = (tuple(map(int, re.findall(r"\d+", version)[:2])) for version in (bayesnn.__version__, written))
+    if theirs > mine:
+        raise FitError(
+            f"Got {path}, which bayesnn {written} wrote; this is {bayesnn.__version__}, and what a later one writes may "
+            "mean something else. Install that version: pip install -U bayesnn-pymc."
+        )
+
+
+def _check_whole(tree):
+    """Refuse a fit whose weights are not those of its network."""
+    problem = problem_of(tree)
+    if "posterior" not in tree:
+        raise FitError(f"Got the groups {', '.join(tree.children)} without 'posterior'. Save the fit again.")
+    check_params(params_of(tree), problem.net, finite=False)
+    sizes = problem.X.shape[1], len(problem.output_names), len(problem.X)
+    first, last = tree["posterior"]["W1"], tree["posterior"][f"W{problem.net.n_layers}"]
+    found = first.sizes["feature"], last.sizes["output"], len(problem.y)
+    if sizes != found or len(problem.feature_names) != sizes[0]:
+        raise FitError(
+            f"Got weights for {found[0]} inputs and {found[1]} outputs with data of {sizes[0]} and {sizes[1]}. Save the "
+            "fit again."
+        )
 
 
 def problem_of(tree: "xr.DataTree") -> Problem:
@@ -581,17 +614,24 @@ def problem_of(tree: "xr.DataTree") -> Problem:
         Not a bayesnn fit.
     """
     kind_of(tree)
-    names = json.loads(tree.attrs["bayesnn_names"])
-    scaling = tree.attrs["bayesnn_scaling"]
-    return Problem(
-        net=MLP.from_json(tree.attrs["bayesnn_network"]),
-        X=tree["constant_data"]["X"].to_numpy(),
-        y=tree["observed_data"]["y"].to_numpy(),
-        scaling=Scaling.from_json(scaling) if scaling else None,
-        feature_names=tuple(names["feature"]),
-        output_names=tuple(names["output"]),
-        class_names=tuple(names["class"]),
-    )
+    try:
+        names = json.loads(tree.attrs["bayesnn_names"])
+        scaling = tree.attrs["bayesnn_scaling"]
+        return Problem(
+            net=MLP.from_json(tree.attrs["bayesnn_network"]),
+            X=tree["constant_data"]["X"].to_numpy(),
+            y=tree["observed_data"]["y"].to_numpy(),
+            scaling=Scaling.from_json(scaling) if scaling else None,
+            feature_names=tuple(names["feature"]),
+            output_names=tuple(names["output"]),
+            class_names=tuple(names["class"]),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise FitError(
+            f"Got a fit of bayesnn {tree.attrs.get('bayesnn_version', '?')} without a part that it needs "
+            f"({type(error).__name__}: {error}); network, data and names must all be in it. Pass the tree as a fit "
+            "returned it, or fit again."
+        ) from error
 
 
 def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str, ...] = ("chain", "draw")) -> Params:

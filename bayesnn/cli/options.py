@@ -126,8 +126,8 @@ def widths_of(hidden: str) -> tuple[int, ...]:
     try:
         widths = tuple(int(h) for h in hidden.split(",") if h.strip())
     except ValueError:
-        widths = (-1,)
-    if min(widths, default=0) < 0:
+        widths = ()
+    if min(widths, default=-1) < 0:
         raise SpecError(
             f"Got --hidden {hidden!r}; it must be positive integers separated by commas. Write --hidden 16,16, or 0 "
             "for none."

@@ -48,11 +48,8 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.integer | np.floating)
-            or not abs(value) <= LARGEST
-        ):
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not number or not -LARGEST <= float(value) <= LARGEST:
             raise SpecError(
                 f"Got {key}={value!r} for {name!r}; a parameter must be a number from -1e50 to 1e50. Write "
                 f"{key}=1.5, say."

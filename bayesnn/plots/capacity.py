@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -161,7 +162,7 @@ def _variants(net, hidden, prior_sd):
                 f"Got prior_sd with prior={net.prior!r}, which has no standard deviation. Use prior=bnn.Normal(1.0)."
             )
         nets = {
-            f"{sd if isinstance(sd, str) else float(sd)}": replace(net, prior=replace(net.prior, sd=sd))
+            f"{float(sd) if isinstance(sd, Real) else sd}": replace(net, prior=replace(net.prior, sd=sd))
             for sd in as_list("prior_sd", prior_sd, [0.1, 1, 10])
         }
     return ("prior_sd" if hidden is None else "hidden"), nets

@@ -133,6 +133,11 @@ def written_order(n: int | float) -> str:
     return str(int(n)) if n < 10**15 else f"about 10^{int(math.log10(n))}"
 
 
+def _shown(n):
+    """Keep a number that pandas can write."""
+    return written_order(n) if isinstance(n, int) and n >= 10**300 else n
+
+
 def flips(net: MLP, keep: Keep = "posterior") -> tuple[bool, ...]:
     """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
 
@@ -399,7 +404,8 @@ class SymmetryGroup:
 
         columns = ["hidden layer", "symmetry", "what it does", "elements", "keeps likelihood", "keeps prior"]
         return pd.DataFrame(
-            [(s.layer, s.kind, s.words, s.order, True, s.keeps_prior) for s in self.symmetries], columns=columns
+            [(s.layer, s.kind, s.words, _shown(s.order), True, s.keeps_prior) for s in self.symmetries],
+            columns=columns,
         )
 
     def __repr__(self):
