@@ -574,7 +574,8 @@ def _check_version(path, tree):
     mine, theirs = (tuple(map(int, re.findall(r"\d+", version)[:2])) for version in (bayesnn.__version__, written))
     if theirs > mine:
         raise FitError(
-            f"Got {path}, which bayesnn {written} wrote; this is {bayesnn.__version__}, and what a later one writes may "
+            f"Got {path}, which bayesnn {written} wrote; this is {bayesnn.__version__}, and what a later one writes "
+            "may "
             "mean something else. Install that version: pip install -U bayesnn-pymc."
         )
 
@@ -590,7 +591,8 @@ def _check_whole(tree):
     found = first.sizes["feature"], last.sizes["output"], len(problem.y)
     if sizes != found or len(problem.feature_names) != sizes[0]:
         raise FitError(
-            f"Got weights for {found[0]} inputs and {found[1]} outputs with data of {sizes[0]} and {sizes[1]}. Save the "
+            f"Got weights for {found[0]} inputs and {found[1]} outputs with data of {sizes[0]} and {sizes[1]}. Save "
+            "the "
             "fit again."
         )
 

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from bayesnn.errors import DataError
 
+LARGEST_VALUE, SMALLEST_RANGE = 1e153, 1e-150
+"""What data may be, and what they must vary by: squares are then numbers."""
+
 
 def as_array(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (1, 2)) -> np.ndarray:
     """Turn numbers of any container into a finite, non-empty float64 array.
@@ -95,6 +98,12 @@ def check_X(
     >>> check_X([0.0, 0.5, 1.0]).shape
     (3, 1)
     """
+    names = columns_of(X) or []
+    if len(set(names)) < len(names):
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        raise DataError(
+            f"Got X with more than one column named {some(twice)}; each name must be unique. Rename or drop them."
+        )
     array = _as_float(X, "X")
     if not (allow_empty_features and array.ndim == 2 and array.shape[1] == 0 and len(array)):
         array = as_array(X, "X")
@@ -214,13 +223,25 @@ def _check_finite(array, name, columns=None):
                 f"Got {got} in {name} at {places(mask, columns)}; every value must be a finite number. Drop these "
                 "rows or fill the values (rows and columns count from 0)."
             )
+    if max(array.max(), -array.min()) > LARGEST_VALUE:
+        mask = np.abs(array) > LARGEST_VALUE
+        raise DataError(
+            f"Got {array[mask][0]:g} in {name} at {places(mask, columns)}; the square of every value must be a number "
+            "that a float holds, which ends at 1e308. Change the unit, or drop the rows."
+        )
 
 
 def _check_constant(X, columns=None):
     """Raise where a column of X has a single value."""
-    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
-    if len(constant):
-        refuse_constant([columns[j] if columns else j for j in constant], len(X))
+    range_ = np.ptp(X, axis=0)
+    names = columns or range(X.shape[1])
+    if not range_.all():
+        refuse_constant([name for name, width in zip(names, range_, strict=True) if width == 0], len(X))
+    if X.shape[1] and (least := range_.min()) < SMALLEST_RANGE:
+        raise DataError(
+            f"Got the feature column {names[int(range_.argmin())]!r} that varies by {least:g} only; the square of that "
+            "is no number that a float holds. Change the unit, or drop the column."
+        )
 
 
 def refuse_constant(names: Iterable, n: int) -> NoReturn:

@@ -111,7 +111,7 @@ def _target_columns(frame, target):
     for name in targets:
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"The columns are {some(columns, 10)}."
+            hint = f"Did you mean {near[0]!r}?" if near else f"The columns are {some(columns, 10)}. Choose one."
             if len(columns) == 1:
                 hint += " A single column was read: separate the values by commas, or say by what they are (sep=';')."
             raise DataError(f"Got target {name!r}, which is not a column; the target must be one. {hint}")

@@ -49,7 +49,7 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
         number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        if not number or not -LARGEST <= float(value) <= LARGEST:
+        if not number or not -LARGEST <= value <= LARGEST:
             raise SpecError(
                 f"Got {key}={value!r} for {name!r}; a parameter must be a number from -1e50 to 1e50. Write "
                 f"{key}=1.5, say."

@@ -78,7 +78,7 @@ def _column(loss, y, what):
     if values.dtype.kind in "SUO" and any(isinstance(value, str | bytes) for value in values.ravel()):
         raise DataError(
             f"Got {what} such as {str(values.ravel()[0])!r} for the loss {loss.name!r}; they must be numbers. "
-            "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+            "Encode labels, as load_data does: names, y = np.unique(y, return_inverse=True)."
         )
     y = as_array(y, "y", ndim=(1, 2))
     if y.ndim == 2 and y.shape[1] > 1:

@@ -115,9 +115,9 @@ class Target:
                     "Give a number, for example the noise of a fit."
                 )
             noise = float(noise)
-        for name, value in (("n", n), ("n_outputs", n_outputs)):
+        for name, value, usual in (("n", n, "n=len(X)"), ("n_outputs", n_outputs, "n_outputs=1")):
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-                raise SpecError(f"Got {name}={value!r}; it must be a positive integer. For data X, y: n=len(X).")
+                raise SpecError(f"Got {name}={value!r}; it must be a positive integer. Write {usual}.")
         if self.loss in _CLASS_LOSSES and n_outputs != 1:
             raise SpecError(
                 f"Got n_outputs={n_outputs!r} with {self.loss!r}; it counts target columns, not classes. Leave it out."
