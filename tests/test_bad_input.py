@@ -1,7 +1,10 @@
 """Wrong inputs, one a row: each is refused in words, at once, and before anything is fitted."""
 
 import re
+import subprocess
+import sys
 import time
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +14,12 @@ import pytest
 import xarray as xr
 
 import bayesnn as bnn
-from bayesnn import fitting, losses, plots, priors, symmetry, theory
+from bayesnn import cli, fitting, losses, plots, priors, symmetry, theory, tree
 from bayesnn.data import as_array, check_X
 from bayesnn.errors import (
     BayesnnError,
     DataError,
+    FileError,
     FitError,
     ImproperPriorError,
     SpecError,
@@ -25,55 +29,11 @@ from bayesnn.tree import prepare
 from tests.conftest import X5, Y5, random_params, tree_of
 
 SECONDS = 3.0
-DO = [
-    "Add",
-    "Build",
-    "Call",
-    "Change",
-    "Check",
-    "Choose",
-    "Clean",
-    "Combine",
-    "Convert",
-    "Count",
-    "Cut",
-    "Drop",
-    "Encode",
-    "Export",
-    "Fill",
-    "Fit",
-    "Follow",
-    "Give",
-    "Import",
-    "Install",
-    "Leave",
-    "Load",
-    "Make",
-    "Mend",
-    "Move",
-    "Name",
-    "One-hot",
-    "Pass",
-    "Pick",
-    "Pull",
-    "Put",
-    "Raise",
-    "Read",
-    "Remove",
-    "Rename",
-    "Reshape",
-    "Save",
-    "Select",
-    "Set",
-    "Say",
-    "Single",
-    "Start",
-    "Take",
-    "Use",
-    "Write",
-    "Widen",
-    "Did",
-]
+DO = (
+    "Add|Build|Call|Change|Check|Choose|Clean|Combine|Convert|Count|Cut|Did|Drop|Encode|Export|Fill|Fit|Follow|Give|"
+    "Import|Install|Leave|Load|Make|Mend|Move|Name|Pass|Pick|Pull|Put|Raise|Read|Remove|Rename|Reshape|Save|Say|Select|"
+    "Set|Start|Take|Use|Widen|Write"
+)
 """How a remedy begins."""
 
 
@@ -106,7 +66,7 @@ def told(text, got):
     assert "Got " in text
     assert got in text
     sentences = re.split(r"(?<=[.?]) ", text[text.index("Got ") :])
-    assert any(re.match(rf"({'|'.join(DO)})\b", sentence) for sentence in sentences[1:]), f"no remedy: {text}"
+    assert any(re.match(rf"({DO})\b", sentence) for sentence in sentences[1:]), f"no remedy: {text}"
 
 
 @pytest.mark.parametrize("text", ["Got x=3; it must be 2.", "Got it wrong. That is bad.", "x=3 is bad. Write x=2."])
@@ -227,7 +187,6 @@ SPEC = [
     *rows(
         lambda m, **k: priors.PenaltyPrior(**k),
         ({"name": "x", "formula": 3}, SpecError, "3 as a formula"),
-        ({"name": "x", "formula": lambda w: w * 0}, SpecError, "'x'"),
         ({"name": "x", "formula": lambda w: w**2, "scale": 0}, SpecError, "scale=0"),
     ),
     *rows(
@@ -362,6 +321,7 @@ FITS = [
         ({"collapse": 1}, SpecError, "collapse=1"),
         ({"log_likelihood": "yes"}, SpecError, "log_likelihood='yes'"),
         ({"net": bnn.MLP((2,), noise=0.3, prior=bnn.Flat())}, ImproperPriorError, "prior=Flat()"),
+        ({"net": bnn.MLP((2,), noise=0.3, prior=priors.PenaltyPrior("p", lambda w: w))}, ImproperPriorError, "'p'"),
     ),
     *rows(
         lambda m, **k: bnn.fit_laplace(NET, X5, Y5, **k),
@@ -506,22 +466,10 @@ READERS = [
         lambda m, name: getattr(plots, name)([1, 2]),
         *(
             ({"name": f"plot_{name}"}, SpecError, "list")
-            for name in [
-                "approximations",
-                "calibration",
-                "consistency",
-                "convexity",
-                "estimates",
-                "evidence",
-                "information",
-                "likelihood",
-                "prior_functions",
-                "prior_grid",
-                "race",
-                "sensitivity",
-                "singular",
-                "validation",
-            ]
+            for name in (
+                *("approximations", "calibration", "consistency", "convexity", "estimates", "evidence", "information"),
+                *("likelihood", "prior_functions", "prior_grid", "race", "sensitivity", "singular", "validation"),
+            )
         ),
     ),
     *rows(
@@ -601,3 +549,374 @@ THEORY = [
 )
 def test_what_is_wrong_is_refused_in_words(made, function, given, error, got):
     refused(lambda: function(made, **given), error, got)
+
+
+@pytest.fixture(scope="module")
+def tables(made):
+    """Files that are wrong, each in a way of its own."""
+    text = {
+        "empty": "",
+        "blank": "\n\n",
+        "header": "a,y\n",
+        "headless": "1,2\n3,4\n",
+        "ragged": "a,y\n1,2\n1,2,3\n",
+        "trailing": "a,y\n1,2,\n3,4,\n",
+        "unnamed": ",a,y\n0,1.5,2\n1,2.5,3\n",
+        "twice": "a,a,y\n1,2,0.5\n2,5,1.5\n",
+        "unclosed": 'a,y\n"1,2\n3,4\n',
+        "dates": "a,y\n2020-01-01,1.5\n2020-01-02,2.5\n",
+        "german_dates": "a;y\n01.02.2020;1,5\n02.02.2020;2,5\n",
+        "missing": "a,y\n1,2.5\n,3.5\n",
+        "infinite": "a,y\n1,2.5\ninf,3.5\n",
+        "huge": "a,y\n1,2.5\n1e400,3.5\n",
+        "words": "a,y\nred,2.5\nblue,3.5\n",
+        "thousands": "a;y\n1,234;1\n1,235;2\n",
+        "millions": "a;y\n1,000,000;1.5\n",
+        "quoted": 'a,y\n"1,234",1.5\n"1,235",2.5\n',
+        "both_signs": "a;y\n1,5;2.5\n2,5;3.5\n",
+        "both_separators": "a;b,y\n1;2,3\n2;3,4\n",
+        "spaces": "a y\n1 2.5\n2 3.5\n",
+        "zero_byte": "a,y\n1,2\x00\n3,4\n",
+        "long": "a,y\n1," + "2" * 200_000 + "\n",
+        "one": "y\n1.5\n2.5\n",
+        "late_comma": "a;y\n" + "".join(f"{i};{i}\n" for i in range(400)) + "1,5;1\n",
+    }
+    raw = {
+        "latin": "größe,y\n1,2\n2,3\n".encode("latin-1"),
+        "late_latin": ("a,y\n" + "1,2\n" * 100_000 + "ö,3\n").encode("latin-1"),
+        "utf16": "a,y\n1,2\n2,3\n".encode("utf-16"),
+        "zipped": b"\x1f\x8b\x08aaaa",
+        "sheet": b"PK\x03\x04aaaa",
+        "netcdf": b"CDF\x01aaaa",
+        "false": b"PAR1aaaa",
+    }
+    folder = made.folder / "tables"
+    folder.mkdir()
+    for name, content in text.items():
+        (folder / f"{name}.csv").write_text(content, encoding="utf-8", newline="")
+    for name, content in raw.items():
+        (folder / f"{name}.csv").write_bytes(content)
+    (folder / "cut.parquet").write_bytes(b"PAR1")
+    (folder / "folder.csv").mkdir()
+    return folder
+
+
+TABLES = {
+    "empty.csv": "No columns",
+    "blank.csv": "No columns",
+    "header.csv": "0 rows",
+    "headless.csv": "first line '1', '2'",
+    "ragged.csv": "line 3",
+    "trailing.csv": "line 2",
+    "unnamed.csv": "column 0",
+    "twice.csv": "'a'",
+    "unclosed.csv": "row 1",
+    "dates.csv": "'2020-01-01'",
+    "german_dates.csv": "'01.02.2020'",
+    "missing.csv": "row 1, column 'a'",
+    "infinite.csv": "row 1, column 'a'",
+    "huge.csv": "row 1, column 'a'",
+    "words.csv": "'red'",
+    "thousands.csv": "'1,234'",
+    "millions.csv": "'1,000,000'",
+    "quoted.csv": "'1,234'",
+    "both_signs.csv": "'1,5' and with '2.5'",
+    "both_separators.csv": "commas and semicolons",
+    "spaces.csv": "'a y'",
+    "zero_byte.csv": "line 2",
+    "long.csv": "field limit",
+    "one.csv": "besides the target 'y'",
+    "late_comma.csv": "'1,5'",
+    "latin.csv": "line 1 holds the byte 0xF6",
+    "late_latin.csv": "line 100002 holds the byte 0xF6",
+    "utf16.csv": "UTF-16",
+    "zipped.csv": "compressed",
+    "sheet.csv": "spreadsheet",
+    "netcdf.csv": "netCDF",
+    "false.csv": "Parquet",
+    "cut.parquet": "'cut.parquet'",
+    "folder.csv": "no file",
+    "none.csv": "no file",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_wrong_is_refused_in_words(tables, name):
+    refused(lambda: bnn.load_data(tables / name, target="y", test_size=0), DataError, TABLES[name])
+
+
+def test_parquet_without_its_library_is_refused(made, monkeypatch):
+    made.frame.to_parquet(made.folder / "rows.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused(lambda: bnn.load_data(made.folder / "rows.parquet", target="age"), DataError, "'rows.parquet'")
+
+
+def changed(folder, name, **attrs):
+    """Write the fit anew with other attributes; None takes one away."""
+    fit = bnn.load_fit(folder / "post.nc")
+    for key, value in attrs.items():
+        fit.attrs[key] = value
+        if value is None:
+            del fit.attrs[key]
+    fit.to_netcdf(folder / name)
+    return folder / name
+
+
+def without(folder, name, *parts):
+    """Write the fit anew without some groups."""
+    fit = bnn.load_fit(folder / "post.nc")
+    kept = {path: node for path, node in fit.to_dict().items() if path.strip("/") not in parts}
+    found = xr.DataTree.from_dict(kept)
+    found.attrs.update(fit.attrs)
+    found.to_netcdf(folder / name)
+    return folder / name
+
+
+def of_another_network(folder):
+    other = bnn.MLP((3,), noise=0.3).to_json()
+    return changed(folder, "another.nc", bayesnn_network=other)
+
+
+def foreign(folder):
+    xr.Dataset({"a": 1.0}).to_netcdf(folder / "foreign.nc")
+    return folder / "foreign.nc"
+
+
+def truncated(folder):
+    whole = (folder / "post.nc").read_bytes()
+    (folder / "truncated.nc").write_bytes(whole[: len(whole) // 2])
+    return folder / "truncated.nc"
+
+
+def text(folder):
+    (folder / "text.nc").write_text("no netCDF")
+    return folder / "text.nc"
+
+
+FILES = {
+    "missing": (lambda f: f / "none.nc", "none.nc"),
+    "no path": (lambda f: 3, "path=3"),
+    "folder": (lambda f: f, "can't be read"),
+    "text": (text, "text.nc"),
+    "truncated": (truncated, "truncated.nc"),
+    "foreign": (foreign, "foreign.nc"),
+    "newer": (lambda f: changed(f, "newer.nc", bayesnn_version="97.1.0"), "97.1.0"),
+    "next minor": (lambda f: changed(f, "minor.nc", bayesnn_version="0.97.0"), "0.97.0"),
+    "without network": (lambda f: changed(f, "net.nc", bayesnn_network=None), "bayesnn_network"),
+    "without names": (lambda f: changed(f, "names.nc", bayesnn_names=None), "bayesnn_names"),
+    "without kind": (lambda f: changed(f, "kind.nc", bayesnn_kind=None), "kind.nc"),
+    "names cut": (lambda f: changed(f, "cut.nc", bayesnn_names='{"feature": ["x1"'), "cut.nc"),
+    "network of another kind": (lambda f: changed(f, "json.nc", bayesnn_network='{"hidden": [2]}'), "json.nc"),
+    "another network's weights": (of_another_network, "W1"),
+    "without weights": (lambda f: without(f, "weights.nc", "posterior"), "'posterior'"),
+    "without data": (lambda f: without(f, "data.nc", "constant_data"), "constant_data"),
+}
+
+
+@pytest.mark.parametrize("row", FILES)
+def test_a_fit_that_cannot_be_read_is_refused_in_words(made, row):
+    path, got = FILES[row]
+    path = path(made.folder)
+    refused(lambda: bnn.load_fit(path), SpecError if row == "no path" else FitError, got)
+
+
+def test_a_fit_of_the_same_minor_version_is_read(made):
+    patch = ".".join([*bnn.__version__.split(".")[:2], "97"])
+    again = bnn.load_fit(changed(made.folder, "patch.nc", bayesnn_version=patch))
+    assert again.attrs["bayesnn_version"] == patch
+    assert tree.problem_of(again).net == NET
+
+
+def test_a_fit_without_a_part_is_no_key_error(made):
+    fit = made.post.copy()
+    del fit.attrs["bayesnn_scaling"]
+    refused(lambda: bnn.predict(fit), FitError, "bayesnn_scaling")
+
+
+def test_columns_are_found_by_their_names(made):
+    usual = bnn.predict(made.named, made.frame)
+    turned = bnn.predict(made.named, made.frame[["size", "age"]].assign(colour="red"))
+    assert np.array_equal(usual["mean"], turned["mean"])
+    assert not np.allclose(usual["mean"], bnn.predict(made.named, made.frame.to_numpy()[:, ::-1])["mean"])
+
+
+@pytest.mark.parametrize(
+    ("path", "got"),
+    [
+        (lambda f: f / "tables.txt" / "x.nc", "x.nc"),
+        (lambda f: "/proc/none/x.nc", "/proc/none/x.nc"),
+        (lambda f: f, "folder"),
+        (lambda f: "/dev/full", "/dev/full"),
+        (lambda f: "a\0b.nc", "a\\x00b.nc"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(made, path, got):
+    (made.folder / "tables.txt").touch()
+    refused(lambda: bnn.save_fit(made.post, path(made.folder)), FileError, got)
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), RuntimeError("NetCDF: HDF error")])
+def test_a_full_disk_leaves_what_was_there(made, tmp_path, monkeypatch, trouble):
+    path = tmp_path / "fit.nc"
+    path.write_text("what was there")
+
+    def full(self, part, **kwargs):
+        part.write_bytes(b"half")
+        raise trouble
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    refused(lambda: bnn.save_fit(made.post, path), FileError, "fit.nc")
+    assert path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("missing", "sampler"), [("numpyro", "numpyro"), ("jax", "numpyro")])
+def test_a_sampler_that_is_not_installed_is_refused(made, monkeypatch, missing, sampler):
+    monkeypatch.setitem(sys.modules, missing, None)
+    refused(lambda: bnn.fit_posterior(NET, X5, Y5, sampler=sampler, progressbar=False), SpecError, missing)
+
+
+def test_a_playground_that_is_not_installed_is_refused(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "panel", None)
+    code, _, said = run("explore", "--no-browser")
+    assert code == 1
+    told(said, "panel")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bayesnn", *map(str, words)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return call
+
+
+COMMANDS = [
+    ("compare --restarts 0", "--restarts 0"),
+    ("compare --data none.csv", "'none.csv'"),
+    ("compare --data irsi", "'irsi'"),
+    ("compare --hidden 2,x", "'2,x'"),
+    ("compare --hidden ,", "','"),
+    ("compare --draws 99999999999", "--draws 99999999999"),
+    ("compare --noise nan", "--noise nan"),
+    ("compare --seed -1", "--seed -1"),
+    ("compare --sep :", "--sep :"),
+    ("compare --decimal x", "--decimal x"),
+    ("compare --data iris --sep ;", "sep=';'"),
+    ("compare --out {folder}/post.nc", "{folder}/post.nc"),
+    ("fit map --data {folder}/tables/words.csv --target y", "'red'"),
+    ("fit map --data {folder}/tables/latin.csv --target y", "0xF6"),
+    ("fit map --data {folder}/tables/thousands.csv --target y", "--decimal"),
+    ("fit map --data {folder}/tables/cut.parquet --target y", "'cut.parquet'"),
+    ("fit map --data {folder}/tables/dates.csv --target y --sep ,", "'2020-01-01'"),
+    ("fit map --data iris --loss squared_error", "label"),
+    ("fit map --data iris --loss hubber", "'hubber'"),
+    ("fit map --sampler tempering", "--sampler tempering"),
+    ("fit map --data iris --task none", "'none'"),
+    ("fit map --data iris --out /dev/full", "/dev/full"),
+    ("fit map --data iris --out {folder}", "{folder}"),
+    ("predict {folder}/none.nc --data none.csv --out {folder}/p.csv", "none.nc"),
+    ("predict {folder}/post.nc --data none.csv --out {folder}/p.csv", "'none.csv'"),
+    ("predict {folder}/post.nc --data {folder}/tables/words.csv --out {folder}/p.csv", "['x1']"),
+    ("predict {folder}/post.nc --data none.csv --prob 2 --out {folder}/p.csv", "--prob 2.0"),
+    ("predict {folder}/post.nc --data none.csv --out /proc/none/p.csv", "/proc/none/p.csv"),
+    ("diagnose {folder}/none.nc", "none.nc"),
+    ("diagnose {folder}/tables/words.csv", "words.csv"),
+    ("symmetry --hidden 999999999", "hidden=(999999999,)"),
+    ("symmetry --inputs 0", "--inputs 0"),
+    ("symmetry --activation tan", "'tan'"),
+    ("symmetry --draw /proc/none.png", "/proc/none.png"),
+    ("occam --prior-sd 0", "--prior-sd 0.0"),
+    ("occam --hidden x", "'x'"),
+    ("occam --data {folder}/tables/both_separators.csv --target y", "commas and semicolons"),
+    ("penalties", "no data and no n"),
+    ("penalties --n 0", "n=0"),
+    ("penalties --data {folder}/tables/ragged.csv --target y", "line 3"),
+    ("data irsi", "'irsi'"),
+    ("notebooks copy /proc/none", "/proc/none"),
+    ("explore --port 99999", "--port 99999"),
+    ("explore --data none", "'none'"),
+    ("explore --data {folder}/tables/latin.csv", "0xF6"),
+]
+
+
+@pytest.mark.parametrize(("words", "got"), COMMANDS)
+def test_a_command_that_is_wrong_ends_in_one_message(made, tables, run, words, got):
+    began = time.perf_counter()
+    code, _, said = run(*words.format(folder=made.folder).split())
+    assert time.perf_counter() - began < SECONDS
+    assert code == 1
+    assert "Traceback" not in said
+    told(said, got.format(folder=made.folder))
+    assert not (made.folder / "p.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        ("frob", "frob"),
+        ("compare --frob 3", "--frob"),
+        ("compare --restarts few", "--restarts"),
+        ("compare --sampler gibbs", "gibbs"),
+        ("fit mpa", "mpa"),
+        ("fit", "kind"),
+        ("predict", "run"),
+        ("penalties --n ten", "--n"),
+        ("notebooks copy", "DIR"),
+    ],
+)
+def test_words_that_are_no_command_are_told_with_the_way_to_help(run, words, got):
+    code, _, said = run(*words.split())
+    assert code == 2
+    assert "Traceback" not in said
+    assert got.lower() in said.lower()
+    assert "Usage" in said
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "parts"),
+    [
+        (ZeroDivisionError("division by zero"), 1, ("ZeroDivisionError: division by zero", "report", "--traceback")),
+        (KeyError("x"), 1, ("KeyError: 'x'", "report", "--traceback")),
+        (MemoryError("Unable to allocate 8 TiB"), 1, ("8 TiB", "fewer rows")),
+        (KeyboardInterrupt(), 130, ("Interrupted",)),
+    ],
+)
+def test_what_nobody_expected_is_one_line(run, monkeypatch, trouble, code, parts):
+    def fail(*args, **kwargs):
+        raise trouble
+
+    monkeypatch.setattr("bayesnn.data.load_data", fail)
+    ended, said, told = run("data", "iris")
+    assert (ended, said) == (code, "")
+    assert told.count("\n") == 1
+    for part in parts:
+        assert part in told
+
+
+def test_the_traceback_is_shown_where_it_is_asked_for(monkeypatch):
+    def fail(*args, **kwargs):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("bayesnn.data.load_data", fail)
+    monkeypatch.setattr(sys, "argv", ["bayesnn", "data", "iris", "--traceback"])
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        cli.main()
+
+
+def test_a_process_of_its_own_says_the_same(made, tables):
+    call = [sys.executable, "-m", "bayesnn.cli", "fit", "map", "--target", "y", "--data", str(tables / "latin.csv")]
+    ended = subprocess.run(call, capture_output=True, text=True, cwd=made.folder)
+    assert ended.returncode == 1
+    told(ended.stderr, "0xF6")
+    assert "Traceback" not in ended.stderr
+    shown = subprocess.run([*call, "--traceback"], capture_output=True, text=True, cwd=made.folder)
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr

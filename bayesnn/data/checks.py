@@ -239,7 +239,8 @@ def _check_constant(X, columns=None):
         refuse_constant([name for name, width in zip(names, range_, strict=True) if width == 0], len(X))
     if X.shape[1] and (least := range_.min()) < SMALLEST_RANGE:
         raise DataError(
-            f"Got the feature column {names[int(range_.argmin())]!r} that varies by {least:g} only; the square of that "
+            f"Got the feature column {str(names[int(range_.argmin())])!r} that varies by {least:g} only; the square "
+            "of that "
             "is no number that a float holds. Change the unit, or drop the column."
         )
 

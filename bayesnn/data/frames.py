@@ -117,7 +117,7 @@ def _target_columns(frame, target):
             raise DataError(f"Got target {name!r}, which is not a column; the target must be one. {hint}")
     if len(set(targets)) == len(columns):
         raise DataError(
-            f"Got no columns besides the target {some(targets)}; at least one feature is needed. Keep a feature, or "
+            f"Got no columns besides the target {some(targets)}; at least one feature is needed. Add a feature, or "
             "see load_data('coin') for a sample without features."
         )
     return list(dict.fromkeys(targets))

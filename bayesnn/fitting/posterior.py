@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from importlib.util import find_spec
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,6 +181,7 @@ def fit_posterior(
     {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
     """
     check_name("sampler", sampler, SAMPLERS)
+    _check_installed(sampler)
     check_arguments(
         draws=draws,
         tune=tune,
@@ -320,6 +322,16 @@ def check_proper(net: MLP) -> None:
         f"one, and the posterior need not either. Use {' and '.join(proper[name] for name in flat)}; or fit_map, "
         "which needs a maximum only."
     )
+
+
+def _check_installed(sampler):
+    """Refuse a sampler whose library is left to the user and is not there."""
+    missing = [name for name in {"numpyro": ("numpyro", "jax")}.get(sampler, ()) if find_spec(name) is None]
+    if missing:
+        raise SpecError(
+            f"Got sampler={sampler!r}, for which {' and '.join(missing)} must be installed. Install it: pip install "
+            f"{' '.join(missing)}; or leave sampler out."
+        )
 
 
 def _check_meant(sampler, *, adaptation, **of_tempering):

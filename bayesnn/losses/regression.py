@@ -484,9 +484,7 @@ class StudentT(Location):
     )
 
     def __post_init__(self):
-        _set_parameter(
-            self, "nu", np.inf, "Write StudentT(4.0), the usual choice; a Normal likelihood is loss='squared_error'."
-        )
+        _set_parameter(self, "nu", np.inf, "Write StudentT(4.0), the usual choice; or loss='squared_error'.")
 
     @property
     @override

@@ -164,6 +164,8 @@ def calibrate(
     if not isinstance(replicates, int | np.integer) or isinstance(replicates, bool) or replicates < LEAST:
         raise SpecError(f"Got replicates={replicates!r}; it must be an integer from {LEAST} on. Write replicates=200.")
     check_arguments(prob=prob)
+    if path is not None:
+        check_arguments(path=path)
     if path is not None and random_seed is None:
         raise SpecError(
             f"Got path={str(path)!r} without a seed; only the same replicates can be resumed. Add random_seed=1."

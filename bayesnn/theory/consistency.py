@@ -252,6 +252,8 @@ def consistency_study(
     """
     check_arguments(restarts=restarts, progressbar=progressbar)
     check_executor(executor)
+    if path is not None:
+        check_arguments(path=path)
     sizes = _checked(net, n_values, replicates)
     seed = int(rng_of(random_seed).integers(2**32))
     source = make_truth(net, truth, inputs, noise, seed)

@@ -186,6 +186,8 @@ def prior_grid(
         progressbar=progressbar,
     )
     check_executor(executor)
+    if path is not None:
+        check_arguments(path=path)
     check_arguments(prob=prob)
     check_net(net)
     if not isinstance(net.prior, Normal):

@@ -236,6 +236,8 @@ def singular_study(
         progressbar=progressbar,
     )
     check_executor(executor)
+    if path is not None:
+        check_arguments(path=path)
     check_proper(check_net(net))
     true_net, weights = true_network(net, truth)
     sizes = _check_sizes(n_values)
