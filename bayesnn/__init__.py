@@ -13,6 +13,7 @@ _HOMES = {
         "BayesnnError",
         "ConvergenceWarning",
         "DataError",
+        "DensityError",
         "FileError",
         "FitError",
         "FormulaWarning",

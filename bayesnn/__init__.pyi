@@ -26,6 +26,7 @@ from bayesnn.diagnostics import diagnose as diagnose
 from bayesnn.errors import BayesnnError as BayesnnError
 from bayesnn.errors import ConvergenceWarning as ConvergenceWarning
 from bayesnn.errors import DataError as DataError
+from bayesnn.errors import DensityError as DensityError
 from bayesnn.errors import FileError as FileError
 from bayesnn.errors import FitError as FitError
 from bayesnn.errors import FormulaWarning as FormulaWarning

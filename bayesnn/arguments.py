@@ -250,6 +250,7 @@ _RULES: dict[str, Any] = {
         "a positive number of seconds",
         60,
     ),
+    "store": (_or_none(lambda value: isinstance(value, str | PathLike)), "the path of a folder", "my-fit"),
     "curves": (_is_count, _COUNT, 20),
     "inputs": (_is_count, _COUNT, 1),
     "outputs": (_is_count, _COUNT, 1),

@@ -72,6 +72,10 @@ class FitError(BayesnnError):
     """A fit failed, or a tree that is not a bayesnn fit was given."""
 
 
+class DensityError(FitError):
+    """Compiled code and NumPy disagree about the density of a fit, which is not started."""
+
+
 class FileError(BayesnnError):
     """A file can't be written, or holds something else than it should."""
 

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.activations import Activation, as_activation
 from bayesnn.arguments import SCALE, check_arguments, is_scale
+from bayesnn.data.columns import LARGE, row_blocks
 from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
 from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prior_from_json, prior_to_json
@@ -353,7 +355,35 @@ class MLP:
         array (..., n)
             Natural logarithms of densities (or probabilities), summed over targets.
         """
-        return self.loss.logp(y, self.forward(params, X), **self.likelihood_args(params))
+        X, y, args = np.asarray(X), np.asarray(y), self.likelihood_args(params)
+        blocks = self.row_blocks(params, len(X))
+        if len(blocks) < 2 or len(y) != len(X):
+            return self.loss.logp(y, self.forward(params, X), **args)
+        out = None
+        for rows in blocks:
+            part = self.loss.logp(y[rows], self.forward(params, X[rows]), **args)
+            out = np.empty((*part.shape[:-1], len(X))) if out is None else out
+            out[..., rows] = part
+        return out  # type: ignore[return-value]  # there are blocks
+
+    def row_blocks(self, params: Params, n: int) -> list[slice]:
+        """Divide rows so that the hidden units of some of them, at all weight vectors, take little memory.
+
+        Parameters
+        ----------
+        params : dict of str to array
+            As for `forward`.
+        n : int
+            Number of rows.
+
+        Returns
+        -------
+        list of slice
+            All rows in their order, as a single slice unless they are many.
+        """
+        batch = np.shape(params["W1"])[:-2]
+        width = math.prod(batch) * max(np.shape(params[f"W{layer}"])[-1] for layer in range(1, self.n_layers + 1))
+        return row_blocks(n, width) if n * width > LARGE else [slice(0, n)]
 
     def log_prior(self, params: Params, *, noise: bool = True) -> np.ndarray:
         """Log density of all priors: weights, biases, their scales, cutpoints and noise.
@@ -421,15 +451,14 @@ class MLP:
         """
         try:
             spec = json.loads(text)
-            known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
-            if set(spec) != known:
-                raise SpecError(
-                    f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json()."
-                )
-        except (json.JSONDecodeError, TypeError) as error:
+            keys = set(spec)
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(
                 f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json()."
             ) from error
+        known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
+        if keys != known:
+            raise SpecError(f"Got keys {sorted(keys)}; a network has exactly {sorted(known)}. Write it with to_json().")
         noise = spec["noise"]
         return cls(
             hidden=spec["hidden"],

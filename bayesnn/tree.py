@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.arguments import check_arguments
-from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
+from bayesnn.data.columns import is_large, read_large
 from bayesnn.errors import BayesnnError, DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP, Params, check_net, check_params
+from bayesnn.network import MLP, Params, check_net
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,9 @@ class Problem:
 
     def log_likelihood(self, params: Params) -> np.ndarray:
         """Log-likelihood (...) of all rows at weights with those leading dimensions, in the user's units."""
-        return self.net.log_likelihood(params, self.X, self.y).sum(axis=-1) - self.log_units
+        blocks = self.net.row_blocks(params, len(self.X))
+        parts = [self.net.log_likelihood(params, self.X[rows], self.y[rows]).sum(axis=-1) for rows in blocks]
+        return sum(parts[1:], start=parts[0]) - self.log_units
 
     def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
@@ -244,7 +247,11 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         names = _names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
-    X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    large = is_large(X)
+    if large:
+        X = read_large(X, check_constant=bool(net.bias))
+    else:
+        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
     y = net.loss.check_target(y)
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
@@ -257,8 +264,10 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
             "scaling='standard', or leave it out."
         )
     if scaling is not None:
-        X = scaling.transform_X(X)
+        X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
+    check_size(X, "X", names or _numbered(X.shape[1]))
+    check_size(y, "y")
     outputs = net.loss.output_names(y)
     labels = ()
     if net.loss.task in ("binary", "classes", "ordinal"):
@@ -548,53 +557,59 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     Raises
     ------
     FitError
-        No such file, or not a fit.
+        No such file, or not a fit; one that a newer version wrote, or of which a part is missing.
     """
     import xarray as xr
 
     check_arguments(path=path)
     try:
-        with xr.open_datatree(path) as tree:
+        # By netCDF alone and from a file: what else xarray opens by its name fetches addresses, or runs what a zarr
+        # store says its objects are pickled with.
+        with xr.open_datatree(Path(path).resolve(strict=True), engine="netcdf4") as tree:
             tree.load()
     except (OSError, ValueError) as error:
         raise FitError(
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
-    _check_version(path, tree)
     try:
-        _check_whole(tree)
+        kind_of(tree)
+        _check_whole(tree, path)
     except BayesnnError as error:
+        if str(error).startswith(f"Got {path},"):
+            raise
         raise FitError(f"Got {path}, which holds no fit that can be read. {error}") from error
     return tree
 
 
-def _check_version(path, tree):
-    """Refuse a file of a later version: what it holds may mean something else."""
-    written = str(tree.attrs.get("bayesnn_version", ""))
-    mine, theirs = (tuple(map(int, re.findall(r"\d+", version)[:2])) for version in (bayesnn.__version__, written))
-    if theirs > mine:
+def _check_whole(tree, path):
+    """Refuse a fit of a newer version, one without its parts, and weights that are not those of its network."""
+    written, here = (str(v) for v in (tree.attrs.get("bayesnn_version", "0"), bayesnn.__version__))
+    if _release(written) > _release(here):
         raise FitError(
-            f"Got {path}, which bayesnn {written} wrote; this is {bayesnn.__version__}, and what a later one writes "
-            "may "
-            "mean something else. Install that version: pip install -U bayesnn-pymc."
+            f"Got {path}, written by bayesnn {written}; this is {here}, which can't know what has changed. Upgrade it: "
+            "pip install -U bayesnn-pymc."
+        )
+    missing = [name for name in ("posterior", "observed_data", "constant_data") if name not in tree]
+    missing += [name for name in ("network", "names", "scaling") if f"bayesnn_{name}" not in tree.attrs]
+    if missing:
+        raise FitError(
+            f"Got {path}, a fit by bayesnn {written} without {', '.join(missing)}; all of a fit is needed to read it. "
+            "Save it again with bnn.save_fit, or run it again."
+        )
+    wanted = problem_of(tree).shapes
+    # An output layer that was integrated out is there all the same.
+    held = {name: tree["posterior"][name].sizes for name in wanted if name in tree["posterior"]}
+    got = {k: tuple(n for dim, n in sizes.items() if dim not in ("chain", "draw")) for k, sizes in held.items()}
+    if got != wanted:
+        raise FitError(
+            f"Got {path}, with weights of the shapes {got} for a network whose weights are {wanted}; they must be the "
+            "same. Run it again: it is not the fit of this network."
         )
 
 
-def _check_whole(tree):
-    """Refuse a fit whose weights are not those of its network."""
-    problem = problem_of(tree)
-    if "posterior" not in tree:
-        raise FitError(f"Got the groups {', '.join(tree.children)} without 'posterior'. Save the fit again.")
-    check_params(params_of(tree), problem.net, finite=False)
-    sizes = problem.X.shape[1], len(problem.output_names), len(problem.X)
-    first, last = tree["posterior"]["W1"], tree["posterior"][f"W{problem.net.n_layers}"]
-    found = first.sizes["feature"], last.sizes["output"], len(problem.y)
-    if sizes != found or len(problem.feature_names) != sizes[0]:
-        raise FitError(
-            f"Got weights for {found[0]} inputs and {found[1]} outputs with data of {sizes[0]} and {sizes[1]}. Save "
-            "the "
-            "fit again."
-        )
+def _release(version):
+    """First two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def problem_of(tree: "xr.DataTree") -> Problem:

@@ -1,9 +1,10 @@
 """The options that commands share, and what is refused before anything is loaded or computed."""
 
 import errno
+import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
@@ -17,11 +18,17 @@ from bayesnn.cli.console import console_of, tell_saved
 from bayesnn.errors import ConvergenceWarning, SpecError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import xarray as xr
     from rich.console import Console
 
     from bayesnn.data import Dataset
     from bayesnn.network import MLP
+
+
+PATIENCE = 5
+"""Seconds in which a scheduler has to answer."""
 
 
 class Kind(StrEnum):
@@ -71,6 +78,10 @@ TargetAccept = Annotated[
     float | None,
     typer.Option(help="Acceptance of NUTS; left out, a run that diverges is repeated at higher ones."),
 ]
+Store = Annotated[
+    Path | None,
+    typer.Option(help="Folder that keeps what is finished; stopped and called again, the command goes on from there."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
@@ -119,6 +130,34 @@ def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
         with suppress(OSError):
             for folder in reversed(made):
                 folder.rmdir()
+
+
+@contextmanager
+def workers(cluster: str | None) -> "Iterator[Executor | None]":
+    """Give the workers of a Dask scheduler, or none where none is named."""
+    if cluster is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SpecError(
+            f"Got --cluster {cluster}, which needs Dask; it is not installed. Install the extra dask, or leave "
+            "--cluster out."
+        ) from error
+    # What it says of a lost scheduler is a traceback; the command says it in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(cluster, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"Got --cluster {cluster}, where no Dask scheduler answers within {PATIENCE} s; its address is that which "
+            "`dask scheduler` prints. Start one, or leave --cluster out."
+        ) from error
+    try:
+        yield client.get_executor()
+    finally:
+        client.close(timeout=1)
 
 
 def widths_of(hidden: str) -> tuple[int, ...]:
@@ -188,12 +227,13 @@ class Run:
     chains: Chains = 4
     target_accept: TargetAccept = None
     seed: Seed = 0
+    store: Store = None
 
     def load(self, out: Path, files: Iterable[Path]) -> "tuple[Dataset, MLP]":
         """Refuse options that can be refused, the quickest first; give the data and the network."""
         from bayesnn.arguments import check_arguments
 
-        unchecked = ("data", "target", "task", "loss", "hidden", "activation")
+        unchecked = ("data", "target", "task", "loss", "hidden", "activation", "store")
         check_arguments(as_option, **{name: value for name, value in vars(self).items() if name not in unchecked})
         widths_of(self.hidden)
         for file in files:
@@ -208,6 +248,10 @@ class Run:
         prepare(net, dataset)
         return dataset, net
 
+    def _kept(self, sampler):
+        """Each sampler has a folder of its own."""
+        return None if self.store is None else self.store / sampler
+
     def _network(self, task):
         return network_of(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
 
@@ -218,7 +262,7 @@ class Run:
 
         if kind == Kind.posterior:
             sampling = {name: getattr(self, name) for name in ("draws", "tune", "chains", "target_accept")}
-            tree = fit_posterior(net, dataset, random_seed=self.seed, **sampling)
+            tree = fit_posterior(net, dataset, random_seed=self.seed, store=self._kept("nuts"), **sampling)
         else:
             search = {name: getattr(self, name) for name in ("restarts", "maxiter")}
             with warnings.catch_warnings():
@@ -237,6 +281,7 @@ class Run:
         from bayesnn.tree import save_fit
 
         sampling: dict[str, Any] = {"draws": self.draws, "chains": self.chains, "max_seconds": max_seconds}
+        sampling["store"] = self._kept("tempering")
         tree = fit_posterior(net, dataset, sampler="tempering", random_seed=self.seed, **sampling)
         tell_saved(save_fit(tree, path), console)
         return tree

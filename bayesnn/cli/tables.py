@@ -20,6 +20,7 @@ from bayesnn.cli.options import (
     Restarts,
     Seed,
     Sep,
+    Store,
     Target,
     Task,
     as_option,
@@ -28,6 +29,7 @@ from bayesnn.cli.options import (
     load,
     network_of,
     widths_of,
+    workers,
 )
 from bayesnn.errors import SpecError
 from bayesnn.files import written_whole
@@ -122,6 +124,10 @@ def occam(
     chains: Chains = 4,
     max_seconds: Annotated[float | None, typer.Option(help="Sampling time of each network, at most.")] = None,
     seed: Seed = 0,
+    store: Store = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers run the networks, such as tcp://host:8786.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for table and picture.")] = Path("bayesnn-occam"),
 ) -> None:
     """Compare networks of several widths and priors by their evidence, beside their likelihood: Occam's razor."""
@@ -144,8 +150,16 @@ def occam(
     from bayesnn.diagnostics import compare_networks
     from bayesnn.fitting.progress import compiling
 
-    with compiling():
-        table = compare_networks(nets, dataset, mle=mle, random_seed=seed, **options)  # type: ignore[arg-type]
+    with workers(cluster) as executor, compiling():
+        table = compare_networks(
+            nets,
+            dataset,
+            mle=mle,
+            random_seed=seed,
+            store=store,
+            executor=executor,
+            **options,  # type: ignore[arg-type]
+        )
     print_frame(table.shown(), console, f"{dataset.name}: {len(table)} networks")
     console.print(table.message, markup=False, highlight=False)
     with written_whole(table_path) as part:

@@ -82,7 +82,7 @@ def _split(frame, names, test):
     X, X_test = np.empty((n - n_test, len(names))), np.empty((n_test, len(names)))
     for j, name in enumerate(names):
         values = check_X(frame[[name]])[:, 0]
-        if n > 1 and np.ptp(values) == 0:
+        if n > 1 and values.max() == values.min():
             constant.append(name)
         X[:, j], X_test[:, j] = values[~test], values[test]
     if constant:

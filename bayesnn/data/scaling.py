@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.data.checks import as_array, check_rows, check_X, columns_of, some
+from bayesnn.data.columns import mean_sd
 from bayesnn.errors import DataError
 
 
 def _mean_sd(values, names, what):
     """Column means and standard deviations (divisor n); an unusable standard deviation raises."""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, sd = values.mean(axis=0), values.std(axis=0)
+        mean, sd = mean_sd(values)
     unusable = ~((sd > 0) & np.isfinite(sd)) | (np.ptp(values, axis=0) == 0)
     if unusable.any():
         raise DataError(
@@ -112,13 +113,15 @@ class Scaling:
         y = y.reshape(len(X), -1)
         return cls(*x, *_mean_sd(y, y_names or range(y.shape[1]), "target columns"))
 
-    def transform_X(self, X: ArrayLike) -> np.ndarray:
+    def transform_X(self, X: ArrayLike, *, out: np.ndarray | None = None) -> np.ndarray:
         """Bring inputs to scaled units.
 
         Parameters
         ----------
         X : array_like (n, p)
             Inputs in the user's units.
+        out : array (n, p), optional
+            Where to write them, which may be `X` itself; None makes an array.
 
         Returns
         -------
@@ -126,7 +129,9 @@ class Scaling:
             Inputs in scaled units.
         """
         X = check_X(X, n_features=len(self.x_mean), allow_empty_features=True)
-        return (X - np.array(self.x_mean)) / np.array(self.x_sd)
+        out = np.subtract(X, np.array(self.x_mean), out=out)
+        out /= np.array(self.x_sd)
+        return out
 
     def inverse_X(self, X: np.ndarray) -> np.ndarray:
         """Bring inputs back to the user's units.

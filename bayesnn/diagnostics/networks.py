@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, S
 from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
+from bayesnn.fitting.store import FitStore, digest_of, fingerprint, seed_of
 from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of, score
@@ -132,6 +134,7 @@ def compare_networks(
     max_seconds: float | None = None,
     scaling: ScalingChoice = None,
     random_seed: Seed = None,
+    store: str | Path | None = None,
     executor: Executor | None = None,
     progressbar: bool = True,
 ) -> NetworkComparison:
@@ -170,6 +173,8 @@ def compare_networks(
         As for `fit_mle`.
     random_seed : int or numpy.random.Generator, optional
         Seed of every fit; the networks have their own random numbers.
+    store : path, optional
+        Folder in which each finished network is kept at once; called again, only those that are missing are run.
     executor : concurrent.futures.Executor, optional
         Where the networks are run, side by side; with ``cores=1`` they do not compete. The numbers are the same with
         any executor and with none.
@@ -199,7 +204,8 @@ def compare_networks(
         Networks with flat priors, by name: the evidence is not defined.
     SpecError
         Losses whose likelihoods are of different things (densities of numbers, probabilities of labels or counts) or
-        that recode the targets: their evidences can't be compared. Or an argument that breaks a rule.
+        that recode the targets: their evidences can't be compared. Or an argument that breaks a rule, or a store of
+        other networks, data or arguments.
     DataError
         Data that break a rule.
 
@@ -248,11 +254,11 @@ def compare_networks(
         cores=cores,
         max_rounds=max_rounds,
         max_seconds=max_seconds,
+        store=store,
         progressbar=progressbar,
     )
     check_executor(executor)
     log_prior = _log_prior(prior, networks)
-    seeds = rng_of(random_seed).integers(2**31, size=len(networks)).tolist()
     problems = {}
     for name, net in networks.items():
         problems[name] = prepare(net, X, y, scaling=scaling)
@@ -273,6 +279,20 @@ def compare_networks(
         "max_rounds": max_rounds,
         "max_seconds": max_seconds,
     }
+    kept = None
+    if store is not None:
+        held_out = [X.X_test, X.y_test] if isinstance(X, Dataset) and X.X_test is not None else []
+        settings = {
+            "networks": {name: fingerprint(problem) for name, problem in problems.items()},
+            "held_out": digest_of(*held_out),  # type: ignore[arg-type]
+            **{name: value for name, value in sampling.items() if name != "cores"},
+            "restarts": restarts,
+            "method": method,
+            "random_seed": seed_of(random_seed),
+        }
+        kept = FitStore(store, settings)
+        random_seed = kept.settings["random_seed"]
+    seeds = rng_of(random_seed).integers(2**31, size=len(networks)).tolist()
     # A likelihood does not depend on the prior, and comes last: what an interruption costs is then the least.
     flat: list[MLP] = []
     tasks: dict[tuple[str, Any], tuple[Any, ...]] = {}
@@ -284,7 +304,7 @@ def compare_networks(
             tasks["mle", len(flat) - 1] = (_mle_log_likelihood, net, data, seed, shared)
     with quiet():
         # What each fit would say is in its row. Threads share the filters of this one.
-        ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, ended=_cut_short)
+        ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, kept=kept, ended=_cut_short)
     done = ran.done
 
     here = [name for name in networks if ("evidence", name) in done]

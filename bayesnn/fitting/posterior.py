@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from importlib.util import find_spec
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,8 @@ from bayesnn.arguments import Seed, call_of, check_arguments, check_name, rng_of
 from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
-from bayesnn.fitting.store import Store, fingerprint
+from bayesnn.fitting.expense import check_memory
+from bayesnn.fitting.store import Store, fingerprint, seed_of
 from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
 from bayesnn.network import MLP
@@ -194,12 +195,14 @@ def fit_posterior(
         collapse=collapse,
         log_likelihood=log_likelihood,
         log_prior=log_prior,
+        store=store,
         progressbar=progressbar,
     )
     rng = rng_of(random_seed)
     _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
     at = _check_rungs(sampler, rungs)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
     given_collapse = collapse
     if collapse is None:
@@ -209,6 +212,28 @@ def fit_posterior(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."
         )
+    check_executor(executor)
+    kept = None
+    if store is not None:
+        known = {
+            "bayesnn": bayesnn.__version__,
+            "problem": fingerprint(problem),
+            "network": repr(net),
+            "sampler": sampler,
+            "draws": int(draws),
+            "tune": tune,
+            "chains": int(chains),
+            "target_accept": target_accept,
+            "adaptation": adaptation,
+            "collapse": bool(collapse),
+            "rounds": rounds,
+            "max_rounds": max_rounds,
+            "rungs": at,
+            "random_seed": seed_of(random_seed),
+        }
+        kept = Store(store, known)
+        random_seed = kept.settings["random_seed"]
+        rng = rng_of(random_seed)
     # What changes no number is left out: progress, and cores.
     call = call_of(
         fit_posterior,
@@ -227,29 +252,6 @@ def fit_posterior(
         collapse=given_collapse,
         random_seed=random_seed,
     )
-    check_executor(executor)
-    kept = None
-    if store is not None:
-        known = {
-            "bayesnn": bayesnn.__version__,
-            "problem": fingerprint(problem),
-            "network": repr(net),
-            "sampler": sampler,
-            "draws": int(draws),
-            "tune": tune,
-            "chains": int(chains),
-            "target_accept": target_accept,
-            "adaptation": adaptation,
-            "collapse": bool(collapse),
-            "rounds": rounds,
-            "max_rounds": max_rounds,
-            "rungs": at,
-            "random_seed": random_seed,
-        }
-        if random_seed is not None and not isinstance(random_seed, Integral):
-            known["random_seed"] = int(rng.integers(2**31))
-        kept = Store(store, known)
-        rng = rng_of(kept.settings["random_seed"])
     began = time.perf_counter()
     options: dict[str, Any] = {
         "collapse": collapse,
@@ -391,7 +393,8 @@ def add_log_densities(tree: "xr.DataTree", problem: Problem, *, log_likelihood: 
     params = params_of(tree)
     batch = {k: tree["posterior"][k] for k in ("chain", "draw")}
     if log_likelihood:
-        values = problem.net.log_likelihood(params, problem.X, problem.y) - problem.log_y_sd
+        values = problem.net.log_likelihood(params, problem.X, problem.y)
+        values -= problem.log_y_sd
         obs = tree["observed_data"]["obs"]
         tree["log_likelihood"] = xr.DataTree(
             xr.Dataset({"y": (("chain", "draw", "obs"), values)}, coords={**batch, "obs": obs})

@@ -3,17 +3,19 @@
 import hashlib
 import json
 import os
+import re
 import zipfile
 from collections.abc import Hashable, Iterable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from bayesnn.arguments import check_arguments
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FileError, SpecError
 from bayesnn.files import written_whole
-from bayesnn.tree import Problem
+from bayesnn.tree import Problem, load_fit, save_fit
 
 type Arrays = Mapping[str, np.ndarray]
 
@@ -145,7 +147,8 @@ class Store:
             return None
         try:
             # Arrays of numbers and text only: a file from elsewhere runs no code.
-            with np.load(file, allow_pickle=False) as arrays:
+            # numpy leaves a file open that it can't read.
+            with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (ValueError, OSError, zipfile.BadZipFile) as error:
             raise FileError(
@@ -159,8 +162,51 @@ class Store:
             arrays: dict[str, Any] = {name: np.asarray(array) for name, array in value.items()}
             np.savez(file, **arrays)
 
-    def _file(self, key):
-        return self.path / f"{'-'.join(map(str, key if isinstance(key, tuple) else (key,)))}.npz"
+    def _file(self, key, suffix=".npz"):
+        name = "-".join(map(str, key if isinstance(key, tuple) else (key,)))
+        plain = re.sub(r"[^\w.-]+", "_", name)
+        # Two names may become one.
+        return self.path / f"{plain if plain == name else f'{plain}-{digest_of(name)[:6]}'}{suffix}"
+
+
+class FitStore(Store):
+    """A folder of fits, each with a row of figures about it, and of single numbers."""
+
+    def get(self, key: Hashable) -> Any:
+        """Give one result, or None where it is not there."""
+        file = self._file(key, ".nc")
+        if not file.exists():
+            return None if (arrays := super().get(key)) is None else arrays["value"].item()
+        fit = load_fit(file)
+        return json.loads(fit.attrs.pop("bayesnn_row")), fit
+
+    def keep(self, key: Hashable, value: Any) -> None:
+        """Add a result."""
+        if not isinstance(value, tuple):
+            super().keep(key, {"value": value})
+            return
+        row, fit = value
+        fit = fit.copy(deep=False)
+        fit.attrs["bayesnn_row"] = json.dumps(row)
+        save_fit(fit, self._file(key, ".nc"))
+
+
+def seed_of(random_seed: Seed) -> int | None:
+    """Give the number that a file can keep in place of a seed.
+
+    Parameters
+    ----------
+    random_seed : int, numpy.random.Generator or None
+        As for `fit_posterior`.
+
+    Returns
+    -------
+    int or None
+        The seed, a number drawn from a generator, or None where there is none.
+    """
+    if random_seed is None or isinstance(random_seed, Integral):
+        return None if random_seed is None else int(random_seed)
+    return int(rng_of(random_seed).integers(2**31))
 
 
 def fingerprint(problem: Problem) -> str:

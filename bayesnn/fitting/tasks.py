@@ -145,9 +145,10 @@ def run_tasks(
         except (Exception, CancelledError) as error:
             ran.failed[key] = _named(error, len(ran.done), len(tasks)) if executor is not None else error
             return
-        if kept is not None:
+        cut = ended(key, ran.done[key])
+        if kept is not None and not cut:
             kept.keep(key, ran.done[key])
-        ran.interrupted |= ended(key, ran.done[key])
+        ran.interrupted |= cut
 
     with bar(label, len(tasks), show=progressbar) as step:
         for _ in ran.done:

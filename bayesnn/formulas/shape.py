@@ -48,6 +48,8 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
+        if not key.isidentifier():
+            raise SpecError(f"Got the parameter {key!r} of {name!r}; it must be a name of Python's. Write p, say.")
         number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
         if not number or not -LARGEST <= value <= LARGEST:
             raise SpecError(

@@ -8,13 +8,17 @@ from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
 
 from bayesnn.errors import DataError
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
+from bayesnn.losses.base import Loss, _column, _exp, _pair, _pick, _thresholds
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
 MOST_COUNTED = 2**53
 """Largest whole number to which all smaller ones are floats too."""
+
+
+_MOST = 1e10
+"""Largest count k: log p is a difference of numbers like k log k, whose last digits must not matter."""
 
 
 class _Labels(Loss):
@@ -311,6 +315,11 @@ class Poisson(Loss):
                 f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... up to 2**53. Use "
                 "loss='squared_error' for a target that is negative or has fractions, or undo the scaling of y."
             )
+        if y.max() > _MOST:
+            raise DataError(
+                f"Got the count {y.max():.6g}; the likelihood of a count above {_MOST:g} is lost in rounding. Count in "
+                "larger units, or model the logarithm with loss='squared_error'."
+            )
         return y.astype(np.int64)
 
     @override
@@ -330,7 +339,7 @@ class Poisson(Loss):
 
     @override
     def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
-        return np.exp(np.asarray(f, dtype=float))
+        return _exp(f)
 
     @override
     def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
@@ -358,7 +367,7 @@ class Poisson(Loss):
         self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
     ) -> np.ndarray:
         k = np.floor(np.reshape(y, (-1, 1)))
-        return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.exp(np.asarray(f, dtype=float))))
+        return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.minimum(_exp(f), 1e300)))
 
     @override
     def observe(

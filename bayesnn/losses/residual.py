@@ -222,8 +222,8 @@ class ResidualLoss(Location):
         """Read what `to_json` wrote, without PyTensor."""
         out = object.__new__(cls)
         program = Program.from_json(d["formula"])
-        values = {str(k): float(v) for k, v in d["parameters"].items()}
+        values = check_named("a loss", d["name"], d["parameters"])
         if len(program.arguments) != 1 + len(values):
             raise SpecError(f"Got {str(d)[:80]} as a loss; its formula has other parameters. Write it with to_json.")
-        out.__dict__.update(name=str(d["name"]), _values=values, formula=Formula(program))
+        out.__dict__.update(name=d["name"], _values=values, formula=Formula(program))
         return out

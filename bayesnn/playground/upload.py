@@ -11,6 +11,8 @@ from bayesnn.playground.settings import LOSSES, MOST_ROWS
 LARGEST = 200_000
 """Bytes of a file."""
 MOST_INPUTS = 2
+TEXT = ("", ".csv", ".tsv", ".txt")
+"""Endings of files that are read. By others, such as .gz, pandas would unpack a file to a thousand times its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,8 @@ def read_upload(
             raise DataError(
                 f"Got a file of {len(content) / 1000:.0f} kB; the page takes {LARGEST // 1000} kB. Take fewer rows."
             )
+        if Path(shown).suffix.lower() not in TEXT:
+            raise DataError(f"Got {shown}, which is no text by its name; the page takes CSV. Save it as a .csv file.")
         frame, read_as = _frame(content, shown, sep, decimal)
         columns = tuple(map(str, frame.columns))
         return replace(_chosen(frame, shown, columns, inputs, target), read_as=read_as)

@@ -508,7 +508,7 @@ def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> Symmetr
             if biased and absorbs:
                 words = "add a constant to a unit's bias and take its effect from the next bias"
                 rows.append(("shift", layer, words, math.inf, flat_biases and flat_next))
-    if net.loss.name == "cross_entropy":
+    if net.loss.ignores_shift(n_outputs):
         last = net.n_layers
         if net.has_bias(last):
             rows.append(("shift of logits (biases)", last, "add a constant to all logits", math.inf, flat_biases))

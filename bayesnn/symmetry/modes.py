@@ -12,7 +12,7 @@ from bayesnn.errors import FitError
 from bayesnn.symmetry.align import alignment_element, density_of_some
 from bayesnn.symmetry.clusters import clusters, function_modes, share_error, share_words, some_draws
 from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group, written_order
-from bayesnn.symmetry.optima import TOLERANCE, function_labels, mean_at, same_optimum
+from bayesnn.symmetry.optima import TOLERANCE, compared_rows, function_labels, mean_at, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
 
@@ -166,7 +166,7 @@ def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float
     """
     kind, problem = kind_of(fit), problem_of(fit)
     check_arguments(tolerance=tolerance)
-    inputs = problem.X if X is None else new_inputs(problem, X)
+    inputs = compared_rows(problem.X) if X is None else new_inputs(problem, X)
     if kind == "posterior":
         return _of_draws(fit, problem, None if X is None else inputs)
     if "optima" not in fit:

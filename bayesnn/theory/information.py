@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import check_X
 from bayesnn.errors import SpecError
+from bayesnn.losses import is_ours
 from bayesnn.losses.regression import Location
 from bayesnn.network import MLP, Params
 from bayesnn.symmetry.group import flips
@@ -94,7 +95,7 @@ class Information(Result):
 
     def _jeffreys(self):
         net, improper = self.net, ""
-        if isinstance(net.loss, Location):
+        if is_ours(net.loss) and isinstance(net.loss, Location):
             entering = sum(name.startswith((f"W{net.n_layers - 1}[", f"b{net.n_layers - 1}[")) for name in self.names)
             power = entering // net.hidden[-1] if net.hidden else 0
             grows = f"grows with the power {power} of the weights that leave a hidden unit" if power else "is constant"

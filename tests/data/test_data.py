@@ -180,7 +180,7 @@ def test_scaling_refuses_columns_without_spread():
         Scaling.fit(pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [0.1, 0.1, 0.1]}), [1.0, 2.0, 3.0])
     with pytest.raises(DataError, match="target columns '0' with standard deviation 0 in 2 rows"):
         Scaling.fit([1.0, 2.0], [5.0, 5.0])
-    with pytest.raises(DataError, match="the square of every value must be a number"):
+    with pytest.raises(DataError, match="standard deviation inf"):
         Scaling.fit([1e200, -1e200], [1.0, 2.0])
     with pytest.raises(DataError, match="X with 2 rows and y with 3"):
         Scaling.fit([1.0, 2.0], [1.0, 2.0, 3.0])
