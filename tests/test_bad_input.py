@@ -646,6 +646,7 @@ def test_a_table_that_is_wrong_is_refused_in_words(tables, name):
 
 
 def test_parquet_without_its_library_is_refused(made, monkeypatch):
+    pytest.importorskip("pyarrow", reason="pyarrow comes with nutpie")
     made.frame.to_parquet(made.folder / "rows.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     refused(lambda: bnn.load_data(made.folder / "rows.parquet", target="age"), DataError, "'rows.parquet'")

@@ -188,8 +188,8 @@ def _read_parquet(path):
         import pyarrow.parquet as pq
     except ImportError as error:
         raise DataError(
-            f"Got {path.name!r}; to read Parquet, pyarrow must be installed. Install it: pip install "
-            "'bayesnn-pymc[parquet]', or write the table as CSV."
+            f"Got {path.name!r}; to read Parquet, pyarrow must be installed. Install it (pip install "
+            "pyarrow), or write the table as CSV."
         ) from error
     try:
         file = pq.ParquetFile(path)
