@@ -15,7 +15,7 @@ import bayesnn
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
 from bayesnn.data.columns import is_large, read_large
-from bayesnn.errors import BayesnnError, DataError, FitError, SpecError
+from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params, check_net
@@ -574,7 +574,7 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     try:
         kind_of(tree)
         _check_whole(tree, path)
-    except BayesnnError as error:
+    except FitError as error:
         if str(error).startswith(f"Got {path},"):
             raise
         raise FitError(f"Got {path}, which holds no fit that can be read. {error}") from error
