@@ -143,8 +143,10 @@ def test_a_jacobian_left_out_is_refused(net, says, monkeypatch):
 
 
 @pytest.mark.parametrize("plant", [of_gradient(lambda g: g * 1.01), twice_the_noise], ids=["gradient", "noise"])
-def test_an_output_layer_that_is_integrated_out_is_looked_at_too(plant, monkeypatch):
-    problem = prepare(ONE, X5, Y5)
+@pytest.mark.parametrize("targets", [1, 2])
+def test_an_output_layer_that_is_integrated_out_is_looked_at_too(plant, targets, monkeypatch):
+    net = ONE if targets == 1 else replace(ONE, bias=False)
+    problem = prepare(net, X5, Y5 if targets == 1 else np.stack([Y5, -X5], axis=1))
     log_density(problem, jacobian=True, collapse=True)
     plant(monkeypatch)
     with pytest.raises(DensityError, match="log-likelihood"):
@@ -155,6 +157,9 @@ def test_many_rows_are_looked_at_by_some_of_them(monkeypatch):
     X, y = np.linspace(-1, 1, 20_000)[:, None], np.r_[np.zeros(19_999), 1].astype(int)
     problem = prepare(bnn.MLP((2,), loss="ordinal"), X, y)
     assert log_density(problem, jacobian=False).density.data.size > 20_000
+    # Where NumPy has no number there is nothing to compare, and fits say so themselves.
+    loud = prepare(bnn.MLP((), loss="squared_error", noise=1e-50), X, 1e140 * np.stack([y, -y], axis=1))
+    assert log_density(loud, jacobian=False)(np.ones(4))[0] == -np.inf
     twice_the_noise(monkeypatch)
     with pytest.raises(DensityError):
         log_density(prepare(ONE, X, y), jacobian=False)

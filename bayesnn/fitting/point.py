@@ -86,9 +86,9 @@ def fit_mle(
     -------
     xarray.DataTree
         ``posterior`` (the estimate, one chain and one draw), ``standard_error`` (from the inverse Hessian where
-        it is definite, otherwise NaN), ``optima`` (the end point of every start with its log-likelihood,
-        log-prior, gradient norm, Hessian signature and convergence flag), PyMC's ``fit`` and
-        ``optimizer_result`` (up to a million numbers in `X`), and the data.
+        it is definite, otherwise NaN; also NaN for more than 1,500 parameters), ``optima`` (the end point of every
+        start with its log-likelihood, log-prior, gradient norm, Hessian signature and convergence flag), PyMC's
+        ``fit`` and ``optimizer_result`` (up to a million numbers in `X`), and the data.
 
     Raises
     ------
@@ -497,17 +497,16 @@ def _finish(problem, objective, best, kinks):
 
 def _standard_errors(problem, objective, x, kinks, regular):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
-    covariance = np.full((objective.size, objective.size), np.nan)
-    hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
-    definite = False
-    regular = regular and problem.net.loss.smooth and unheld(x, kinks).all()
-    if objective.size and regular and np.isfinite(hessian).all():
-        eigenvalues = np.linalg.eigvalsh(hessian)
-        definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
+    variance, definite = np.full(objective.size, np.nan), False
+    if 0 < objective.size <= MANY_PARAMETERS and regular and problem.net.loss.smooth and unheld(x, kinks).all():
+        hessian = objective.hessian(x)
+        if np.isfinite(hessian).all():
+            eigenvalues = np.linalg.eigvalsh(hessian)
+            definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
     if definite:
         slopes = objective.slopes(x)
-        covariance = slopes @ np.linalg.inv(hessian) @ slopes.T
-    flat = np.sqrt(np.diag(covariance))
+        variance = np.diag(slopes @ np.linalg.inv(hessian) @ slopes.T)
+    flat = np.sqrt(variance)
     errors = {
         name: flat[objective.offsets[i] : objective.offsets[i + 1]].reshape(shape)
         for i, (name, shape) in enumerate(zip(objective.names, objective.shapes, strict=True))
