@@ -85,7 +85,7 @@ class ResidualLoss(Location):
             found = verify_loss(lambda y, f: self.rho(y - f))
             raise SpecError(
                 f"Got the loss {self.name!r}: {found.message if not found else 'its integral does not converge.'} A "
-                "likelihood needs a loss that grows on both sides, faster than log|u|."
+                "likelihood needs a loss that grows on both sides, faster than log|u|. Change its formula."
             ) from None
 
     def __setattr__(self, name, value):
