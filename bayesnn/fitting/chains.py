@@ -109,9 +109,11 @@ def sample_chains(
 
 def _announce(problem, sample, draws, chains, cores, show):
     """Say that the chains will take hours, if that is known."""
+    from bayesnn.ops.threads import cores as available
+
     density = getattr(sample, "density", None)
     if density is not None and show:
-        at_once = min(chains, cores or os.cpu_count() or 1)
+        at_once = min(chains, cores or available())
         announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=show)
 
 

@@ -319,8 +319,8 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                 place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
         for start in range(part * sizes[PART], min(n, (part + 1) * sizes[PART]), block):
             nb, real = block_of(widths, n - start), min(block, n - start)
-            x_at, step = (start, whole) if whole > 0 else ((p + 1) * start, nb)
-            mask_at, y_at = x_at + p * step, targets * start
+            x_at, step = (start, whole) if whole > 0 else ((p + 1 + targets) * start, nb)
+            mask_at, y_at = x_at + p * step, targets * start if whole > 0 else x_at + (p + 1) * nb
             first = kept + rows * start if kept > 0 else hidden_at
             if job[PASS] == 1 or kept == 0:
                 forward(forms, acts, data, x_at, step, first, own, slopes_at, widths, layers, planes, extra, real, nb)
@@ -601,16 +601,14 @@ def layout(sizes: np.ndarray, widths: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def _in_blocks(matrix, block, widths, ones=False):
-    """Columns block by block, each a row there, padded as the blocks are; ones after them, if they are asked for."""
-    n, columns = matrix.shape
-    rows = columns + ones
+def _in_blocks(matrices, block, widths):
+    """Columns of matrices block by block, each a row there, padded as the blocks are."""
+    n, rows = len(matrices[0]), sum(matrix.shape[1] for matrix in matrices)
     out = np.zeros(rows * (n + 16))
     for start in range(0, n, block):
-        part = matrix[start : start + block]
-        nb = block_of.py_func(widths, n - start)
-        place = out[rows * start : rows * (start + nb)].reshape(rows, nb)[:, : len(part)]
-        place[:columns], place[columns:] = part.T, 1.0
+        real, nb = min(block, n - start), block_of.py_func(widths, n - start)
+        place = out[rows * start : rows * (start + nb)].reshape(rows, nb)[:, :real]
+        place[:] = np.vstack([matrix[start : start + real].T for matrix in matrices])
     return out
 
 
@@ -707,19 +705,24 @@ class Density:
             self.rates[PENALTIES + i] = factors
         self.threads = cores() if threads is None else threads
         block = block_of.py_func(widths, n)
-        self.inputs = _in_blocks(X, block, widths, ones=True) if columns is None else columns
-        self.targets = _in_blocks(Y, block, widths)
+        if columns is None:
+            # Small data are one run of memory, block by block.
+            self.inputs = self.targets = _in_blocks([X, np.ones((n, 1)), Y], block, widths)
+        else:
+            self.inputs, self.targets = columns, _in_blocks([Y], block, widths)
+        self.common = np.zeros(TABLE + FORMS, dtype=np.int64)
+        self.common[[X_AT, Y_AT]] = self.inputs.ctypes.data, self.targets.ctypes.data
+        self.common[[X_SIZE, Y_SIZE]] = self.inputs.size, self.targets.size
+        self.common[[NUMBERS_AT, RATES_AT]] = self.numbers.ctypes.data, self.rates.ctypes.data
+        self.common[[DEPTH_OF, THREADS]] = depth, self.threads
         self.table = self._table(self.sizes, self.size)
         self.callback = callback()
         self._call = _PROTOTYPE(self.callback.address)
 
     def _table(self, sizes, n_out, count=1, values=1):
         """Addresses and sizes that the compiled function reads."""
-        table = np.zeros(TABLE + FORMS, dtype=np.int64)
-        table[[X_AT, Y_AT]] = self.inputs.ctypes.data, self.targets.ctypes.data
-        table[[X_SIZE, Y_SIZE]] = self.inputs.size, self.targets.size
-        table[[SIZES, NUMBERS_AT, RATES_AT]] = [a.ctypes.data for a in (sizes, self.numbers, self.rates)]
-        table[[DEPTH_OF, N_OUT, COUNT, VALUES, THREADS]] = sizes[DEPTH], n_out, count, values, self.threads
+        table = self.common.copy()
+        table[SIZES], table[N_OUT], table[COUNT], table[VALUES] = sizes.ctypes.data, n_out, count, values
         table[TABLE:] = self.forms
         return table
 

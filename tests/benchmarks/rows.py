@@ -99,12 +99,16 @@ class Memory:
 def fit(kind, net, X, y, quick):
     """Make a short fit."""
     import bayesnn as bnn
+    from bayesnn.fitting import tempering
 
     settings = {"random_seed": 1, "scaling": "standard", "progressbar": False}
     short = {"draws": 5, "tune": 5} if quick else {"draws": 20, "tune": 20}
     if kind == "nuts":
         return bnn.fit_posterior(net, X, y, chains=2, target_accept=0.8, **short, **settings)
     if kind == "tempering":
+        # The start by sequential Monte Carlo, 10^5 gradients otherwise, is as short as it goes.
+        tempering.ANCESTORS = tempering.BLOCK = tempering.LONGEST = 4
+        tempering.RESTARTS = 0
         short = {"draws": 4, "tune": 7, "rounds": 1}
         return bnn.fit_posterior(net, X, y, chains=1, sampler="tempering", **short, **settings)
     return bnn.fit_map(net, X, y, restarts=1, maxiter=5 if quick else 20, **settings)
