@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.data.columns import LARGE, mean_sd
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
-from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
+from bayesnn.fitting.climb import MANY_PARAMETERS, audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.expense import announce_search
