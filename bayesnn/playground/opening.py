@@ -49,8 +49,7 @@ def settings_of(
     if not isinstance(data, str | PathLike):
         raise DataError(
             f"Got data of type {type(data).__name__}; it must be a name, the path of a file or a Dataset. Make one "
-            "with "
-            "bnn.load_data."
+            "with bnn.load_data."
         )
     path = Path(data)
     if str(data) in BUNDLED:

@@ -121,8 +121,7 @@ class Orbit(Sequence):
         if size > LARGEST:
             raise SpecError(
                 f"Got an orbit of {written_order(size)} weight vectors; {what} holds all of them in memory and takes "
-                "at most "
-                f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
+                f"at most {LARGEST}. Take a slice, such as orbit[:1000], or iterate."
             )
 
     def distinct(self) -> "Orbit":
