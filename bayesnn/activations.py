@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesnn.arguments import check_name
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.formulas import Formula, Program, fn
 from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, check_named, grid, is_smooth, kinks, symmetries
@@ -77,7 +78,7 @@ class Activation:
         names = (symmetry,) if isinstance(symmetry, str) else tuple(symmetry)
         names = () if names == ("none",) else names
         for name in names:
-            if name not in SYMMETRIES:
+            if not isinstance(name, str) or name not in SYMMETRIES:
                 raise UnknownNameError("symmetry", name, (*SYMMETRIES, "none"))
             found = broken(name, self)
             if found is not None:
@@ -264,6 +265,4 @@ def as_activation(activation: str | dict | Activation) -> Activation:
                     "Write it with Activation.to_json, and leave symmetry out to have it found."
                 )
         return out
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise UnknownNameError("activation", activation, ACTIVATIONS)
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS[check_name("activation", activation, ACTIVATIONS)]

@@ -40,7 +40,16 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     ...     Path(folder, "deep", "down.txt").read_text()
     'all of it'
     """
-    path = Path(path)
+    # A link stays one, and what it leads to is written.
+    try:
+        path = Path(os.path.realpath(path))
+    except ValueError as error:
+        raise FileError(f"Got {str(path)!r}, which no file can be called ({error}). Name another.") from error
+    if path.exists() and not path.is_file():
+        raise FileError(
+            f"Got {path}, which is a {'folder' if path.is_dir() else 'device'}; it must be a file, since it is "
+            "replaced. Name a file."
+        )
     part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

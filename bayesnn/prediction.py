@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-_CHUNK = 4_000_000
-"""Most numbers that one block of rows may take, draws included: 32 MB."""
+_CHUNK = 1_000_000
+"""Most numbers that one block of rows may take, draws included: 8 MB."""
+_BESIDE = 50
+"""Numbers of a row beside those of the draws, while its quantiles are searched for."""
 
 
 def predict(
@@ -83,8 +86,8 @@ def predict(
     """
     import xarray as xr
 
-    if prob is not None and not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
+    if prob is not None:
+        check_arguments(prob=prob)
     problem = problem_of(fit)
     X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
     params, forward = draws_of(fit, problem)
@@ -225,7 +228,7 @@ def log_likelihood_of(fit: "xr.DataTree") -> float:
         return score(fit)["lppd"]
     if fit.attrs.get("bayesnn_exists", 1) == 0:
         return fit["limit"]["log_likelihood"].item()
-    return float(np.mean(pointwise_log_likelihood(fit).sum(axis=-1)))
+    return float(np.mean(problem_of(fit).log_likelihood(params_of(fit))))
 
 
 def pointwise_log_likelihood(fit: "xr.DataTree") -> np.ndarray:
@@ -442,7 +445,7 @@ def _rows(params, X):
     """Slices of rows for which all draws fit into memory."""
     draws = len(next(iter(params.values())))
     width = max(v.shape[-1] if v.ndim > 1 else 1 for v in params.values())
-    size = max(1, _CHUNK // (draws * width))
+    size = max(1, _CHUNK // (draws * width + _BESIDE))
     return [slice(i, i + size) for i in range(0, len(X), size)]
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
+from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
+from bayesnn.data.columns import is_large, read_large
 from bayesnn.errors import DataError, FitError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +93,9 @@ class Problem:
 
     def log_likelihood(self, params: Params) -> np.ndarray:
         """Log-likelihood (...) of all rows at weights with those leading dimensions, in the user's units."""
-        return self.net.log_likelihood(params, self.X, self.y).sum(axis=-1) - self.log_units
+        blocks = self.net.row_blocks(params, len(self.X))
+        parts = [self.net.log_likelihood(params, self.X[rows], self.y[rows]).sum(axis=-1) for rows in blocks]
+        return sum(parts[1:], start=parts[0]) - self.log_units
 
     def elements(self, name: str, shape: tuple[int, ...]) -> list[str]:
         """Names of the elements of a parameter, such as ``"W1[x1, 2]"``, by their coordinates or counted from 1."""
@@ -118,6 +122,32 @@ class Problem:
         return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
 
 
+def check_dataset(data: Any) -> Dataset:
+    """Refuse what is no Dataset.
+
+    Parameters
+    ----------
+    data : Dataset
+        From a user.
+
+    Returns
+    -------
+    Dataset
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got data of type {type(data).__name__}; it must be a Dataset. Make one with bnn.load_data, or leave it "
+            "out."
+        )
+    return data
+
+
 def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
     """Choose the rows that a Dataset stands for where a fit is applied.
 
@@ -142,8 +172,11 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
         raise SpecError(
             f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
         )
-    if rows not in (None, "test", "train"):
-        raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
+    if rows is not None and not (isinstance(rows, str) and rows in ("test", "train")):
+        raise SpecError(
+            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write "
+            "rows='train', or leave it out."
+        )
     if rows == "train":
         return data.X, data.y
     if data.X_test is None:
@@ -198,11 +231,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         A network or scaling that is not one; labels or counts with a loss for other targets, unless that was given
         as an instance such as ``SquaredError()``.
     """
-    if not isinstance(net, MLP):
-        raise SpecError(
-            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. "
-            "Write bnn.MLP(hidden=(3,))."
-        )
+    check_net(net)
     class_names = target_names = None
     if isinstance(X, Dataset):
         if y is not None:
@@ -218,7 +247,11 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         names = _names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
-    X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
+    large = is_large(X)
+    if large:
+        X = read_large(X, check_constant=bool(net.bias))
+    else:
+        X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
     y = net.loss.check_target(y)
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
@@ -226,9 +259,12 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
-        raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
+        raise SpecError(
+            f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write "
+            "scaling='standard', or leave it out."
+        )
     if scaling is not None:
-        X = scaling.transform_X(X)
+        X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
     check_size(X, "X", names or _numbered(X.shape[1]))
     check_size(y, "y")
@@ -494,6 +530,7 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     True
     """
     kind_of(fit)
+    check_arguments(path=path)
     path = Path(path)
     with written_whole(path) as part:
         try:
@@ -524,15 +561,23 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     """
     import xarray as xr
 
+    check_arguments(path=path)
     try:
-        with xr.open_datatree(path) as tree:
+        # By netCDF alone and from a file: what else xarray opens by its name fetches addresses, or runs what a zarr
+        # store says its objects are pickled with.
+        with xr.open_datatree(Path(path).resolve(strict=True), engine="netcdf4") as tree:
             tree.load()
     except (OSError, ValueError) as error:
         raise FitError(
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
-    kind_of(tree)
-    _check_whole(tree, path)
+    try:
+        kind_of(tree)
+        _check_whole(tree, path)
+    except FitError as error:
+        if str(error).startswith(f"Got {path},"):
+            raise
+        raise FitError(f"Got {path}, which holds no fit that can be read. {error}") from error
     return tree
 
 
@@ -558,7 +603,7 @@ def _check_whole(tree, path):
     if got != wanted:
         raise FitError(
             f"Got {path}, with weights of the shapes {got} for a network whose weights are {wanted}; they must be the "
-            "same. It is not the fit of this network: run it again."
+            "same. Run it again: it is not the fit of this network."
         )
 
 
@@ -586,17 +631,24 @@ def problem_of(tree: "xr.DataTree") -> Problem:
         Not a bayesnn fit.
     """
     kind_of(tree)
-    names = json.loads(tree.attrs["bayesnn_names"])
-    scaling = tree.attrs["bayesnn_scaling"]
-    return Problem(
-        net=MLP.from_json(tree.attrs["bayesnn_network"]),
-        X=tree["constant_data"]["X"].to_numpy(),
-        y=tree["observed_data"]["y"].to_numpy(),
-        scaling=Scaling.from_json(scaling) if scaling else None,
-        feature_names=tuple(names["feature"]),
-        output_names=tuple(names["output"]),
-        class_names=tuple(names["class"]),
-    )
+    try:
+        names = json.loads(tree.attrs["bayesnn_names"])
+        scaling = tree.attrs["bayesnn_scaling"]
+        return Problem(
+            net=MLP.from_json(tree.attrs["bayesnn_network"]),
+            X=tree["constant_data"]["X"].to_numpy(),
+            y=tree["observed_data"]["y"].to_numpy(),
+            scaling=Scaling.from_json(scaling) if scaling else None,
+            feature_names=tuple(names["feature"]),
+            output_names=tuple(names["output"]),
+            class_names=tuple(names["class"]),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise FitError(
+            f"Got a fit of bayesnn {tree.attrs.get('bayesnn_version', '?')} without a part that it needs "
+            f"({type(error).__name__}: {error}); network, data and names must all be in it. Pass the tree as a fit "
+            "returned it, or fit again."
+        ) from error
 
 
 def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str, ...] = ("chain", "draw")) -> Params:
@@ -623,7 +675,7 @@ def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str
     """
     net = problem_of(tree).net
     if group not in tree:
-        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}.")
+        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}. Name one of these.")
     known = _dims(net)
     return {
         str(name): var.transpose(*batch, ...).to_numpy() for name, var in tree[group].data_vars.items() if name in known

@@ -1,5 +1,6 @@
 """The options that commands share, and what is refused before anything is loaded or computed."""
 
+import errno
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesnn.cli.console import tell_saved
+from bayesnn.cli.console import console_of, tell_saved
 from bayesnn.errors import ConvergenceWarning, SpecError
 
 if TYPE_CHECKING:
@@ -46,8 +47,22 @@ class Sampler(StrEnum):
     both = "both"
 
 
-Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
-Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+def _spelled(sep: str | None) -> str | None:
+    """Read the words for separators that are hard to type."""
+    return {"tab": "\t", "\\t": "\t", "space": " "}.get(sep, sep) if sep is not None else None
+
+
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`), a CSV file or a Parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the file to predict.")]
+Sep = Annotated[
+    str | None,
+    typer.Option(
+        callback=_spelled, help="What separates the values of a CSV file: , ; | tab or space; inferred if left out."
+    ),
+]
+Decimal = Annotated[
+    str | None, typer.Option(help="What stands before the decimals in a CSV file: . or , (inferred if left out).")
+]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
 Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
 Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
@@ -70,12 +85,21 @@ Store = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
-def load(data: str, target: str | None, task: str | None, seed: int) -> "Dataset":
-    """Load bundled data, or a CSV file."""
+def load(
+    data: str, target: str | None, task: str | None, seed: int, sep: str | None = None, decimal: str | None = None
+) -> "Dataset":
+    """Load bundled data or a file; where one was not read as an English CSV file, say how."""
+    from bayesnn.arguments import check_arguments
     from bayesnn.data import load_data
 
-    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
-    return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+    check_arguments(as_option, sep=sep, decimal=decimal)
+    file = Path(data)
+    is_file = file.suffix.lower() in (".csv", ".parquet") or file.is_file()
+    source = file if is_file else data
+    dataset = load_data(source, target=target, task=task, random_seed=seed, sep=sep, decimal=decimal)
+    if is_file and dataset.description != f"Read from {file.name}.":
+        console_of().print(dataset.description, markup=False, highlight=False)
+    return dataset
 
 
 def as_option(name: str, value: object) -> str:
@@ -88,6 +112,8 @@ def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
     made: list[Path] = []
     try:
         new = not path.exists()
+        if not new and not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, "it is a device")
         for folder in reversed(path.parents):
             if not folder.exists():
                 folder.mkdir()
@@ -139,8 +165,8 @@ def widths_of(hidden: str) -> tuple[int, ...]:
     try:
         widths = tuple(int(h) for h in hidden.split(",") if h.strip())
     except ValueError:
-        widths = (-1,)
-    if min(widths, default=0) < 0:
+        widths = ()
+    if min(widths, default=-1) < 0:
         raise SpecError(
             f"Got --hidden {hidden!r}; it must be positive integers separated by commas. Write --hidden 16,16, or 0 "
             "for none."
@@ -187,6 +213,8 @@ class Run:
     data: Data = "diabetes"
     target: Target = None
     task: Task = None
+    sep: Sep = None
+    decimal: Decimal = None
     loss: Loss = None
     hidden: Hidden = "3"
     activation: Activation = "tanh"
@@ -212,7 +240,7 @@ class Run:
             check_writable(file, out)
         # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
         self._network("regression")
-        dataset = load(self.data, self.target, self.task, self.seed)
+        dataset = load(self.data, self.target, self.task, self.seed, self.sep, self.decimal)
         net = self._network(dataset.task)
 
         from bayesnn.tree import prepare

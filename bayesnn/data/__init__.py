@@ -3,7 +3,7 @@
 from bayesnn.data.bundled import NAMES
 from bayesnn.data.checks import as_array, check_rows, check_size, check_X
 from bayesnn.data.dataset import TASKS, Dataset
-from bayesnn.data.files import read_csv
+from bayesnn.data.files import read_table
 from bayesnn.data.loading import load_data
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import simulate
@@ -18,6 +18,6 @@ __all__ = [
     "check_rows",
     "check_size",
     "load_data",
-    "read_csv",
+    "read_table",
     "simulate",
 ]

@@ -1,21 +1,24 @@
 """Means and standard deviations of the training rows, by which a fit standardises its data."""
 
 import json
+import math
 import reprlib
 from dataclasses import dataclass
+from numbers import Real
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.data.checks import as_array, check_rows, check_X, columns_of, some
+from bayesnn.data.columns import mean_sd
 from bayesnn.errors import DataError
 
 
 def _mean_sd(values, names, what):
     """Column means and standard deviations (divisor n); an unusable standard deviation raises."""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, sd = values.mean(axis=0), values.std(axis=0)
+        mean, sd = mean_sd(values)
     unusable = ~((sd > 0) & np.isfinite(sd)) | (np.ptp(values, axis=0) == 0)
     if unusable.any():
         raise DataError(
@@ -24,6 +27,10 @@ def _mean_sd(values, names, what):
             "column, change its unit, or pass scale=False."
         )
     return tuple(mean.tolist()), tuple(sd.tolist())
+
+
+def _are_numbers(values):
+    return isinstance(values, tuple) and all(isinstance(v, Real) and math.isfinite(v) for v in values)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,18 @@ class Scaling:
     y_mean: tuple[float, ...] | None = None
     y_sd: tuple[float, ...] | None = None
 
+    def __post_init__(self):
+        for mean, sd in (("x_mean", "x_sd"), ("y_mean", "y_sd")):
+            pair = getattr(self, mean), getattr(self, sd)
+            if mean == "y_mean" and pair == (None, None):
+                continue
+            sizes = {len(values) if _are_numbers(values) else -1 for values in pair}
+            if len(sizes) > 1 or -1 in sizes or min(pair[1], default=1.0) <= 0:
+                raise DataError(
+                    f"Got {mean}={pair[0]!r}, {sd}={pair[1]!r}; they must be tuples of as many finite numbers, and "
+                    "standard deviations positive. Write Scaling.fit(X, y)."
+                )
+
     @classmethod
     def fit(cls, X: ArrayLike, y: ArrayLike, scale_y: bool = True) -> Self:
         """Take means and standard deviations from the rows given: pass the training rows only.
@@ -94,13 +113,15 @@ class Scaling:
         y = y.reshape(len(X), -1)
         return cls(*x, *_mean_sd(y, y_names or range(y.shape[1]), "target columns"))
 
-    def transform_X(self, X: ArrayLike) -> np.ndarray:
+    def transform_X(self, X: ArrayLike, *, out: np.ndarray | None = None) -> np.ndarray:
         """Bring inputs to scaled units.
 
         Parameters
         ----------
         X : array_like (n, p)
             Inputs in the user's units.
+        out : array (n, p), optional
+            Where to write them, which may be `X` itself; None makes an array.
 
         Returns
         -------
@@ -108,7 +129,9 @@ class Scaling:
             Inputs in scaled units.
         """
         X = check_X(X, n_features=len(self.x_mean), allow_empty_features=True)
-        return (X - np.array(self.x_mean)) / np.array(self.x_sd)
+        out = np.subtract(X, np.array(self.x_mean), out=out)
+        out /= np.array(self.x_sd)
+        return out
 
     def inverse_X(self, X: np.ndarray) -> np.ndarray:
         """Bring inputs back to the user's units.

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset
 from bayesnn.diagnostics.compare import Comparison
-from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError, UnknownNameError
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError
 from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
@@ -243,8 +243,7 @@ def compare_networks(
     any line  -3.6634 (exact)  0.119 ± 0.000               0.87          2
     through 0  -1.6567 (exact)  0.881 ± 0.000               0.86          1
     """
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    check_name("method", method, METHODS)
     networks = _named(nets)
     check_arguments(
         mle=mle,
@@ -330,10 +329,10 @@ def _named(nets):
     """Check the networks, and name those that have no name."""
     given = nets.values() if isinstance(nets, Mapping) else nets
     given = [nets] if isinstance(nets, MLP) or not np.iterable(given) else list(given)
-    bad = next((net for net in given if not isinstance(net, MLP)), None)
-    if bad is not None or not given:
+    bad = [type(net).__name__ for net in given if not isinstance(net, MLP)]
+    if bad or not given:
         raise SpecError(
-            f"Got {'no networks' if bad is None else f'a network of type {type(bad).__name__}'}; networks are a dict "
+            f"Got {f'a network of type {bad[0]}' if bad else 'no networks'}; networks are a dict "
             "from names to bnn.MLP, or a list of them. Write {'two units': bnn.MLP(hidden=(2,)), ...}."
         )
     names = list(map(str, nets)) if isinstance(nets, Mapping) else names_of(given)

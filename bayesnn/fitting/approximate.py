@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import ConvergenceWarning, FitError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
+from bayesnn.errors import ConvergenceWarning, FitError, SpecError
 from bayesnn.fitting.density import log_density
+from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.posterior import add_log_densities, check_proper
 from bayesnn.model import model_of
 from bayesnn.network import MLP
-from bayesnn.symmetry.optima import function_labels, mean_at
+from bayesnn.symmetry.optima import compared_rows, function_labels, mean_at
 from bayesnn.tree import Inputs, ScalingChoice, kind_of, make_tree, params_of, prepare, problem_of, to_dataset
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def deep_ensemble(fit: "xr.DataTree", *, weights: Literal["equal", "likelihood"]
     """
     import xarray as xr
 
-    if weights not in WEIGHTS:
-        raise UnknownNameError("weights", weights, WEIGHTS)
+    check_name("weights", weights, WEIGHTS)
     kind, problem = kind_of(fit), problem_of(fit)
     if kind == "posterior":
         raise SpecError("Got a posterior; an ensemble is made of starts. Pass the tree of fit_mle or fit_map.")
@@ -96,7 +96,7 @@ def deep_ensemble(fit: "xr.DataTree", *, weights: Literal["equal", "likelihood"]
         share[sound] = np.exp(log_likelihood[sound] - log_likelihood[sound].max())
     share /= share.sum()
     member = np.repeat(np.arange(len(share)), _times(share)) if weights == "likelihood" else np.flatnonzero(sound)
-    functions = mean_at(problem.net, {k: v[sound] for k, v in params.items()}, problem.X)
+    functions = mean_at(problem.net, {k: v[sound] for k, v in params.items()}, compared_rows(problem.X))
     distinct = 1 + int(function_labels(functions).max())
     batch = {"chain": np.arange(1), "draw": np.arange(len(member))}
     stats = xr.Dataset({"start": (("chain", "draw"), optima["start"].to_numpy()[member][None])}, coords=batch)
@@ -208,8 +208,7 @@ def fit_advi(
     import pytensor
     import xarray as xr
 
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    check_name("method", method, METHODS)
     check_arguments(
         iterations=iterations,
         draws=draws,
@@ -220,6 +219,7 @@ def fit_advi(
     )
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
     began = time.perf_counter()
     layout = log_density(problem, jacobian=True)

@@ -15,6 +15,8 @@ from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
+from bayesnn.fitting.expense import announce_chains
+from bayesnn.fitting.nuts import unknown
 from bayesnn.fitting.once import Once
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
@@ -66,6 +68,8 @@ def sample_chains(
     """
     import xarray as xr
 
+    from bayesnn.ops.threads import threads_of
+
     seed = int(rng.integers(2**31))
     tune, adaptation = TUNE if tune is None else tune, adaptation or "diag"
     params: dict[str, np.ndarray] = {}
@@ -77,14 +81,18 @@ def sample_chains(
             options["adaptation"] = adaptation
         targets = TARGETS if target is None else (target,)
         with compiling(show=progressbar):
-            tell_once(slowness(problem.net) if sampler == "nutpie" else "", show=progressbar)
+            for line in (slowness(problem.net), unknown()) if sampler == "nutpie" else ():
+                tell_once(line, show=progressbar)
+            # A user's executor has as many workers as cores.
+            threads = threads_of(chains, cores) if executor is None else 1
+            once = Once(_ready, problem, collapse, sampler, threads)
+            if executor is None:
+                _announce(problem, once.get()[0], draws + tune, chains, cores, progressbar)
             if executor is None and kept is None:
-                run = SAMPLERS[sampler](problem, collapse, sampler)
                 options |= {"seed": seed, "chains": chains, "cores": cores, "progressbar": progressbar}
-                sample = partial(run, **options)
+                sample = partial(once.get()[0], **options)
             else:
                 seeds = np.random.default_rng(seed).integers(2**31, size=chains).tolist()
-                once = Once(_ready, problem, collapse, sampler)
                 apart = {"executor": executor, "cores": cores, "kept": kept, "progressbar": progressbar}
                 sample = partial(_chain_by_chain, once, seeds, options, **apart)
             params, stats, kept_at, tried, ended = _repeat(sample, draws, chains, targets, progressbar)
@@ -97,6 +105,14 @@ def sample_chains(
         attrs={"bayesnn_adaptation": adaptation, "bayesnn_tune": tune, "bayesnn_ended": ended},
         judge=lambda tree: _judge(tree, problem, kept_at, tried, repeats=target is None),
     )
+
+
+def _announce(problem, sample, draws, chains, cores, show):
+    """Say that the chains will take hours, if that is known."""
+    density = getattr(sample, "density", None)
+    if density is not None and show:
+        at_once = min(chains, cores or os.cpu_count() or 1)
+        announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=show)
 
 
 def _repeat(sample, draws, chains, targets, progressbar):
@@ -195,7 +211,7 @@ def _chain_by_chain(once, seeds, options, target, *, executor, cores, kept, prog
         ("chain", f"{target:g}", k): (sample_chain, once, seed, target, options) for k, seed in enumerate(seeds)
     }
     # Other samplers than nutpie can't be stopped in a thread.
-    threads = executor is None and once.arguments[-1] == "nutpie"
+    threads = executor is None and once.arguments[2] == "nutpie"
     side_by_side = min(cores or os.cpu_count() or 1, len(seeds))
     with ThreadPoolExecutor(side_by_side) if threads else nullcontext(executor) as pool:
         ran = run_tasks(tasks, pool, label=f"{len(seeds)} chains", progressbar=progressbar, kept=kept)
@@ -244,18 +260,18 @@ def sample_chain(once: Once, seed: int, target: float, **options: Any) -> Arrays
     }
 
 
-def _ready(problem, collapse, sampler):
+def _ready(problem, collapse, sampler, threads):
     """Make what every chain of a process needs: the function that samples, and what stops it."""
-    return SAMPLERS[sampler](problem, collapse, sampler), threading.Event()
+    return SAMPLERS[sampler](problem, collapse, sampler, threads), threading.Event()
 
 
-def _nutpie(problem, collapse, sampler):
+def _nutpie(problem, collapse, sampler, threads):
     """Compile for nutpie; the value samples at a target and gives parameters and statistics."""
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
 
-    density = log_density(problem, jacobian=True, collapse=collapse)
+    density = log_density(problem, jacobian=True, collapse=collapse, threads=threads)
     compiled = compile_flat(density)
 
     def sample(target, *, progressbar, stop=None, **options):
@@ -275,10 +291,11 @@ def _nutpie(problem, collapse, sampler):
         theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
         return density.unpack(theta), found["sample_stats"].to_dataset()
 
+    sample.density = density
     return sample
 
 
-def _pymc(problem, collapse, sampler):
+def _pymc(problem, collapse, sampler, threads):
     """Build the model for PyMC or NumPyro; the value is as that of `_nutpie`."""
     import pymc as pm
 

@@ -10,7 +10,7 @@ from bayesnn.fitting.objective import Objective
 
 ROUNDING = 3e-11
 """Eigenvalues of the Hessian, in units of the weights' own size and of the largest, that rounding may make."""
-LARGE = 1500
+MANY_PARAMETERS = 1500
 """Parameters beyond which no Hessian is written down, as its spectrum would take minutes; our choice."""
 LANCZOS = 80
 """Products of vectors with the Hessian by which its extreme curvatures are found where it is not written down."""
@@ -135,7 +135,7 @@ def _slope(gradient, x, kinks):
 
 def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, steps: int = 8) -> np.ndarray:
     """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
-    if objective.size > LARGE:
+    if objective.size > MANY_PARAMETERS:
         return _newton_by_products(objective, x, steps)
     value, gradient = objective(x)
     for _ in range(steps):
@@ -206,7 +206,8 @@ def audit_ends(
     dict of str to array (n,)
         ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
         saddle: some negative; kink: the loss has no second derivatives; infinity: see `limits.outward`),
-        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `LARGE` parameters only the extreme ones are known.
+        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `MANY_PARAMETERS` parameters only the extreme
+        ones are known.
     """
     n = len(ends)
     values = np.full(n, np.inf)
@@ -224,7 +225,7 @@ def audit_ends(
             continue
         audit["gradient_norm"][i] = norm
         free = unheld(x, kinks)
-        if objective.size > LARGE:
+        if objective.size > MANY_PARAMETERS:
             lowest, highest = extreme_curvatures(objective, x, free)
             audit["n_negative"][i] = lowest < -1e-6 * highest
             audit["n_zero"][i] = abs(lowest) <= 1e-6 * highest

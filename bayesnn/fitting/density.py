@@ -19,7 +19,7 @@ from bayesnn.tree import Problem
 
 
 def log_density(
-    problem: Problem, *, jacobian: bool, collapse: bool = False, split: bool = False
+    problem: Problem, *, jacobian: bool, collapse: bool = False, split: bool = False, threads: int | None = None
 ) -> "FusedDensity | ModelDensity":
     """Compile the log density of a problem: by our own kernels wherever they know it, otherwise from its PyMC model.
 
@@ -34,6 +34,9 @@ def log_density(
         Integrate the output layer out.
     split : bool
         Give log-likelihood and log-prior apart, for tempering.
+    threads : int, optional
+        Most threads that our own kernels share the rows among, where there are many; None takes all cores. No number
+        depends on it.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def log_density(
         remedy = f"Make what {named} tells PyMC (_rv, observe) and NumPy (_log_density, loss) the same density."
         check_density(model, problem, jacobian=jacobian, collapse=collapse, remedy=remedy)
         return model
-    density = FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split)
+    density = FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split, threads=threads)
     few = few_rows(problem)
     parts = copy(density) if few is problem else FusedDensity(few, jacobian=jacobian, collapse=collapse)
     parts.split = True
@@ -359,11 +362,11 @@ class FusedDensity(Layout):
     ----------
     problem : Problem
         What is to be fitted; its network `has_kernels`.
-    jacobian, collapse, split : bool
+    jacobian, collapse, split, threads
         As for `log_density`.
     """
 
-    def __init__(self, problem, *, jacobian, collapse=False, split=False):
+    def __init__(self, problem, *, jacobian, collapse=False, split=False, threads=None):
         from bayesnn.ops.density import Density
 
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
@@ -413,6 +416,7 @@ class FusedDensity(Layout):
             unscaled=self.unscaled(prior) if learned else None,
             scale_rate=scale_rate,
             scales=scales,
+            threads=threads,
         )
 
     def __call__(self, x):

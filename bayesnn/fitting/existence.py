@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.data.columns import CHUNK, LARGE, row_blocks
 from bayesnn.fitting.density import outsiders
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
-from bayesnn.fitting.recession import recession
+from bayesnn.fitting.recession import recession, some_rows_rule_it_out
 from bayesnn.network import MLP, Params
 from bayesnn.priors import Flat
 from bayesnn.tree import Inputs, Problem, ScalingChoice, prepare
@@ -110,14 +111,20 @@ def existence_of(problem: Problem) -> Existence:
         return Existence(None, from_outside(net), {})
     if net.hidden:
         return _closed(problem) or Existence(None, "with hidden layers only the end of a fit can tell", {})
-    ones = np.ones((len(problem.X), int(net.has_bias(1))))
     if net.loss.task == "regression":
-        return _residuals(problem, np.column_stack([problem.X, ones]))
-    blocks = ((net.prior, problem.X), (net.prior.bias or net.prior, ones))
-    found = recession(problem, np.column_stack([block for prior, block in blocks if isinstance(prior, Flat)]))
+        return _residuals(problem)
+    priors = (net.prior, net.prior.bias or net.prior)
+
+    def design(problem):
+        blocks = (problem.X, np.ones((len(problem.X), int(net.has_bias(1)))))
+        return np.column_stack([b for prior, b in zip(priors, blocks, strict=True) if isinstance(prior, Flat)])
+
+    found = None if some_rows_rule_it_out(problem, design) else recession(problem, design(problem))
     if found is None:
         grow = "there are no weights that could grow"
-        free = any(isinstance(prior, Flat) and block.shape[1] for prior, block in blocks) or net.loss.task == "ordinal"
+        columns = (problem.X.shape[1], net.has_bias(1))
+        free = any(isinstance(prior, Flat) and k for prior, k in zip(priors, columns, strict=True))
+        free = free or net.loss.task == "ordinal"
         return Existence(True, "no direction of weights raises the likelihood for ever" if free else grow, {})
     limit = without_hidden(problem, found)
     evidence = {name: found[name] for name in ("direction", "smallest_margin", "rising")}
@@ -164,7 +171,7 @@ def _closed(problem):
     return None
 
 
-def _residuals(problem, design):
+def _residuals(problem):
     loss = problem.net.loss
     if loss.scale_is_output:
         return Existence(None, "a scale that depends on the inputs: only the end of a fit can tell", {})
@@ -173,8 +180,7 @@ def _residuals(problem, design):
     if problem.net.noise_prior is None or problem.net.noise_prior.repels_zero:
         return Existence(True, "a loss that grows has a minimum where its scale is known, or kept from zero", {})
     y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
-    fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0] if design.shape[1] else np.zeros_like(y)
-    residual = float(np.abs(y - fitted).max())
+    residual = _largest_residual(problem, y)
     if residual <= 1e-12 * max(1.0, float(np.abs(y).max())):
         return Existence(
             False,
@@ -184,6 +190,24 @@ def _residuals(problem, design):
     if _may_shrink(problem.net):
         return Existence(None, _may_shrink(problem.net), {})
     return Existence(True, "the targets are not fitted exactly", {"largest_residual": residual})
+
+
+def _largest_residual(problem, y):
+    """Largest residual of the least squares fit, from the triangular factor of some rows at a time."""
+    bias, (n, p) = int(problem.net.has_bias(1)), problem.X.shape
+    blocks = row_blocks(n, p + bias, CHUNK if problem.X.size > LARGE else LARGE)
+    design = lambda rows: np.column_stack([problem.X[rows], np.ones((rows.stop - rows.start, bias))])  # noqa: E731
+    if p + bias == 0:
+        return float(np.abs(y).max())
+    if len(blocks) == 1:
+        A, B = design(blocks[0]), y
+    else:
+        factor = np.zeros((0, p + bias + y.shape[1]))
+        for rows in blocks:
+            factor = np.linalg.qr(np.vstack([factor, np.column_stack([design(rows), y[rows]])]), mode="r")
+        A, B = factor[:, : p + bias], factor[:, p + bias :]
+    weights = np.linalg.lstsq(A, B, rcond=None)[0]
+    return max(float(np.abs(y[rows] - design(rows) @ weights).max()) for rows in blocks)
 
 
 def _may_shrink(net):
@@ -217,32 +241,22 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
         ``exists`` is False, or None where nothing speaks against it.
     """
     net, y = problem.net, problem.y
-    f = net.forward(params, problem.X)
     norm = float(np.sqrt(sum(np.sum(np.square(v)) for k, v in params.items() if k[0] in "Wb")))
     if from_outside(net):
         return Existence(None, from_outside(net), {"weight_norm": norm})
     task = net.loss.task
     if task in ("binary", "classes", "ordinal"):
-        if task == "binary":
-            margins = np.where(y == 1, f[:, 0], -f[:, 0])
-        elif task == "classes":
-            own = np.take_along_axis(f, y[:, None].astype(int), axis=1)
-            others = f.copy()
-            np.put_along_axis(others, y[:, None].astype(int), -np.inf, axis=1)
-            margins = own[:, 0] - others.max(axis=1)
-        else:
-            ends = np.concatenate([[-np.inf], params["cutpoints"], [np.inf]])
-            margins = np.minimum(f[:, 0] - ends[y], ends[y + 1] - f[:, 0])
-        if margins.min() > 0:
+        least = _least(problem, params, lambda f, y: _margins(task, params, f, y))
+        if least > 0:
             return Existence(
                 False,
                 "the network separates the classes strictly, so growing output weights send the likelihood to 1, "
                 "which no finite weights reach",
-                {"smallest_margin": float(margins.min()), "weight_norm": norm},
+                {"smallest_margin": least, "weight_norm": norm},
             )
     if task == "regression":
         if net.loss.scale_is_output:
-            scale = np.inf if _held(net) else np.exp(f[:, 1]).min()
+            scale = np.inf if _held(net) else _least(problem, params, lambda f, y: np.exp(f[:, 1]))
         else:
             scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
         relative = float(scale / max(np.std(y), np.finfo(float).tiny))
@@ -254,6 +268,25 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
                 {"relative_noise": relative, "weight_norm": norm},
             )
     return Existence(None, "nothing speaks against it", {"weight_norm": norm})
+
+
+def _least(problem, params, of):
+    """Smallest of what is computed from outputs and targets, some rows at a time."""
+    net, X, y = problem.net, problem.X, problem.y
+    return min(float(of(net.forward(params, X[rows]), y[rows]).min()) for rows in net.row_blocks(params, len(X)))
+
+
+def _margins(task, params, f, y):
+    """How far each output is on the side of its label."""
+    if task == "binary":
+        return np.where(y == 1, f[:, 0], -f[:, 0])
+    if task == "classes":
+        own = np.take_along_axis(f, y[:, None].astype(int), axis=1)
+        others = f.copy()
+        np.put_along_axis(others, y[:, None].astype(int), -np.inf, axis=1)
+        return own[:, 0] - others.max(axis=1)
+    ends = np.concatenate([[-np.inf], params["cutpoints"], [np.inf]])
+    return np.minimum(f[:, 0] - ends[y], ends[y + 1] - f[:, 0])
 
 
 def _held(net):

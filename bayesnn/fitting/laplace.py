@@ -2,22 +2,24 @@
 
 import time
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import ConvergenceWarning, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
+from bayesnn.errors import ConvergenceWarning, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.evidence import evidence_shift
+from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.peaks import find_peaks, range_of, weigh
 from bayesnn.fitting.point import fit_map
 from bayesnn.fitting.posterior import add_log_densities, check_proper
 from bayesnn.network import MLP
 from bayesnn.symmetry import apply_symmetry, random_symmetry
-from bayesnn.tree import Inputs, ScalingChoice, make_tree, prepare, to_dataset
+from bayesnn.tree import Inputs, ScalingChoice, make_tree, prepare, problem_of, to_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -156,19 +158,22 @@ def fit_laplace(
         log_prior=log_prior,
         progressbar=progressbar,
     )
-    if copies not in COPIES:
-        raise UnknownNameError("copies", copies, COPIES)
+    check_name("copies", copies, COPIES)
     if not isinstance(linearised, bool | np.bool_):
         raise SpecError(
             f"Got linearised={linearised!r}; it must be True or False. Write linearised=True, or leave it out."
         )
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
+    # The search prepares the data again: two copies of them at a time are one too many.
+    del problem
     began = time.perf_counter()
     map_ = fit_map(
         net, X, y, restarts=restarts, random_seed=rng, scaling=scaling, maxiter=maxiter, progressbar=progressbar
     )
+    problem = replace(problem_of(map_), net=net)
     objective = Objective(log_density(problem, jacobian=True))
     peaks, left = find_peaks(problem, objective, map_, int(maxiter))
     mode = rng.choice(len(peaks.height), p=peaks.weights, size=(int(chains), int(draws)))

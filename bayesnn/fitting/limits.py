@@ -13,7 +13,7 @@ from bayesnn.fitting.closure import WORDS, Closure
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.recession import recession
 from bayesnn.network import MLP, Params
-from bayesnn.symmetry.optima import mean_at, same_function, same_optimum
+from bayesnn.symmetry.optima import compared_rows, mean_at, same_function, same_optimum
 from bayesnn.tree import Problem
 
 ROUNDS = 6
@@ -208,7 +208,7 @@ def outward(
     fewest, most, numbers = FOLLOWED
     size = len(problem.X) * max(objective.size, 1)
     most = min(most, max(fewest, numbers // size)) if size <= TOO_MANY else 0
-    f = mean_at(problem.net, objective.unpack(ends), problem.X)
+    f = mean_at(problem.net, objective.unpack(ends), compared_rows(problem.X))
     open_ = np.isfinite(audit["value"])
     strict = is_strict(problem, audit)
     with single_threaded():
@@ -235,7 +235,7 @@ def outward(
             if limit is not None:
                 limits.append(limit)
                 # Others that are not there yet are lower, with a function that is not quite the same.
-                at_limit = mean_at(problem.net, limit.weights(limit.nearest()), problem.X)
+                at_limit = mean_at(problem.net, limit.weights(limit.nearest()), compared_rows(problem.X))
                 near = open_ & ~strict & (audit["value"] < limit.value + NEARBY)
                 near[near] = same_function(f[near], at_limit, tolerance=NEARBY)
                 open_ &= ~near
@@ -243,7 +243,7 @@ def outward(
                 audit["signature"][alike] = "infinity"
                 audit["converged"][alike] = False
     # Better end points may have come to where others are on their way to infinity.
-    f, strict = mean_at(problem.net, objective.unpack(ends), problem.X), is_strict(problem, audit)
+    f, strict = mean_at(problem.net, objective.unpack(ends), compared_rows(problem.X)), is_strict(problem, audit)
     for i in np.flatnonzero(audit["signature"] == "infinity"):
         alike = same_optimum(-audit["value"], f, i) & ~strict
         audit["signature"][alike], audit["converged"][alike] = "infinity", False
@@ -271,7 +271,7 @@ def _large(problem, objective, end):
     net, params = problem.net, objective.unpack(end)
     if not net.hidden:
         return False
-    H, last = problem.X, net.n_layers
+    H, last = compared_rows(problem.X), net.n_layers
     for layer in range(1, last):
         Z = H @ params[f"W{layer}"] + params.get(f"b{layer}", 0.0)
         if np.ptp(Z, axis=0).max() > LARGE:

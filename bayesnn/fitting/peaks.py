@@ -10,7 +10,7 @@ from bayesnn.fitting.climb import audit_ends, climb, newton
 from bayesnn.fitting.objective import Objective
 from bayesnn.symmetry import apply_symmetry, count_modes, symmetry_group
 from bayesnn.symmetry.group import numbered_elements
-from bayesnn.symmetry.optima import mean_at, same_optimum
+from bayesnn.symmetry.optima import compared_rows, mean_at, same_optimum
 from bayesnn.tree import Problem, params_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def find_peaks(problem: Problem, objective: Objective, map_: "xr.DataTree", maxi
     order = np.argsort(values, kind="stable")
     kept: list[int] = []
     left: list[str] = []
-    functions = mean_at(net, objective.unpack(np.reshape(centres, (-1, objective.size))), problem.X)
+    functions = mean_at(net, objective.unpack(np.reshape(centres, (-1, objective.size))), compared_rows(problem.X))
     for k in order:
         if np.any(same_optimum(-values, functions, k)[kept]):
             continue

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
+from bayesnn.data.columns import LARGE, mean_sd
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
-from bayesnn.fitting.climb import LARGE, audit_ends, climb, newton, settle, unheld
+from bayesnn.fitting.climb import MANY_PARAMETERS, audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
+from bayesnn.fitting.expense import announce_search
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.once import Once
@@ -22,7 +24,7 @@ from bayesnn.fitting.remedies import remedy_of
 from bayesnn.fitting.tasks import check_executor, run_tasks
 from bayesnn.model import model_of
 from bayesnn.network import MLP
-from bayesnn.symmetry.optima import mean_at, same_optimum
+from bayesnn.symmetry.optima import compared_rows, mean_at, same_optimum
 from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, prepare, to_dataset
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def fit_mle(
         ``posterior`` (the estimate, one chain and one draw), ``standard_error`` (from the inverse Hessian where
         it is definite, otherwise NaN; also NaN for more than 1,500 parameters), ``optima`` (the end point of every
         start with its log-likelihood, log-prior, gradient norm, Hessian signature and convergence flag), PyMC's
-        ``fit`` and ``optimizer_result``, and the data.
+        ``fit`` and ``optimizer_result`` (up to a million numbers in `X`), and the data.
 
     Raises
     ------
@@ -232,7 +234,9 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, executor, prog
     kinks = objective.kinks(free.net.prior)
     smooth = free.net.smooth
     options = {"kinks": kinks, "smooth": smooth, "maxiter": maxiter}
-    tasks = {i: (climb_from, once, x, options) for i, x in enumerate(starts(free, objective, restarts, rng))}
+    first = starts(free, objective, restarts, rng)
+    announce_search(free, objective, first, maxiter, show=progressbar and executor is None)
+    tasks = {i: (climb_from, once, x, options) for i, x in enumerate(first)}
     ran = run_tasks(tasks, executor, label=f"{kind.upper()}: {restarts} starts", progressbar=progressbar)
     if ran.failed or not ran.done:
         ran.give_up()
@@ -286,7 +290,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, executor, prog
         # Below that rounding decides what the residuals are, and squares underflow.
         ends[:, -1] = np.maximum(ends[:, -1], np.log(1e-14 * max(np.std(problem.y), 1e-8)))
     params = objective.unpack(ends)
-    functions = mean_at(problem.net, params, problem.X)
+    functions = mean_at(problem.net, params, compared_rows(problem.X))
     alike = same_optimum(-audit["value"], functions, best) & audit["converged"]
     message, brief = _verdict(kind, existence, audit, alike, iterations, maxiter, np.linalg.norm(ends[best]))
     point = {name: value[best][None, None] for name, value in params.items()}
@@ -429,7 +433,8 @@ def starts(problem: Problem, objective: Objective, n: int, rng: np.random.Genera
         Flat vectors.
     """
     net, X, y = problem.net, problem.X, problem.y
-    spread = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
+    sd = mean_sd(X)[1]
+    spread = np.where(sd > 0, sd, 1.0)
     params = {}
     for name, shape in problem.shapes.items():
         layer, last = int(name[1:]), int(name[1:]) == net.n_layers
@@ -469,7 +474,8 @@ def _finish(problem, objective, best, kinks):
     """Hand the best end point to `pm.find_MAP`; keep whichever point is higher, and PyMC's own record."""
     import pymc as pm
 
-    if objective.size == 0:
+    # PyMC's model holds the data, and every unit's activations at all rows, several times over.
+    if objective.size == 0 or problem.X.size > LARGE:
         return best, {}
     point = objective.unpack(best)
     with warnings.catch_warnings():
@@ -492,7 +498,7 @@ def _finish(problem, objective, best, kinks):
 def _standard_errors(problem, objective, x, kinks, regular):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
     variance, definite = np.full(objective.size, np.nan), False
-    if 0 < objective.size <= LARGE and regular and problem.net.loss.smooth and unheld(x, kinks).all():
+    if 0 < objective.size <= MANY_PARAMETERS and regular and problem.net.loss.smooth and unheld(x, kinks).all():
         hessian = objective.hessian(x)
         if np.isfinite(hessian).all():
             eigenvalues = np.linalg.eigvalsh(hessian)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
-from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
-from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, call_of, check_arguments, check_name, rng_of
+from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
+from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.store import Store, fingerprint, seed_of
 from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
@@ -179,8 +181,8 @@ def fit_posterior(
     >>> dict(post.posterior["W1"].sizes)
     {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
     """
-    if sampler not in SAMPLERS:
-        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    check_name("sampler", sampler, SAMPLERS)
+    _check_installed(sampler)
     check_arguments(
         draws=draws,
         tune=tune,
@@ -200,6 +202,7 @@ def fit_posterior(
     _check_meant(sampler, adaptation=adaptation, rounds=rounds, max_rounds=max_rounds, max_seconds=max_seconds)
     at = _check_rungs(sampler, rungs)
     problem = prepare(net, X, y, scaling=scaling)
+    check_memory(problem, int(chains) * int(draws), log_likelihood=log_likelihood)
     check_proper(net)
     given_collapse = collapse
     if collapse is None:
@@ -323,10 +326,20 @@ def check_proper(net: MLP) -> None:
     )
 
 
+def _check_installed(sampler):
+    """Refuse a sampler whose library is left to the user and is not there."""
+    missing = [name for name in {"numpyro": ("numpyro", "jax")}.get(sampler, ()) if find_spec(name) is None]
+    if missing:
+        raise SpecError(
+            f"Got sampler={sampler!r}, for which {' and '.join(missing)} must be installed. Install it: pip install "
+            f"{' '.join(missing)}; or leave sampler out."
+        )
+
+
 def _check_meant(sampler, *, adaptation, **of_tempering):
     """Refuse arguments of another sampler."""
-    if adaptation is not None and adaptation not in ADAPTATIONS:
-        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
+    if adaptation is not None:
+        check_name("adaptation", adaptation, ADAPTATIONS)
     if sampler == "tempering" and adaptation is not None:
         raise SpecError(
             f"Got adaptation={adaptation!r} with sampler='tempering', which has no mass matrix to choose. Leave it out."
@@ -380,7 +393,8 @@ def add_log_densities(tree: "xr.DataTree", problem: Problem, *, log_likelihood: 
     params = params_of(tree)
     batch = {k: tree["posterior"][k] for k in ("chain", "draw")}
     if log_likelihood:
-        values = problem.net.log_likelihood(params, problem.X, problem.y) - problem.log_y_sd
+        values = problem.net.log_likelihood(params, problem.X, problem.y)
+        values -= problem.log_y_sd
         obs = tree["observed_data"]["obs"]
         tree["log_likelihood"] = xr.DataTree(
             xr.Dataset({"y": (("chain", "draw", "obs"), values)}, coords={**batch, "obs": obs})

@@ -1,5 +1,7 @@
 """Directions of weights along which no observation's log-likelihood falls and some rise for ever."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,43 @@ from bayesnn.tree import Problem
 
 REACH = 1e5
 """Largest weight of a direction, in units in which the largest feature is one and a rising row rises by one."""
+SOME = (1000, 10_000)
+"""Rows that are looked at first where there are many more."""
+
+
+def some_rows_rule_it_out(problem: Problem, design: Callable[[Problem], np.ndarray]) -> bool:
+    """Say whether a few of many rows already show that there is no direction of recession.
+
+    A direction for all rows is one for any of them. If those have none, and their null space is no larger than that of
+    all rows can be, there is none.
+
+    Parameters
+    ----------
+    problem : Problem
+        Labels or counts.
+    design : callable
+        From a problem to its design, as for `recession`.
+
+    Returns
+    -------
+    bool
+        False where that is not known.
+    """
+    y, rng = problem.y, np.random.default_rng(0)
+    for count in SOME:
+        if len(y) < 5 * count:
+            return False
+        # Every label occurs among them: a class that did not would have no cutpoint, or any weights.
+        first = np.unique(y, return_index=True)[1] if problem.net.loss.task != "count" else np.zeros(0, dtype=int)
+        rows = np.union1d(rng.choice(len(y), count, replace=False), first)
+        few = replace(problem, X=problem.X[rows], y=y[rows])
+        matrix = design(few)
+        unit = np.abs(matrix).max(axis=0, initial=0.0)
+        both = np.vstack(_rows(few, matrix / np.where(unit > 0, unit, 1.0)))
+        shifts = matrix.shape[1] if problem.net.loss.task == "classes" else 0
+        if both.size and np.linalg.matrix_rank(both) == both.shape[1] - shifts and recession(few, matrix) is None:
+            return True
+    return False
 
 
 def recession(problem: Problem, design: np.ndarray) -> dict[str, Any] | None:
@@ -33,6 +72,7 @@ def recession(problem: Problem, design: np.ndarray) -> dict[str, Any] | None:
     Biometrika 71 (1984). K. Konis, "Linear programming algorithms for detecting separated data in binary logistic
     regression models", thesis, University of Oxford (2007).
     """
+    from scipy import sparse
     from scipy.optimize import linprog
 
     # Columns in units of their own size, so that the tolerances mean the same for all of them.
@@ -45,19 +85,19 @@ def recession(problem: Problem, design: np.ndarray) -> dict[str, Any] | None:
 
     def solve(ahead, reach, extra, bound):
         """Maximise the sum of extra variables, each at most what some of the rows rise by."""
-        equal = np.column_stack([stay, np.zeros((len(stay), extra))])
+        equal = sparse.hstack([sparse.csr_array(stay), sparse.csr_array((len(stay), extra))])
         still = {"A_eq": equal, "b_eq": np.zeros(len(stay))} if len(stay) else {}
         cost = np.r_[np.zeros(n), -np.ones(extra)]
         bounds = [(-reach, reach)] * n + [(0.0, bound)] * extra
-        found = linprog(cost, A_ub=np.column_stack([-rise, ahead]), b_ub=np.zeros(k), bounds=bounds, method="highs",
-                       **still)  # fmt: skip
+        upper = sparse.hstack([sparse.csr_array(-rise), sparse.csr_array(ahead)])
+        found = linprog(cost, A_ub=upper, b_ub=np.zeros(k), bounds=bounds, method="highs", **still)
         return None if found.x is None else found.x[:n]
 
     # Each row may count for as much as it rises, but for no more than one: as many as possible will.
-    direction = solve(np.eye(k), REACH, k, 1.0)
+    direction = solve(sparse.eye_array(k), REACH, k, 1.0)
     if direction is None:
         # Nearly dependent features are beyond the solver within bounds that wide.
-        direction = solve(np.eye(k), 1.0, k, None)
+        direction = solve(sparse.eye_array(k), 1.0, k, None)
     if direction is None:
         return None
     rising = rise @ direction > 1e-9 * max(np.abs(direction).max(), 1.0)

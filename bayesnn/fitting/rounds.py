@@ -37,6 +37,8 @@ class Systems:
         What is fitted.
     collapse : bool
         As for `fit_posterior`.
+    threads : int
+        Of each density.
     target : float
         Acceptance probability.
     rungs : tuple of float
@@ -51,13 +53,14 @@ class Systems:
         self,
         problem: Problem,
         collapse: bool,
+        threads: int,
         *,
         target: float,
         rungs: tuple[float, ...],
         executor: Executor,
         kept: Kept | None = None,
     ):
-        self.once, self.options = Once(_ready, problem, collapse), {"target": target, "rungs": rungs}
+        self.once, self.options = Once(_ready, problem, collapse, threads), {"target": target, "rungs": rungs}
         self.executor, self.kept = executor, kept
         self.states: list[Any] = []
         self.rounds: list[list[Round]] = []
@@ -98,9 +101,9 @@ class Systems:
         return self.states
 
 
-def _ready(problem, collapse):
+def _ready(problem, collapse, threads):
     """Compile what every system of a process needs."""
-    density = log_density(problem, jacobian=True, collapse=collapse, split=True)
+    density = log_density(problem, jacobian=True, collapse=collapse, split=True, threads=threads)
     return density, callback_of(density), Event()
 
 

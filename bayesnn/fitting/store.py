@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bayesnn.arguments import Seed, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FileError, SpecError
 from bayesnn.files import written_whole
 from bayesnn.tree import Problem, load_fit, save_fit
@@ -49,6 +49,7 @@ class Lines:
     """
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any]):
+        check_arguments(path=path)
         self.path, wanted = Path(path), json.loads(json.dumps(dict(settings)))
         if not self.path.exists():
             with written_whole(self.path) as part:

@@ -1,7 +1,6 @@
 """A posterior by tempering: what is asked of it, and how it is written into a tree."""
 
 import os
-import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from bayesnn.fitting.agreement import function_ess, function_rhat, function_valu
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
+from bayesnn.fitting.expense import announce_tempering, seconds_of_gradient
 from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.rounds import Systems, run_rounds
 from bayesnn.fitting.sampled import Sampled
@@ -67,15 +67,22 @@ def temper(
     Sampled
         Draws, statistics and evidence.
     """
+    from bayesnn.ops.threads import threads_of
+
     tell_once(slowness(problem.net), show=progressbar)
     tune = TUNE if tune is None else tune
     # An executor of the user's is left open.
     where = nullcontext(executor) if executor else ThreadPoolExecutor(min(cores or os.cpu_count() or 1, chains))
+    # One of the user's has as many workers as cores.
+    threads = 1 if executor else threads_of(chains, cores)
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell, where as pool:
-        systems = Systems(problem, collapse, target=target or TARGET, rungs=rungs, executor=pool, kept=kept)
+        systems = Systems(problem, collapse, threads, target=target or TARGET, rungs=rungs, executor=pool, kept=kept)
         density = systems.once.get()[0]
         if not density.size:
             return _exact(problem, density, draws, chains, rng, rungs)
+        if max_seconds is None and executor is None:
+            expected = _expected(density, draws=draws, chains=chains, cores=cores)
+            announce_tempering(problem, expected, show=progressbar)
         streams = np.random.SeedSequence(int(rng.integers(2**31))).spawn(chains + 1)
         systems.states = list(streams[:chains])
 
@@ -144,12 +151,13 @@ def expected_seconds(problem: Problem, *, draws: int, chains: int, cores: int | 
         Seconds: a posterior with several modes of the function takes ten times as long and more.
     """
     density = log_density(problem, jacobian=True, collapse=collapses(problem.net), split=True)
+    return _expected(density, draws=draws, chains=chains, cores=cores)
+
+
+def _expected(density, *, draws, chains, cores):
     if not density.size:
         return 0.0
-    points = density.prior_draws(np.random.default_rng(1), 20)
-    began = time.perf_counter()
-    density.many(points)
-    of_gradient = (time.perf_counter() - began) / len(points)
+    of_gradient = seconds_of_gradient(density, density.prior_draws(np.random.default_rng(1), 20))
     iterations = (draws + TUNE) * (1 + 1 / SETTLING)
     gradients = START + iterations * TEMPERATURES * (1 + LEAPS) / 2
     return of_gradient * gradients * chains / min(chains, cores or os.cpu_count() or 1)

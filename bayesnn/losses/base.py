@@ -76,11 +76,15 @@ def _pick(log_probs, y):
 
 def _column(loss, y, what):
     """Return y as one finite float column (n,), or raise with the remedy that fits the loss."""
-    values = np.asarray(y)
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        # Ragged rows, of which `as_array` has the words.
+        values = np.zeros(0)
     if values.dtype.kind in "SUO" and any(isinstance(value, str | bytes) for value in values.ravel()):
         raise DataError(
             f"Got {what} such as {str(values.ravel()[0])!r} for the loss {loss.name!r}; they must be numbers. "
-            "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+            "Encode labels, as load_data does: names, y = np.unique(y, return_inverse=True)."
         )
     y = as_array(y, "y", ndim=(1, 2))
     if y.ndim == 2 and y.shape[1] > 1:

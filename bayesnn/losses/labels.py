@@ -13,6 +13,9 @@ from bayesnn.losses.base import Loss, _column, _exp, _pair, _pick, _thresholds
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
+MOST_COUNTED = 2**53
+"""Largest whole number to which all smaller ones are floats too."""
+
 
 _MOST = 1e10
 """Largest count k: log p is a difference of numbers like k log k, whose last digits must not matter."""
@@ -32,12 +35,12 @@ class _Labels(Loss):
         shown = ", ".join(f"{value:g}" for value in found[:6]) + (", ..." if found.size > 6 else "")
         if self.task == "binary" and np.array_equal(found, [-1, 1]):
             raise DataError(f"Got labels {shown}; binary labels must be 0 and 1. Use (y + 1) / 2.")
-        encode = "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+        encode = "Encode labels, as load_data does: names, y = np.unique(y, return_inverse=True)."
         if np.any(found % 1 != 0) or found[0] < 0:
             raise DataError(f"Got labels {shown}; labels must be integers 0..K-1. {encode}")
         limit = 2 if self.task == "binary" else classes
         if limit is not None and found[-1] >= limit:
-            remedy = "More than two classes need loss='cross_entropy'; else " if self.task == "binary" else ""
+            remedy = "More than two classes need loss='cross_entropy'. " if self.task == "binary" else ""
             raise DataError(f"Got labels {shown}; there are {limit} classes, 0..{limit - 1}. {remedy}{encode}")
         if classes is None and found.size == 1:
             raise DataError(f"Got only the label {shown}; a fit needs at least two classes. Check how y was selected.")
@@ -306,11 +309,11 @@ class Poisson(Loss):
     @override
     def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         y = _column(self, y, "counts")
-        wrong = y[(y < 0) | (y % 1 != 0)]
+        wrong = y[(y < 0) | (y % 1 != 0) | (y > MOST_COUNTED)]
         if wrong.size:
             raise DataError(
-                f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... A target that is negative or "
-                "has fractions is a regression target: use loss='squared_error', and undo any scaling of y."
+                f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... up to 2**53. Use "
+                "loss='squared_error' for a target that is negative or has fractions, or undo the scaling of y."
             )
         if y.max() > _MOST:
             raise DataError(

@@ -288,7 +288,7 @@ class Huber(Location):
     )
 
     def __post_init__(self):
-        _set_parameter(self, "delta", np.inf, "The usual choice is 1.345.")
+        _set_parameter(self, "delta", np.inf, "Write Huber(1.345), the usual choice.")
 
     @property
     def _log_z(self):
@@ -394,7 +394,7 @@ class Quantile(Location):
     _table = ("max(q r, (q - 1) r), r = y - f", "1/s", "log(s) - log(q (1 - q))", "mean loss")
 
     def __post_init__(self):
-        _set_parameter(self, "q", 1, "q=0.5 is the median.")
+        _set_parameter(self, "q", 1, "Write Quantile(0.5), which is the median.")
 
     @property
     def _unit_mean(self):
@@ -484,7 +484,7 @@ class StudentT(Location):
     )
 
     def __post_init__(self):
-        _set_parameter(self, "nu", np.inf, "The usual choice is 4; a Normal likelihood is loss='squared_error'.")
+        _set_parameter(self, "nu", np.inf, "Write StudentT(4.0), the usual choice; or loss='squared_error'.")
 
     @property
     @override

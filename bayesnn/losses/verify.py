@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesnn.data.checks import as_array
 from bayesnn.errors import SpecError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.table import as_loss
 
+MOST_LABELS = 1000
+"""Labels of which the sum is tried."""
 FAR = 800.0
 """Size of a logit whose exponential is no double."""
 ROOM = {"distribution function": 1e-5}
@@ -107,21 +110,38 @@ def verify_loss(
     if isinstance(loss, str | Loss):
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
-        raise SpecError(f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f).")
-    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
-    if isinstance(support, int) and support > 1:
+        raise SpecError(
+            f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f). Write 'squared_error', or "
+            "lambda y, f: (y - f)**2."
+        )
+    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support) if isinstance(support, str) else None
+    if isinstance(support, int) and not isinstance(support, bool) and 1 < support <= MOST_LABELS:
         labels = range(support)
-    elif labels is None and support not in ("real", "counts"):
-        raise SpecError(f"Got support={support!r}; known are 'real', 'binary', 'signs', 'counts' and an integer K > 1.")
-    outputs = _outputs(support if isinstance(support, int) else 1) if f is None else np.asarray(f, dtype=float)
+    elif labels is None and not (isinstance(support, str) and support in ("real", "counts")):
+        raise SpecError(
+            f"Got support={support!r}; known are 'real', 'binary', 'signs', 'counts' and a number of labels from 2 to "
+            f"{MOST_LABELS}. Write support='real', or leave it out."
+        )
+    if b is not None and not callable(b):
+        raise SpecError(f"Got b={b!r}; it must be a function of y. Write b=lambda y: gammaln(y + 1), or leave it out.")
+    outputs = _outputs(support if isinstance(support, int) else 1) if f is None else as_array(f, "f")
     keys = [tuple(row.tolist()) if row.ndim else float(row) for row in outputs]
     if len(set(keys)) <= (2 if labels is None else len(labels)):
-        raise SpecError(f"Got {len(set(keys))} different outputs f; give more of them than labels, and at least 3.")
+        raise SpecError(
+            f"Got {len(set(keys))} different outputs f; there must be more of them than labels, and at least 3. "
+            "Leave f out, or give more."
+        )
 
     def nll(y, row):
         # Far out in the tails exp or cosh in a loss may overflow; an infinite loss is a density of zero.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(loss(y, row)) + (0.0 if b is None else float(b(y)))
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(loss(y, row)) + (0.0 if b is None else float(b(y)))
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise SpecError(
+                f"Got a function that gives no number at y = {y!r}, f = {row!r} ({error}); it is called with one "
+                "target and the output for it. Write lambda y, f: (y - f)**2, say."
+            ) from error
 
     if labels is None:
         log_z = np.array([_log_z(lambda y, row=row: nll(y, row), support, float(row)) for row in outputs])

@@ -4,6 +4,9 @@ For samplers and optimisers, which evaluate it millions of times: likelihood, pr
 noise in one pass over the data, block by block, so that what one block needs stays in the first-level cache. It is
 the density of the PyMC model, written a second time; tests hold the two together for every loss and prior.
 
+Many rows are divided into parts, which several threads may share. What the parts contribute is added in their order,
+and how many they are depends on the data alone: the same numbers come out of any number of threads.
+
 The walk over blocks is compiled once for all networks, and kept on disk: sizes, numbers of layers, priors and noise are
 data, and activation, likelihood and penalty are C functions of `forms`, called by their addresses.
 
@@ -26,18 +29,39 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray
+from numba import carray, types
 from pytensor.link.numba.dispatch.basic import numba_njit
 
+from bayesnn.data.columns import columns_under
 from bayesnn.ops.callback import DENSITY, VERSION, c_function, pointer
 from bayesnn.ops.forms import ACTIVATE, LIKELIHOOD, PENALTY, PULL, activation_of, likelihood_of, penalty_of
-from bayesnn.ops.kernels import added, aligned, block_of, blocks, call_by_address, height, kernel, linear, start_of
+from bayesnn.ops.kernels import (
+    added,
+    added_of_columns,
+    aligned,
+    block_of,
+    blocks,
+    call_by_address,
+    height,
+    kernel,
+    linear,
+    linear_of_columns,
+    start_of,
+)
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
+from bayesnn.ops.threads import claim, cores, start_thread, starters, wait_for
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
-# PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales.
-N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, DEPTH, PLACES = range(10)
+# PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales. STEP
+# is how far apart the columns of the inputs start, or zero where they are held block by block.
+(N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, STEP, DEPTH,
+ # What follows from these, see `layout`.
+ PART, PARTS, BLOCK, LAYERS, EXTRA, ROOM, ROWS, WIDTH, PULL_AT, BETA_AT, A_AT, FIRST, SHARE, KEPT, END, SLOPES_AT,
+ OTHER, HIDDEN_AT, OWN, PLACES) = range(30)  # fmt: skip
+# Places behind the packed parameters, in the work space of all threads: what penalties add up to, and one over the
+# noise; in that of each thread the sums of a part.
+TOTAL, SIGMA, SUMS = 0, 1, 0
 # Places in the table of numbers; the prior scales of an output layer that is integrated out follow. The prior of a
 # learned noise: -log p(s) = POWER log(s) + SQUARES s^2 + LOGS (log(s) - CENTRE)^2 + INVERSE / s, but for a constant.
 # CONSTANT belongs to the likelihood, PRIOR_CONSTANT to the priors.
@@ -46,8 +70,22 @@ NOISE, CONSTANT, PRIOR_CONSTANT, CUT_RATE, SCALE_RATE, POWER, SQUARES, LOGS, CEN
 # Rows of the table of rates: -log p(w) = L1 |w| + L2 w^2 + LOG log(1 + SQUARE w^2), but for a constant, and what w is
 # multiplied by in a penalty that is a formula, for weights and biases apart, and L2 where the learned scale is one.
 L1, L2, LOG, SQUARE, PENALTIES, UNSCALED, RATES = 0, 1, 2, 3, 4, 6, 7
-# Places in the table of forms: addresses of C functions, and of the parameters of the likelihood and of both penalties.
-ACT, PULLED, LIKELY, PENALTY_AT, PARAMETERS, FORMS = 0, 1, 2, 3, 5, 8
+# Places in the table of forms: addresses of C functions, and of the parameters of the likelihood and of both penalties;
+# then of what shares the parts among threads.
+ACT, PULLED, LIKELY, PENALTY_AT, PARAMETERS, WALK, HELP, CREATE, JOIN, FORMS = 0, 1, 2, 3, 5, 8, 9, 10, 11, 12
+# Places in the table that the compiled functions are called with: addresses and sizes of the inputs, the targets and
+# the tables above, how much comes out, how many threads there may be; the forms follow.
+X_AT, X_SIZE, Y_AT, Y_SIZE, SIZES, DEPTH_OF, NUMBERS_AT, RATES_AT, N_OUT, COUNT, VALUES, THREADS, TABLE = range(13)
+# Places in what the threads of one evaluation share: the next part, which pass over the data it is, and sizes and
+# addresses of the flat vector, the work space and the table.
+NEXT, PASS, DIM, THETA, WORK, TABLE_AT, JOB = range(7)
+LONG = 2**20
+"""Operations, roughly, that make a part: a fifth of a millisecond, ten times what a thread costs."""
+MOST = 64
+"""Most parts, which bounds the room for what they contribute."""
+REMEMBERED = 2**21
+"""Most numbers of hidden layers that are kept for the second pass; more are computed again, which is faster than memory
+that is fetched from the system each time."""
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
 
@@ -248,70 +286,146 @@ def means_of(work, a_at, width, beta_at, pull_at, scales, k, m, variance):
 
 
 @numba_njit(fastmath=False, error_model="numpy", inline="always")
-def density(theta, gradient, prior, data, sizes, numbers, rates, forms):
+def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
+    """Go through parts of the data as long as there are any, and add up what each contributes in its own place.
+
+    The first pass has the likelihood and its gradient, or the products of features of an output layer that is
+    integrated out; the second the residuals of that layer and the gradient.
+    """
+    n, targets, depth, cuts = sizes[N], sizes[TARGETS], sizes[DEPTH], sizes[CUTS]
+    collapse, planes, parts, kept = sizes[COLLAPSE] > 0, sizes[PLANES], sizes[PARTS], sizes[KEPT]
+    layers, extra, room, rows, block = sizes[LAYERS], sizes[EXTRA], sizes[ROOM], sizes[ROWS], sizes[BLOCK]
+    slopes_at, other, hidden_at, pull_at = sizes[SLOPES_AT], sizes[OTHER], sizes[HIDDEN_AT], sizes[PULL_AT]
+    widths = sizes[PLACES : PLACES + depth + 1]
+    p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
+    whole = sizes[STEP]
+    sums_at, sigma = room + SUMS, work[room + SIGMA]
+    # Both begin with the packed parameters, and have what pulls residuals back in the same place.
+    acts = work if kept > 0 else own
+    if kept == 0:
+        pack(own, theta, widths, sizes[PLACES + depth + 1 :], layers)
+        if job[PASS] == 2:
+            for i in range(pull_at, sizes[BETA_AT]):
+                own[i] = work[i]
+    part = claim(job) if parts > 1 else np.int64(0)
+    while part < parts:
+        at = sizes[FIRST] + part * sizes[SHARE]
+        grad_at, gram_at = at + 2, at + 2 + room
+        own[sums_at] = own[sums_at + 1] = 0.0
+        if job[PASS] == 1:
+            for i in range(at, at + sizes[SHARE]):
+                work[i] = 0.0
+            if cuts > 0:
+                place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
+        for start in range(part * sizes[PART], min(n, (part + 1) * sizes[PART]), block):
+            nb, real = block_of(widths, n - start), min(block, n - start)
+            x_at, step = (start, whole) if whole > 0 else ((p + 1) * start, nb)
+            mask_at, y_at = x_at + p * step, targets * start
+            first = kept + rows * start if kept > 0 else hidden_at
+            if job[PASS] == 1 or kept == 0:
+                forward(forms, acts, data, x_at, step, first, own, slopes_at, widths, layers, planes, extra, real, nb)
+            features = start_of(widths, depth - 1, planes, first, nb)
+            if not collapse:
+                # The slopes take the place of the outputs.
+                if cuts > 0:
+                    cut, rows_of = work[gram_at:], cuts
+                else:
+                    cut, rows_of = carray(pointer(forms[PARAMETERS]), (1,), np.float64), targets
+                _likelihood(
+                    forms[LIKELY], own, slopes_at, slopes_at, sums_at, targets_of, y_at, data, mask_at, rows_of, nb,
+                    sigma, cut,
+                )  # fmt: skip
+                backward(
+                    forms, acts, data, x_at, step, first, own, slopes_at, other, depth, work, grad_at, room, widths,
+                    planes, nb,
+                )  # fmt: skip
+            elif job[PASS] == 1:
+                if depth == 1:
+                    added_of_columns(work, gram_at, data, x_at, step, data, x_at, step, k, k, nb)
+                    added_of_columns(work, gram_at + k * k, data, x_at, step, targets_of, y_at, nb, k, m, nb)
+                else:
+                    added(work, gram_at, acts, features, acts, features, k, k, nb)
+                    added(work, gram_at + k * k, acts, features, targets_of, y_at, k, m, nb)
+            elif depth == 1:
+                linear_of_columns(own, hidden_at, data, x_at, step, work, sizes[BETA_AT], k, m, nb)
+                own[sums_at] += residual(own, hidden_at, targets_of, y_at, m * nb)
+            else:
+                linear(acts, features + k * nb, acts, features, work, sizes[BETA_AT], k, m, nb)
+                own[sums_at] += residual(acts, features + k * nb, targets_of, y_at, m * nb)
+                slopes_of = features + ((k + m) * nb if planes == 2 else 0)
+                one, top = np.int64(1), depth - 1
+                # The residuals follow the features: both are pulled back at once.
+                pulled(forms, own, slopes_at, acts, features, acts, pull_at, k - 1, one, k + m, k - 1, nb, slopes_of)
+                backward(
+                    forms, acts, data, x_at, step, first, own, slopes_at, other, top, work, grad_at, room, widths,
+                    planes, nb,
+                )  # fmt: skip
+        work[at] = own[sums_at]
+        work[at + 1] = own[sums_at + 1]
+        part = claim(job) if parts > 1 else parts
+
+
+_walk = call_by_address((types.voidptr, types.int64))
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def shared(stage, job, own, forms, threads, parts):
+    """Make a pass over the data, with helpers where there are several parts; one that can't be had is not missed."""
+    job[NEXT], job[PASS] = 0, stage
+    # A thread for a single part would hardly be up when the others have done it.
+    helpers = min(threads, parts // 2) - 1 if forms[CREATE] != 0 else np.int64(0)
+    if helpers > 0:
+        identities, started = np.empty(helpers, dtype=np.int64), 0
+        while started < helpers and start_thread(forms[CREATE], forms[HELP], job, identities[started:]) == 0:
+            started += 1
+        _walk(forms[WALK], job, own)
+        for i in range(started):
+            wait_for(forms[JOIN], identities[i])
+    else:
+        _walk(forms[WALK], job, own)
+
+
+@numba_njit(fastmath=False)
+def added_up(work, at, share, parts):
+    """Add what all parts contribute to the first of them, in their order."""
+    for part in range(1, parts):
+        for i in range(share):
+            work[at + i] += work[at + part * share + i]
+
+
+@numba_njit(fastmath=False, error_model="numpy", inline="always")
+def density(theta, gradient, prior, sizes, numbers, rates, table):
     """Write the gradient of the log-likelihood, add that of the log-prior to `prior`, and return both logarithms.
 
     `prior` may be the same array as `gradient`, which then is that of their sum.
-
-    The work space holds the packed parameters, their gradient, two sums, cutpoints and their gradient or the small
-    matrices of an output layer that is integrated out, the slopes of two layers, and the hidden layers of a block (of
-    all blocks, where the output layer is integrated out), the last of which then has a row for each target's residuals.
     """
+    forms = table[TABLE:]
     n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
     collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
     widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
-    layers, extra = (depth - 1, targets) if collapse else (depth, targets - targets)
-    p, m, k = widths[0], widths[depth], widths[depth - 1] + 1
+    m, k, cuts = widths[depth], widths[depth - 1] + 1, sizes[CUTS]
     noise = np.exp(theta[len(theta) - 1]) if learned else numbers[NOISE]
     variance = noise * noise
+    room, parts, first, share = sizes[ROOM], sizes[PARTS], sizes[FIRST], sizes[SHARE]
+    grad_at, gram_at, a_at, beta_at = first + 2, first + 2 + room, sizes[A_AT], sizes[BETA_AT]
+    width, layers, end, size = sizes[WIDTH], sizes[LAYERS], sizes[END], sizes[OWN]
+    # Slices would count who refers to them, which takes as long as a few rows of data.
+    work = aligned(end + size + JOB)
+    own = work.ctypes.data + 8 * end
+    job = carray(pointer(own + 8 * size), (JOB,), np.int64)
+    job[DIM], job[THETA] = len(theta), theta.ctypes.data
+    job[WORK], job[TABLE_AT] = work.ctypes.data, table.ctypes.data
+    if sizes[KEPT] > 0:
+        pack(work, theta, widths, biased, layers)
+    work[room + SIGMA] = 1.0 / noise
 
-    planes = sizes[PLANES]
-    room = rows = np.int64(0)
-    for i in range(layers):
-        room += (widths[i] + 1) * widths[i + 1]
-    widest = max(m, targets)
-    for i in range(1, depth):
-        rows += height(widths, i, planes, extra)
-        widest = max(widest, widths[i])
-    block, width = block_of(widths, n), (k + m + 7) // 8 * 8
-    grad_at, sums_at, gram_at = room, 2 * room, 2 * room + 2
-    a_at = gram_at + k * (k + m)
-    pull_at = a_at + k * width
-    cuts = sizes[CUTS]
-    base = ((pull_at + (k + m) * (k - 1) if collapse else gram_at + 2 * cuts) + 7) // 8 * 8
-    other = base + widest * block
-    hidden_at = other + widest * block
-    work = aligned(hidden_at + (rows + (m if depth == 1 else 0)) * (n + 16 if collapse else block))
-    work[grad_at:base] = 0.0
-    pack(work, theta, widths, biased, layers)
+    shared(1, job, own, forms, table[THREADS], parts)
     if cuts > 0:
-        place_cutpoints(work, gram_at, theta, len(theta) - cuts, cuts)
-
-    # The data of a block: inputs, a row of ones that are zero where the block is padded, targets.
-    for start in range(0, n, block):
-        nb, real = block_of(widths, n - start), min(block, n - start)
-        x_at = (p + 1 + targets) * start
-        mask_at, y_at = x_at + p * nb, x_at + (p + 1) * nb
-        first = hidden_at + (rows * start if collapse else 0)
-        forward(forms, work, data, x_at, first, work, base, widths, layers, planes, extra, real, nb)
-        if not collapse:
-            # The slopes take the place of the outputs.
-            likely, sigma, own = forms[LIKELY], 1.0 / noise, pointer(forms[PARAMETERS])
-            if cuts > 0:
-                cut = work[gram_at:]
-                _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, cuts, nb, sigma, cut)
-            else:
-                _likelihood(likely, work, base, base, sums_at, data, y_at, mask_at, targets, nb, sigma, own)
-            backward(forms, work, data, x_at, first, work, base, other, depth, work, grad_at, room, widths, planes, nb)
-        elif depth == 1:
-            added(work, gram_at, data, x_at, data, x_at, k, k, nb)
-            added(work, gram_at + k * k, data, x_at, data, y_at, k, m, nb)
-        else:
-            at = start_of(widths, depth - 1, planes, first, nb)
-            added(work, gram_at, work, at, work, at, k, k, nb)
-            added(work, gram_at + k * k, work, at, data, y_at, k, m, nb)
-    value = numbers[CONSTANT] + work[sums_at] - n * targets * np.log(noise)
-    by_scale = work[sums_at + 1] - n * targets
+        for part in range(1, parts):
+            work[gram_at + part * share : gram_at + part * share + cuts] = 0.0
+    added_up(work, first, share, parts)
+    value = numbers[CONSTANT] + work[first] - n * targets * np.log(noise)
+    by_scale = work[first + 1] - n * targets
 
     if collapse:
         scales = numbers[NUMBERS:]
@@ -321,25 +435,10 @@ def density(theta, gradient, prior, data, sizes, numbers, rates, forms):
                 for j in range(k + m):
                     gradient[i * (k + m) + j] = work[a_at + i * width + j]
             return value, 0.0
-        # The weights' means take the place of the products.
-        means_of(work, a_at, width, gram_at, pull_at, scales, k, m, variance)
-        squares = 0.0
-        for start in range(0, n, block):
-            nb, x_at = block_of(widths, n - start), (p + 1 + targets) * start
-            first, y_at = hidden_at + rows * start, x_at + (p + 1) * nb
-            if depth == 1:
-                linear(work, hidden_at, data, x_at, work, gram_at, k, m, nb)
-                squares += residual(work, hidden_at, data, y_at, m * nb)
-            else:
-                at = start_of(widths, depth - 1, planes, first, nb)
-                linear(work, at + k * nb, work, at, work, gram_at, k, m, nb)
-                squares += residual(work, at + k * nb, data, y_at, m * nb)
-                slopes_at = at + ((k + m) * nb if planes == 2 else 0)
-                one, top = np.int64(1), depth - 1
-                pulled(forms, work, base, work, at, work, pull_at, k - 1, one, k + m, k - 1, nb, slopes_at)
-                backward(
-                    forms, work, data, x_at, first, work, base, other, top, work, grad_at, room, widths, planes, nb
-                )
+        means_of(work, a_at, width, beta_at, sizes[PULL_AT], scales, k, m, variance)
+        shared(2, job, own, forms, table[THREADS], parts)
+        added_up(work, first, share, parts)
+        squares = work[first]
         value -= 0.5 * (m * log_det + squares / variance + length)
         by_scale = squares / variance - m * (n - k + trace)
 
@@ -365,24 +464,25 @@ def density(theta, gradient, prior, data, sizes, numbers, rates, forms):
         )
         value += by_distance
         log_prior += of_cuts
-    work[sums_at] = 0.0
+    work[room + TOTAL] = 0.0
     for i in range(PARAMETERS - PENALTY_AT):
         if forms[PENALTY_AT + i] != 0:
-            own = pointer(forms[PARAMETERS + 1 + i])
-            _penalty(forms[PENALTY_AT + i], theta, prior, rates[PENALTIES + i], size, own, work[sums_at:])
-    return value, log_prior + work[sums_at]
+            own_parameters = pointer(forms[PARAMETERS + 1 + i])
+            _penalty(
+                forms[PENALTY_AT + i], theta, prior, rates[PENALTIES + i], size, own_parameters, work[room + TOTAL :]
+            )
+    return value, log_prior + work[room + TOTAL]
 
 
 _CALLBACK = """
 def callback(dim, theta_, gradient_, value_, table_):
-    table = carray(table_, (PLACES_IN_TABLE,), np.int64)
-    n_out, count, values = table[6], table[7], table[8]
+    table = carray(table_, (TABLE + FORMS,), np.int64)
+    n_out, count, values = table[N_OUT], table[COUNT], table[VALUES]
     theta, gradient = carray(theta_, (count * dim,)), carray(gradient_, (count * n_out,))
     value = carray(value_, (count * values,))
-    data = carray(pointer(table[0]), (table[1],), np.float64)
-    sizes = carray(pointer(table[2]), (PLACES + 2 * table[3] + 1,), np.int64)
-    numbers = carray(pointer(table[4]), (NUMBERS + sizes[PLACES + table[3] - 1] + 1,), np.float64)
-    rates = carray(pointer(table[5]), (RATES, dim), np.float64)
+    sizes = carray(pointer(table[SIZES]), (PLACES + 2 * table[DEPTH_OF] + 1,), np.int64)
+    numbers = carray(pointer(table[NUMBERS_AT]), (NUMBERS + sizes[PLACES + table[DEPTH_OF] - 1] + 1,), np.float64)
+    rates = carray(pointer(table[RATES_AT]), (RATES, dim), np.float64)
     code = 0
     for s in range(count):
         out = gradient[s * n_out : (s + 1) * n_out]
@@ -391,7 +491,7 @@ def callback(dim, theta_, gradient_, value_, table_):
             prior = out[dim:]
             prior[:] = 0.0
         at = theta[s * dim : (s + 1) * dim]
-        likelihood, log_prior = density(at, out, prior, data, sizes, numbers, rates, table[9:])
+        likelihood, log_prior = density(at, out, prior, sizes, numbers, rates, table)
         if values == 2:
             value[2 * s], value[2 * s + 1] = likelihood, log_prior
         else:
@@ -403,13 +503,115 @@ def callback(dim, theta_, gradient_, value_, table_):
                 code = 3
     return code
 """
+_WALK = """
+def walker(job_, own_):
+    job = carray(job_, (JOB,), np.int64)
+    table = carray(pointer(job[TABLE_AT]), (TABLE + FORMS,), np.int64)
+    sizes = carray(pointer(table[SIZES]), (PLACES + 2 * table[DEPTH_OF] + 1,), np.int64)
+    numbers = carray(pointer(table[NUMBERS_AT]), (NUMBERS,), np.float64)
+    data = carray(pointer(table[X_AT]), (table[X_SIZE],), np.float64)
+    targets = carray(pointer(table[Y_AT]), (table[Y_SIZE],), np.float64)
+    theta = carray(pointer(job[THETA]), (job[DIM],), np.float64)
+    work = carray(pointer(job[WORK]), (sizes[END],), np.float64)
+    own = carray(pointer(own_), (sizes[OWN],), np.float64)
+    walk(job, theta, work, own, data, targets, sizes, numbers, table[TABLE:])
+    return 0
+"""
+_HELP = """
+def helper(job_):
+    job = carray(job_, (JOB,), np.int64)
+    table = carray(pointer(job[TABLE_AT]), (TABLE + FORMS,), np.int64)
+    sizes = carray(pointer(table[SIZES]), (PLACES,), np.int64)
+    own = aligned(sizes[OWN])
+    call(table[TABLE + WALK], job, own.ctypes.data)
+    # The room lives until it is read here.
+    return np.int64(own[0] != own[0])
+"""
+_PLACES = {
+    name: globals()[name]
+    for name in (
+        "X_AT", "X_SIZE", "Y_AT", "Y_SIZE", "SIZES", "DEPTH_OF", "NUMBERS_AT", "RATES_AT", "N_OUT", "COUNT", "VALUES",
+        "TABLE", "FORMS", "PLACES", "NUMBERS", "RATES", "JOB", "TABLE_AT", "THETA", "DIM", "WORK", "WALK",
+        "END", "OWN",
+    )
+}  # fmt: skip
 
 
 @cache
 def callback() -> Any:
     """Compile `density` to a C function, or read it from disk."""
-    names = {"PLACES": PLACES, "NUMBERS": NUMBERS, "RATES": RATES, "PLACES_IN_TABLE": 9 + FORMS, "density": density}
+    names = {**_PLACES, "density": density}
     return c_function(_CALLBACK, "callback", DENSITY, names, f"density-{LANES}-{VERSION}")
+
+
+@cache
+def walkers() -> tuple[Any, Any]:
+    """Compile what goes through the data, and what a helping thread runs, or read them from disk."""
+    walker = c_function(
+        _WALK, "walker", (types.voidptr, types.int64), {**_PLACES, "walk": walk}, f"walk-{LANES}-{VERSION}"
+    )
+    names = {**_PLACES, "aligned": aligned, "call": _walk}
+    return walker, c_function(_HELP, "helper", (types.voidptr,), names, f"help-{LANES}-{VERSION}")
+
+
+def layout(sizes: np.ndarray, widths: np.ndarray) -> None:
+    """Say how the rows are divided, and where what is in the work space.
+
+    All threads share the packed parameters, the numbers behind them, and the small matrices of an output layer that is
+    integrated out: what pulls residuals back, the weights' means, and the matrix that is inverted. Each part has two
+    sums, a packed gradient, and cutpoints and their slopes or products of features; then hidden layers follow that are
+    kept for a second pass. Each thread has the packed parameters, the sums, what pulls residuals back, the slopes of
+    two layers, and the hidden layers of a block, the last of which has a row for each target's residuals.
+
+    Parameters
+    ----------
+    sizes : array
+        The table of sizes, whose places from `PART` on are filled.
+    widths : array of int
+        Of the layers, from the inputs to the outputs.
+    """
+    n, targets, depth, cuts, planes = (int(sizes[i]) for i in (N, TARGETS, DEPTH, CUTS, PLANES))
+    collapse = sizes[COLLAPSE] > 0
+    layers, extra = (depth - 1, targets) if collapse else (depth, 0)
+    m, k, block = int(widths[-1]), int(widths[-2]) + 1, int(block_of.py_func(widths, n))
+    # Of a row the products, and of each unit about as many operations as its activation or its likelihood takes.
+    operations = int((widths[:-1] + 1) @ widths[1:] + 8 * widths[1:].sum())
+    part = max(LONG // operations, -(-n // MOST), 1)
+    part = -(-part // block) * block
+    parts = -(-n // part)
+    room = int(((widths[:-1] + 1) * widths[1:])[:layers].sum())
+    rows = sum(int(height.py_func(widths, i, planes, extra)) for i in range(1, depth))
+    widest = max(m, targets, *widths[1:-1].tolist())
+    up = lambda size: -(-size // 8) * 8  # noqa: E731
+    width = up(k + m)
+    pull_at = up(room + 8)
+    beta_at = pull_at + ((k + m) * (k - 1) if collapse else 0)
+    a_at = up(beta_at + (k * m if collapse else 0))
+    first = a_at + (k * width if collapse else 0)
+    share = up(2 + room + (k * (k + m) if collapse else 2 * cuts))
+    end = first + parts * share
+    kept = end if collapse and rows and rows * (n + 16) <= REMEMBERED else 0
+    end += up(rows * (n + 16)) if kept else 0
+    slopes_at = up(beta_at)
+    hidden_at = slopes_at + 2 * widest * block
+    own = hidden_at + (0 if kept else rows * block) + (m * block if depth == 1 else 0)
+    sizes[PART:PLACES] = (
+        part, parts, block, layers, extra, room, rows, width, pull_at, beta_at, a_at, first, share, kept, end,
+        slopes_at, slopes_at + widest * block, hidden_at, own,
+    )  # fmt: skip
+
+
+def _in_blocks(matrix, block, widths, ones=False):
+    """Columns block by block, each a row there, padded as the blocks are; ones after them, if they are asked for."""
+    n, columns = matrix.shape
+    rows = columns + ones
+    out = np.zeros(rows * (n + 16))
+    for start in range(0, n, block):
+        part = matrix[start : start + block]
+        nb = block_of.py_func(widths, n - start)
+        place = out[rows * start : rows * (start + nb)].reshape(rows, nb)[:, : len(part)]
+        place[:columns], place[columns:] = part.T, 1.0
+    return out
 
 
 class Density:
@@ -422,7 +624,7 @@ class Density:
     loss : Loss
         With a kernel by hand, or a formula that is covered.
     X : array (n, p)
-        Inputs.
+        Inputs; where they are a view of an array of `columns_for`, they are read where they are, at every evaluation.
     Y : array (n, t)
         Targets: one-hot rows for classes, one column for labels and counts.
     widths : sequence of int
@@ -458,17 +660,22 @@ class Density:
     scales : array (k,), optional
         Prior standard deviations of the output weights of one target and of its bias (0 for none): the output layer
         is integrated out, and the flat vector ends with the last hidden layer.
+    threads : int, optional
+        Most threads of an evaluation; None takes as many as there are cores. The numbers are the same for any.
     """
 
-    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0, penalties=(),
-                 noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0, cut_rate=0.0,
-                 unscaled=None, scale_rate=0.0):  # fmt: skip
-        n, depth = len(X), len(widths) - 1
+    def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0,
+                 penalties=(), noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0,
+                 cut_rate=0.0, unscaled=None, scale_rate=0.0, threads=None):  # fmt: skip
+        n, depth = len(Y), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         act, pull, kept = activation_of(phi)
         learned = 0 if unscaled is None else depth
         flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
-        self.sizes = np.concatenate([[n, Y.shape[1], *flags, depth], widths, biased]).astype(np.int64)
+        columns = columns_under(X)
+        first = [n, Y.shape[1], *flags, 0 if columns is None else columns.shape[1], depth]
+        self.sizes = np.concatenate([first, np.zeros(PLACES - PART), widths, biased]).astype(np.int64)
+        layout(self.sizes, widths)
         self.numbers = np.zeros(NUMBERS + widths[-2] + 1)
         self.numbers[:NUMBERS] = (
             1.0 if noise is None else noise,
@@ -486,10 +693,11 @@ class Density:
         if unscaled is not None:
             self.rates[UNSCALED] = unscaled
         # Nothing but these arrays and functions keeps alive what the addresses point to.
-        self.kept = [act, pull, likelihood_of(loss), np.array([*parameters, 0.0])]
+        self.kept = [act, pull, likelihood_of(loss), *walkers(), np.array([*parameters, 0.0])]
         self.forms = np.zeros(FORMS, dtype=np.int64)
-        self.forms[[ACT, PULLED, LIKELY]] = [function.address for function in self.kept[:3]]
-        self.forms[PARAMETERS] = self.kept[3].ctypes.data
+        self.forms[[ACT, PULLED, LIKELY, WALK, HELP]] = [function.address for function in self.kept[:5]]
+        self.forms[[CREATE, JOIN]] = starters()
+        self.forms[PARAMETERS] = self.kept[5].ctypes.data
         for i, (formula, numbers, factors) in enumerate(penalties):
             self.kept += [penalty_of(formula), np.array([*numbers, 0.0])]
             self.forms[PENALTY_AT + i], self.forms[PARAMETERS + 1 + i] = (
@@ -497,26 +705,27 @@ class Density:
                 self.kept[-1].ctypes.data,
             )
             self.rates[PENALTIES + i] = factors
-        block, blocks = block_of.py_func(widths, n), []
-        for start in range(0, n, block):
-            rows = slice(start, min(start + block, n))
-            part = np.zeros((widths[0] + 1 + Y.shape[1], block_of.py_func(widths, n - start)))
-            part[:, : rows.stop - start] = np.vstack([X[rows].T, np.ones(rows.stop - start), Y[rows].T])
-            blocks.append(part.ravel())
-        self.data = np.concatenate(blocks)
+        self.threads = cores() if threads is None else threads
+        block = block_of.py_func(widths, n)
+        self.inputs = _in_blocks(X, block, widths, ones=True) if columns is None else columns
+        self.targets = _in_blocks(Y, block, widths)
         self.table = self._table(self.sizes, self.size)
         self.callback = callback()
         self._call = _PROTOTYPE(self.callback.address)
 
     def _table(self, sizes, n_out, count=1, values=1):
         """Addresses and sizes that the compiled function reads."""
-        data, sizes_at, numbers, rates = (a.ctypes.data for a in (self.data, sizes, self.numbers, self.rates))
-        table = [data, self.data.size, sizes_at, sizes[DEPTH], numbers, rates, n_out, count, values, *self.forms]
-        return np.array(table, dtype=np.int64)
+        table = np.zeros(TABLE + FORMS, dtype=np.int64)
+        table[[X_AT, Y_AT]] = self.inputs.ctypes.data, self.targets.ctypes.data
+        table[[X_SIZE, Y_SIZE]] = self.inputs.size, self.targets.size
+        table[[SIZES, NUMBERS_AT, RATES_AT]] = [a.ctypes.data for a in (sizes, self.numbers, self.rates)]
+        table[[DEPTH_OF, N_OUT, COUNT, VALUES, THREADS]] = sizes[DEPTH], n_out, count, values, self.threads
+        table[TABLE:] = self.forms
+        return table
 
     def _run(self, thetas, table):
         """Values and outputs of the compiled function at the points that its table announces."""
-        n_out, count, values = table[6:9]
+        n_out, count, values = table[[N_OUT, COUNT, VALUES]]
         out, value = np.empty((count, n_out)), np.empty((count, values))
         self._call(self.size, *(a.ctypes.data for a in (thetas, out, value, table)))
         return value if values > 1 else value[:, 0], out

@@ -24,7 +24,7 @@ ACTIVATE = (DOUBLES, I64, I64, I64)
 """Arguments of an activation's C function: activations, where they and the derivatives start, how many they are."""
 PULL = (DOUBLES, I64, DOUBLES, I64, DOUBLES, *[I64] * 7)
 """Arguments of a backward product's C function, as of `product` without the name."""
-LIKELIHOOD = (DOUBLES, I64, I64, I64, DOUBLES, I64, I64, I64, I64, F64, DOUBLES)
+LIKELIHOOD = (DOUBLES, I64, I64, I64, DOUBLES, I64, DOUBLES, I64, I64, I64, F64, DOUBLES)
 """Arguments of a likelihood's C function, as of `elementwise`."""
 PENALTY = (DOUBLES, DOUBLES, DOUBLES, I64, DOUBLES, DOUBLES)
 """Arguments of a penalty's C function, as of `penalised`."""

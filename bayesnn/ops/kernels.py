@@ -151,6 +151,17 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
     Unless the name is "", times the derivative of an activation: w then is the buffer of activations, and slopes_at
     where the rows start from which the derivative follows, by `SLOPES` for a name that is there, or where it is kept.
     """
+    _product(code, name, out, out_at, x, x_at, nb, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at)
+
+
+@kernel
+def product_of_columns(code, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb):
+    """As `product`, of rows x that start x_step apart."""
+    # With a step of their own the loops need more registers than there are: where it is nb they are better without.
+    _product(code, "", out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, INT(0))
+
+
+def _product(code, name, out, out_at, x, x_at, x_step, w, w_at, w_in, w_out, n_in, n_out, nb, slopes_at):
     builder = code.builder
     slopes, out, x, w = code.at(w, slopes_at), code.at(out, out_at), code.at(x, x_at), code.at(w, w_at)
 
@@ -158,7 +169,7 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
         def columns(k, n_vectors):
             grid = [(u, v) for u in range(n_units) for v in range(n_vectors)]
             with code.sums(len(grid), n_in) as (i, sums):
-                row = [code.load(code.at(x, (i, nb), (k, LANES), v * LANES)) for v in range(n_vectors)]
+                row = [code.load(code.at(x, (i, x_step), (k, LANES), v * LANES)) for v in range(n_vectors)]
                 places = [code.at(w, (i, w_in), (j, w_out), (u, w_out)) for u in range(n_units)]
                 weight = [Vec(builder, code.broadcast(builder.load(at, typ=DOUBLE), VECTOR)) for at in places]
                 sums[:] = [row[v].fma(weight[u], vec) for (u, v), vec in zip(grid, sums, strict=True)]
@@ -178,14 +189,24 @@ def product(code, name, out, out_at, x, x_at, w, w_at, w_in, w_out, n_in, n_out,
 @kernel
 def outer(code, grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     """Add the sum over k of x[i, k] delta[j, k] to grad[i, j]; rows have length nb."""
+    _outer(code, grad, grad_at, x, x_at, nb, delta, delta_at, nb, n_in, n_out, nb)
+
+
+@kernel
+def outer_of_columns(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+    """As `outer`, of rows that start x_step and `step` apart."""
+    _outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
+
+
+def _outer(code, grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
     grad, x, delta = code.at(grad, grad_at), code.at(x, x_at), code.at(delta, delta_at)
 
     def rows(i, n_rows):
         def units(j, n_units):
             grid = [(r, u) for r in range(n_rows) for u in range(n_units)]
             with code.sums(len(grid), nb, LANES) as (k, sums):
-                xs = [code.load(code.at(x, (i, nb), (r, nb), k)) for r in range(n_rows)]
-                ds = [code.load(code.at(delta, (j, nb), (u, nb), k)) for u in range(n_units)]
+                xs = [code.load(code.at(x, (i, x_step), (r, x_step), k)) for r in range(n_rows)]
+                ds = [code.load(code.at(delta, (j, step), (u, step), k)) for u in range(n_units)]
                 sums[:] = [xs[r].fma(ds[u], vec) for (r, u), vec in zip(grid, sums, strict=True)]
             for (r, u), vec in zip(grid, sums, strict=True):
                 code.add_total(vec, code.at(grad, (i, n_out), (r, n_out), j, u))
@@ -314,9 +335,21 @@ def linear(out, out_at, x, x_at, w, w_at, n_in, n_out, nb):
 
 
 @numba_njit(fastmath=False, inline="never")
+def linear_of_columns(out, out_at, x, x_at, x_step, w, w_at, n_in, n_out, nb):
+    """Rows of the first layer, of inputs whose columns start x_step apart."""
+    product_of_columns(out, out_at, x, x_at, x_step, w, w_at, n_out, 1, n_in, n_out, nb)
+
+
+@numba_njit(fastmath=False, inline="never")
 def added(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb):
     """Add a layer's gradient."""
     outer(grad, grad_at, x, x_at, delta, delta_at, n_in, n_out, nb)
+
+
+@numba_njit(fastmath=False, inline="never")
+def added_of_columns(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb):
+    """Add the gradient of the first layer, of inputs whose columns start x_step apart."""
+    outer_of_columns(grad, grad_at, x, x_at, x_step, delta, delta_at, step, n_in, n_out, nb)
 
 
 @numba_njit(fastmath=False)
@@ -348,20 +381,23 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
     -------
     forward, backward : compile-ready functions
         ``forward`` fills the hidden layers of a block, and its outputs at out[out_at:] unless `layers` leaves the
-        output layer out; `acts` begins with the packed parameters. ``backward`` adds a block's share to the gradient at
-        grad[grad_at:], from layer `top` down, whose output has the slopes at delta[delta_at:] and whose weights end at
-        `w_at`; delta[other:] is room for those of another layer.
+        output layer out; `acts` begins with the packed parameters, and the inputs' rows start `x_step` apart.
+        ``backward`` adds a block's share to the gradient at grad[grad_at:], from layer `top` down, whose output has the
+        slopes at delta[delta_at:] and whose weights end at `w_at`; delta[other:] is room for those of another layer.
     """
 
     @numba_njit(fastmath=False)
-    def forward(forms, acts, data, x_at, first, out, out_at, widths, layers, planes, extra, real, nb):
+    def forward(forms, acts, data, x_at, x_step, first, out, out_at, widths, layers, planes, extra, real, nb):
         w_at = np.int64(0)
         for i in range(layers):
             q, h = widths[i], widths[i + 1]
             hidden = i < len(widths) - 2
             z, z_at = (acts, start_of(widths, i + 1, planes, first, nb)) if hidden else (out, out_at)
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            linear(z, z_at, x, rows_at, acts, w_at, q + 1, h, nb)
+            if i > 0 or x_step == nb:
+                linear(z, z_at, x, rows_at, acts, w_at, q + 1, h, nb)
+            else:
+                linear_of_columns(z, z_at, x, rows_at, x_step, acts, w_at, q + 1, h, nb)
             w_at += (q + 1) * h
             if hidden:
                 ones_at = z_at + h * nb
@@ -376,12 +412,17 @@ def blocks(act: Callable, pull: Callable) -> tuple[Callable, Callable]:
                             acts[z_at + j * nb + t] = 0.0
 
     @numba_njit(fastmath=False)
-    def backward(forms, acts, data, x_at, first, delta, delta_at, other, top, grad, grad_at, w_at, widths, planes, nb):
+    def backward(
+        forms, acts, data, x_at, x_step, first, delta, delta_at, other, top, grad, grad_at, w_at, widths, planes, nb
+    ):
         for i in range(top - 1, -1, -1):
             q, h = widths[i], widths[i + 1]
             w_at -= (q + 1) * h
             x, rows_at = (acts, start_of(widths, i, planes, first, nb)) if i > 0 else (data, x_at)
-            added(grad, grad_at + w_at, x, rows_at, delta, delta_at, q + 1, h, nb)
+            if i > 0 or x_step == nb:
+                added(grad, grad_at + w_at, x, rows_at, delta, delta_at, q + 1, h, nb)
+            else:
+                added_of_columns(grad, grad_at + w_at, x, rows_at, x_step, delta, delta_at, nb, q + 1, h, nb)
             if i > 0:
                 slopes_at = rows_at + ((q + 1) * nb if planes == 2 else 0)
                 pull(forms, delta, other, delta, delta_at, acts, w_at, np.int64(1), h, h, q, nb, slopes_at)
@@ -440,7 +481,7 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
             _units_major(saved, x_at, nb, X, at, real)
             saved[x_at + p * nb : x_at + (p + 1) * nb] = 1.0
             first = x_at + (p + 1) * nb
-            block_forward(0, saved, saved, x_at, first, out, at * m, widths, depth, kept, np.int64(0), real, nb)
+            block_forward(0, saved, saved, x_at, nb, first, out, at * m, widths, depth, kept, np.int64(0), real, nb)
             if m > 1:
                 transpose(f, at * m, m, out, at * m, nb, m, real, m)
         return f
@@ -460,7 +501,9 @@ def passes(form: Callable, slope: str) -> tuple[Callable, Callable, Callable]:
             first = x_at + (widths[0] + 1) * nb
             zero = np.int64(0)
             _units_major(work, zero, nb, g, at, real)
-            block_backward(0, saved, saved, x_at, first, work, zero, space, depth, grad, zero, w_at, widths, kept, nb)
+            block_backward(
+                0, saved, saved, x_at, nb, first, work, zero, space, depth, grad, zero, w_at, widths, kept, nb
+            )
         return grad
 
     return start, forward, backward

@@ -13,14 +13,14 @@ from bayesnn.ops.kernels import kernel
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, MASK, VECTOR, ZERO, Vec, _log1p, declare, exp, log1p
 
 
-def _places(code, work, data, y_at, mask_at, nb):
+def _places(code, work, targets, y_at, mask, mask_at, nb):
     """Address of a vector of a row, and the mask of the observations that are real."""
 
     def row(start, j, k):
-        return code.at(data if start is y_at else work, start, (j, nb), k)
+        return code.at(targets if start is y_at else work, start, (j, nb), k)
 
     def real(k):
-        return code.load(code.at(data, mask_at, k)) > 0.5
+        return code.load(code.at(mask, mask_at, k)) > 0.5
 
     return row, real
 
@@ -54,8 +54,8 @@ def elementwise(form: Callable, n_parameters: int, scaled: bool) -> Callable:
     """
 
     @kernel
-    def likelihood(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb, inverse, parameters):
-        row, real = _places(code, work, data, y_at, mask_at, nb)
+    def likelihood(code, work, f_at, g_at, sums_at, targets, y_at, mask, mask_at, rows, nb, inverse, parameters):
+        row, real = _places(code, work, targets, y_at, mask, mask_at, nb)
         scale = Vec(code.builder, code.broadcast(inverse, VECTOR))
         numbers = _spread(code, parameters, n_parameters)
         with code.loop(rows) as j:
@@ -88,8 +88,8 @@ def _cross_entropy_of_two(y, f):
 
 
 @kernel
-def _gaussian_nll(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb, inverse, parameters):
-    row, real = _places(code, work, data, y_at, mask_at, nb)
+def _gaussian_nll(code, work, f_at, g_at, sums_at, targets, y_at, mask, mask_at, rows, nb, inverse, parameters):
+    row, real = _places(code, work, targets, y_at, mask, mask_at, nb)
     with code.sums(1, nb, LANES) as (k, sums):
         y, mean, log_scale = code.load(row(y_at, 0, k)), code.load(row(f_at, 0, k)), code.load(row(f_at, 1, k))
         weight = exp(-log_scale)
@@ -101,9 +101,9 @@ def _gaussian_nll(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb
 
 
 @kernel
-def _cross_entropy(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb, inverse, parameters):
+def _cross_entropy(code, work, f_at, g_at, sums_at, targets, y_at, mask, mask_at, rows, nb, inverse, parameters):
     # Rows of y are one-hot. The largest logit goes to 0 before anything is exponentiated.
-    row, real = _places(code, work, data, y_at, mask_at, nb)
+    row, real = _places(code, work, targets, y_at, mask, mask_at, nb)
     with code.sums(1, nb, LANES) as (k, totals):
         first = code.load(row(f_at, 0, k))
         with code.running([first], rows, start=1) as (c, top):
@@ -124,10 +124,10 @@ def _cross_entropy(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, n
 
 
 @kernel
-def _ordinal(code, work, f_at, g_at, sums_at, data, y_at, mask_at, rows, nb, inverse, parameters):
+def _ordinal(code, work, f_at, g_at, sums_at, targets, y_at, mask, mask_at, rows, nb, inverse, parameters):
     # With `rows` cutpoints c at the parameters: log p of class k is log s(c_k - f) + log s(f - c_(k-1)), and a function
     # of the distance of the two, which is left to the caller. Slopes by the cutpoints are added behind them.
-    row, real = _places(code, work, data, y_at, mask_at, nb)
+    row, real = _places(code, work, targets, y_at, mask, mask_at, nb)
     builder = code.builder
     with code.sums(1, nb, LANES) as (k, totals):
         y, f, live = code.load(row(y_at, 0, k)), code.load(row(f_at, 0, k)), real(k)

@@ -33,6 +33,26 @@ def function_at(net: MLP, params: Params, X: ArrayLike) -> np.ndarray:
     return params["cutpoints"][..., None, :] - f if "cutpoints" in params else f
 
 
+COMPARED = 10_000
+"""Most training inputs at which functions are compared."""
+
+
+def compared_rows(X: np.ndarray) -> np.ndarray:
+    """Choose the training inputs at which functions are compared.
+
+    Parameters
+    ----------
+    X : array (n, p)
+        Inputs.
+
+    Returns
+    -------
+    array (m, p)
+        All of them, or evenly spaced ones of many.
+    """
+    return X if len(X) <= COMPARED else X[np.linspace(0, len(X) - 1, COMPARED).astype(int)]
+
+
 def mean_at(net: MLP, params: Params, X: ArrayLike) -> np.ndarray:
     """Evaluate what end points of an optimisation are compared by: outputs, probabilities of labels, means of counts.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset, check_X
-from bayesnn.errors import DataError, SpecError, UnknownNameError
+from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
 from bayesnn.fitting.store import Lines, digest_of
@@ -163,8 +163,9 @@ def calibrate(
     check_proper(net)
     if not isinstance(replicates, int | np.integer) or isinstance(replicates, bool) or replicates < LEAST:
         raise SpecError(f"Got replicates={replicates!r}; it must be an integer from {LEAST} on. Write replicates=200.")
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.99.")
+    check_arguments(prob=prob)
+    if path is not None:
+        check_arguments(path=path)
     if path is not None and random_seed is None:
         raise SpecError(
             f"Got path={str(path)!r} without a seed; only the same replicates can be resumed. Add random_seed=1."
@@ -281,10 +282,8 @@ def _check_options(options, posterior):
         got = f"{', '.join(options)} beside posterior=" if options else f"posterior={posterior!r}"
         raise SpecError(f"Got {got}; it is called with net, X, y and random_seed alone. Put options into the function.")
     for name in options:
-        if name not in _OPTIONS:
-            raise UnknownNameError("option of fit_posterior", name, _OPTIONS)
-    if options.get("sampler", SAMPLERS[0]) not in SAMPLERS:
-        raise UnknownNameError("sampler", options["sampler"], SAMPLERS)
+        check_name("option of fit_posterior", name, _OPTIONS)
+    check_name("sampler", options.get("sampler", SAMPLERS[0]), SAMPLERS)
     check_arguments(**{name: value for name, value in options.items() if name not in ("sampler", "adaptation")})
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -195,7 +196,7 @@ def fisher_information(
         if params is None or X is None:
             raise SpecError("Got a network without parameters or inputs. Write fisher_information(net, params, X).")
         at, _, X, _ = point_of(params, net, X)
-    if not 0 < tolerance < 1:
+    if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise SpecError(f"Got tolerance={tolerance!r}; it must be a number between 0 and 1. Write tolerance=1e-8.")
     X = check_X(X, allow_empty_features=not net.hidden, check_constant=False)
     names = check_params(net, at, X.shape[1])

@@ -37,20 +37,20 @@ def same(one, other):
 
 
 @pytest.fixture(scope="module")
-def started():
+def forked():
     """Make processes that have loaded everything before they begin, so that a kill falls into the work itself."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fitting.test_store", "bayesnn.fitting.chains", "bayesnn.fitting.tempered"])
-    return lambda *given: context.Process(target=fitted, args=given)
+    context.set_forkserver_preload(["tests.fitting.preloaded"])
+    return context
 
 
 @pytest.mark.filterwarnings("ignore::bayesnn.errors.ConvergenceWarning")
 @pytest.mark.parametrize("sampler", QUICK)
-def test_a_fit_that_is_killed_again_and_again_is_that_which_nothing_disturbed(sampler, tmp_path, started):
+def test_a_fit_that_is_killed_again_and_again_is_that_which_nothing_disturbed(sampler, tmp_path, forked):
     undisturbed, rng = fitted(tmp_path / "undisturbed", sampler), np.random.default_rng(1)
     kills, stored, folder, again = 0, {}, tmp_path / "killed", 0
     while kills < KILLS // 2:
-        process = started(folder, sampler)
+        process = forked.Process(target=fitted, args=(folder, sampler))
         process.start()
         # Not before it has begun to work: what is of interest is where it breaks off then.
         before = len(stored)
@@ -78,10 +78,10 @@ def test_a_fit_that_is_killed_again_and_again_is_that_which_nothing_disturbed(sa
 
 @pytest.mark.filterwarnings("ignore::bayesnn.errors.ConvergenceWarning")
 @pytest.mark.parametrize("sampler", QUICK)
-def test_the_numbers_do_not_depend_on_who_computes_them(sampler, tmp_path):
+def test_the_numbers_do_not_depend_on_who_computes_them(sampler, tmp_path, forked):
     few = {"chains": 2, "draws": 100, "rounds": 1 if sampler == "tempering" else None}
     here = fitted(tmp_path / "here", sampler, **few)
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(2, mp_context=forked) as pool:
         assert same(fitted(None, sampler, **few, executor=pool), here)
     assert same(bnn.load_fit(tmp_path / "here" / "fit.nc"), here)
 

@@ -1,5 +1,8 @@
 """The compiled log density against NumPy's, PyMC's, finite differences, and itself in other shapes."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -8,9 +11,11 @@ from scipy.stats import halfnorm, norm
 
 import bayesnn as bnn
 from bayesnn.activations import ACTIVATIONS
+from bayesnn.data.columns import columns_under
 from bayesnn.fitting.density import FusedDensity, ModelDensity, has_kernels, log_density
 from bayesnn.model import model_of
-from bayesnn.ops.density import Density
+from bayesnn.ops.density import CREATE, PARTS, Density
+from bayesnn.ops.threads import cores, threads_of
 from bayesnn.tree import prepare
 from tests.conftest import X5, Y5, random_params
 
@@ -254,7 +259,105 @@ def test_many_points_in_one_call():
 def test_chains_may_share_the_table():
     density = log_density(problem(bnn.MLP((3,)), 40), jacobian=True)
     assert isinstance(density.density, Density)
-    before = [a.copy() for a in (density.density.data, density.density.numbers, density.density.rates)]
+    before = [a.copy() for a in (density.density.inputs, density.density.numbers, density.density.rates)]
     density(np.ones(density.size))
-    for a, b in zip(before, (density.density.data, density.density.numbers, density.density.rates), strict=True):
+    for a, b in zip(before, (density.density.inputs, density.density.numbers, density.density.rates), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+MANY = 120_000
+"""Rows that are divided into several parts."""
+
+
+def many_rows(net, n=MANY, p=3):
+    what = problem(net, n, p=p)
+    x = 0.3 * np.random.default_rng(1).normal(size=log_density(what, jacobian=True).size)
+    return what, x
+
+
+@pytest.mark.parametrize(
+    ("loss", "hidden", "collapse"),
+    [
+        ("squared_error", (4,), False),
+        ("squared_error", (4,), True),
+        # So many hidden units that they are computed again for the second pass.
+        ("squared_error", (37,), True),
+        ("ordinal", (4,), False),
+        ("cross_entropy", (3, 4), False),
+    ],
+)
+def test_no_number_depends_on_how_many_threads_there_are(loss, hidden, collapse):
+    what, _ = many_rows(bnn.MLP(hidden, loss=loss))
+    densities = [FusedDensity(what, jacobian=True, collapse=collapse, threads=k) for k in (1, 2, 3, 7)]
+    assert densities[0].density.sizes[PARTS] >= 7
+    x = 0.3 * np.random.default_rng(1).normal(size=densities[0].size)
+    value, gradient = densities[0](x)
+    for density in densities[1:]:
+        again = density(x)
+        assert again[0] == value
+        np.testing.assert_array_equal(again[1], gradient)
+    # Where the system has no more threads to give, the caller does it all.
+    densities[3].density.forms[CREATE] = 0
+    assert densities[3].density.many(x[None])[0][0] == value
+    # The parts together are the whole: of the rows in two halves, with the prior of one.
+    halves = [slice(0, MANY // 2), slice(MANY // 2, MANY)]
+    if not collapse:
+        pieces = [replace(what, X=what.X[rows], y=what.y[rows]) for rows in halves]
+        split = [FusedDensity(piece, jacobian=True, split=True, threads=2)(x) for piece in pieces]
+        whole = FusedDensity(what, jacobian=True, split=True, threads=2)(x)
+        assert_allclose(split[0][0][0] + split[1][0][0], whole[0][0], rtol=1e-12)
+        assert_allclose(split[0][1][: len(x)] + split[1][1][: len(x)], whole[1][: len(x)], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("collapse", [False, True])
+def test_many_rows_have_the_density_of_the_model(collapse):
+    what, _ = many_rows(bnn.MLP((4,), noise=0.7))
+    ours, plain = (
+        FusedDensity(what, jacobian=True, collapse=collapse),
+        ModelDensity(model_of(what, collapse=collapse), jacobian=True),
+    )
+    x = 0.3 * np.random.default_rng(1).normal(size=ours.size)
+    assert_allclose(ours(x)[0], plain(x)[0], rtol=1e-11)
+    assert_allclose(ours(x)[1], plain(x)[1], rtol=1e-8, atol=1e-7)
+
+
+def test_several_threads_may_ask_for_helpers_at_once():
+    what, x = many_rows(bnn.MLP((4,)))
+    density = log_density(what, jacobian=True, threads=2)
+    points = x + 0.1 * np.arange(12)[:, None]
+    alone = [density(point) for point in points]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(density, points))
+    for (value, gradient), (again, same) in zip(alone, together, strict=True):
+        assert value == again
+        np.testing.assert_array_equal(gradient, same)
+
+
+def test_large_inputs_are_read_where_they_are():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(120_000, 9)), rng.normal(size=120_000)
+    what = prepare(bnn.MLP((4,)), X, y)
+    ours = log_density(what, jacobian=True)
+    assert np.shares_memory(ours.density.inputs, what.X)
+    blocks = log_density(replace(what, X=X), jacobian=True)
+    assert not np.shares_memory(blocks.density.inputs, X)
+    x = rng.normal(size=ours.size)
+    value, gradient = ours(x)
+    assert value == blocks(x)[0]
+    np.testing.assert_array_equal(gradient, blocks(x)[1])
+    # A view of some of them, or of others, is not taken for the whole.
+    for part in (what.X[1:], what.X[:-1], what.X[:, 1:], what.X[::2], X, np.asfortranarray(X)):
+        found = columns_under(part)
+        assert found is None or np.array_equal(found[:-1, : len(part)].T, part)
+    deep = log_density(replace(what, net=bnn.MLP(())), jacobian=True, collapse=True)
+    plain = log_density(replace(what, net=bnn.MLP(()), X=X), jacobian=True, collapse=True)
+    assert deep(np.array([0.3]))[0] == plain(np.array([0.3]))[0]
+
+
+def test_cores_are_shared_out_among_chains(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_of(chains) for chains in (1, 2, 3, 4, 9)] == [8, 4, 2, 2, 1]
+    assert threads_of(1, at_most=2) == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert cores() == threads_of(1) == 1
