@@ -29,6 +29,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+import xarray as xr
 from scipy import stats
 from scipy.special import softmax
 
@@ -351,6 +352,14 @@ def test_a_stuck_chain_and_a_chain_counted_twice(right):
     found = diagnosis(right, **stuck)
     assert (found.verdict, found.trustworthy) == ("stuck", False)
     assert "Chain 3 never moves" in found.message
+    once = {k: np.concatenate([v[:3], np.repeat(v[3:, [0, 999]], 500, axis=1)]) for k, v in params.items()}
+    assert "Chain 3 moves at only 0.1% of its steps" in diagnosis(right, **once).message
+    tree = tree_of(*right)
+    rates = np.full((4, 1000), 0.8)
+    tree["sample_stats"] = xr.Dataset({"acceptance_rate": (("chain", "draw"), rates)})
+    assert bnn.diagnose(tree).trustworthy
+    rates[2] = 0.001
+    assert "Chain 2 accepts only 0.1% of its proposals" in bnn.diagnose(tree).message
     twice = {k: v[[0, 1, 2, 1]] for k, v in params.items()}
     found = diagnosis(right, **twice)
     assert (found.verdict, found.trustworthy) == ("stuck", False)

@@ -164,7 +164,11 @@ class Loss:
             return False
         m = max(m, 2)
         f = np.random.default_rng(0).normal(0, 2, (m, m))
-        here, there = (self.logp(np.arange(m), f + by) for by in (0.0, 0.7))
+        try:
+            here, there = (self.logp(np.arange(m), f + by) for by in (0.0, 0.7))
+        except (ValueError, IndexError):
+            # A loss from outside may be of one number of classes.
+            return False
         return bool(np.allclose(here, there, rtol=1e-10, atol=1e-12))
 
     def n_outputs(self, y: ArrayLike) -> int:

@@ -821,3 +821,19 @@ def test_distribution_function_of_a_scale_that_is_an_output():
     found = GaussianNLL().cdf([1.0, -0.8], f)
     assert found.shape == (2, 1)
     assert_allclose(found[:, 0], st.norm([0.5, -1.0], [2.0, 0.3]).cdf([1.0, -0.8]), rtol=1e-14)
+
+
+def test_an_own_loss_does_not_change_and_is_its_formula():
+    import pytensor.tensor as pt
+
+    power = bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p, p=1.5)
+    with pytest.raises(AttributeError, match="a loss does not change"):
+        power.name = "other"
+    assert power == bnn.losses.ResidualLoss("power", lambda v, q: abs(v) ** q, p=1.5)
+    assert power != bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p, p=1.4)
+    assert power != bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p + pt.abs(u), p=1.5)
+    assert power != "power"
+    assert repr(power) == "ResidualLoss('power', p=1.5)"
+    assert power.mode == pytest.approx(0.0, abs=1e-8)
+    with pytest.raises(SpecError, match="its formula has other parameters"):
+        bnn.losses.ResidualLoss.from_json(power.to_json() | {"parameters": {}})

@@ -827,6 +827,8 @@ def test_a_penalty_with_parameters_and_a_scale_is_the_same_for_numpy_and_pymc():
 
     power = PenaltyPrior("power", lambda w, p: abs(w) ** p, scale=0.4, parameters={"p": 1.5}, fan_in=True)
     assert power.values == (1.5,)
+    assert power.penalty("weight", 3)[1:] == ((1.5,), pytest.approx(np.sqrt(3) / 0.4))
+    assert power.penalty("bias", 3)[2] == pytest.approx(1 / 0.4)
     z, factor = np.array([[-1.0, 0.2], [0.7, 2.0]]), 1 / np.sqrt(3)
     exact = stats.gennorm(1.5, scale=0.4 * factor)
     assert_allclose(power.elementwise_logp(z, factor), exact.logpdf(z), rtol=1e-11)
@@ -850,3 +852,10 @@ def pytensor_mode():
     from pytensor.compile.mode import Mode
 
     return Mode(linker="py", optimizer="fast_run")
+
+
+def test_a_learned_scale_multiplies_what_the_fan_in_divides():
+    wide = Hierarchical(1.0, fan_in=True)
+    # -log p = w^2 / (2 (s / 2)^2) at s = 1.
+    assert (wide.unscaled("weight", 4), wide.unscaled("bias", 4)) == (2.0, 0.5)
+    assert Normal(1.0).unscaled("weight", 4) is None
