@@ -26,6 +26,8 @@ from bayesnn.diagnostics import diagnose as diagnose
 from bayesnn.errors import BayesnnError as BayesnnError
 from bayesnn.errors import ConvergenceWarning as ConvergenceWarning
 from bayesnn.errors import DataError as DataError
+from bayesnn.errors import DensityError as DensityError
+from bayesnn.errors import FileError as FileError
 from bayesnn.errors import FitError as FitError
 from bayesnn.errors import FormulaWarning as FormulaWarning
 from bayesnn.errors import ImproperPriorError as ImproperPriorError
@@ -34,6 +36,7 @@ from bayesnn.errors import NoMLEError as NoMLEError
 from bayesnn.errors import NoOptimumError as NoOptimumError
 from bayesnn.errors import SpecError as SpecError
 from bayesnn.errors import UnknownNameError as UnknownNameError
+from bayesnn.errors import WorkerError as WorkerError
 from bayesnn.fitting import deep_ensemble as deep_ensemble
 from bayesnn.fitting import fit_laplace as fit_laplace
 from bayesnn.fitting import fit_map as fit_map

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from bayesnn.arguments import check_name
 from bayesnn.errors import SpecError, UnknownNameError
 from bayesnn.formulas import Formula, Program, fn
-from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, check_named, is_smooth, kinks, symmetries
+from bayesnn.formulas.shape import SYMMETRIES, broken, check_finite, check_named, grid, is_smooth, kinks, symmetries
 
 
 class Activation:
@@ -77,7 +78,7 @@ class Activation:
         names = (symmetry,) if isinstance(symmetry, str) else tuple(symmetry)
         names = () if names == ("none",) else names
         for name in names:
-            if name not in SYMMETRIES:
+            if not isinstance(name, str) or name not in SYMMETRIES:
                 raise UnknownNameError("symmetry", name, (*SYMMETRIES, "none"))
             found = broken(name, self)
             if found is not None:
@@ -248,13 +249,20 @@ def as_activation(activation: str | dict | Activation) -> Activation:
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, dict) and {"name", "formula", "symmetry"} == set(activation):
-        # It was checked when it was made: reading a file need not load PyTensor.
+        # That it is finite was seen when it was made; what it claims is looked at again, for which NumPy is enough.
         out = object.__new__(Activation)
         out.name, out.symmetry = str(activation["name"]), tuple(map(str, activation["symmetry"]))
         out.formula = Formula(Program.from_json(activation["formula"]))
         if out.name in ACTIVATIONS or not set(out.symmetry) <= set(SYMMETRIES):
             raise SpecError(f"Got {str(activation)[:80]} as an activation. Write one with Activation.to_json.")
+        for symmetry in out.symmetry:
+            with np.errstate(all="ignore"):
+                _, got, wanted = SYMMETRIES[symmetry][1](lambda z: out.formula.program(z)[0], grid())
+                apart = np.abs(got - wanted) > 1e-9 * np.maximum(1.0, np.abs(wanted))
+            if apart.any():
+                raise SpecError(
+                    f"Got the activation {out.name!r} with symmetry={symmetry!r}, which its formula does not have. "
+                    "Write it with Activation.to_json, and leave symmetry out to have it found."
+                )
         return out
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise UnknownNameError("activation", activation, ACTIVATIONS)
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS[check_name("activation", activation, ACTIVATIONS)]

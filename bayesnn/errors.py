@@ -30,10 +30,10 @@ class UnknownNameError(SpecError):
 
     def __init__(self, kind, got, known):
         self.kind, self.got, self.known = kind, got, tuple(known)
-        longer = [name for name in self.known if got and name.startswith(str(got))]
+        longer = [name for name in self.known if str(got) and name.startswith(str(got))]
         near = longer or difflib.get_close_matches(str(got), self.known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"Got {kind} {got!r}; known are {', '.join(map(repr, self.known))}.{hint}")
+        hint = f"Did you mean {near[0]!r}?" if near else "Write one of these."
+        super().__init__(f"Got {kind} {got!r}; known are {', '.join(map(repr, self.known))}. {hint}")
 
     def __reduce__(self):
         return type(self), (self.kind, self.got, self.known)
@@ -70,6 +70,18 @@ class NoMAPError(NoOptimumError):
 
 class FitError(BayesnnError):
     """A fit failed, or a tree that is not a bayesnn fit was given."""
+
+
+class DensityError(FitError):
+    """Compiled code and NumPy disagree about the density of a fit, which is not started."""
+
+
+class FileError(BayesnnError):
+    """A file can't be written, or holds something else than it should."""
+
+
+class WorkerError(FitError):
+    """An executor, or a worker of it, was lost; what was finished before is kept."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -43,15 +43,22 @@ def from_json(d: dict[str, Any], base: Any) -> Any:
     Raises
     ------
     SpecError
-        A class that this process does not know.
+        A class that this process does not know, or fields that it does not have.
     """
     module, _, path = str(d["class"]).partition(":")
-    found = sys.modules.get(module)
+    found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # What is there, and not what would be there for the asking: a module may import what it is asked for.
+        found = getattr(found, "__dict__", {}).get(part)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise SpecError(
             f"Got a fit with the class {path} of the module {module}, which a file does not carry and this process has "
             "not loaded. Import or define it first; a formula (ResidualLoss, PenaltyPrior) travels by itself."
         )
-    return found(**d["fields"])
+    try:
+        return found(**d["fields"])
+    except (KeyError, TypeError) as error:
+        raise SpecError(
+            f"Got a fit with the class {path} and fields that it does not take ({error}). Load the version of the "
+            f"module {module} that wrote the file."
+        ) from error

@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.activations import Activation, as_activation
-from bayesnn.arguments import SCALE, is_scale
+from bayesnn.arguments import SCALE, check_arguments, is_scale
 from bayesnn.data.columns import LARGE, row_blocks
 from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss, loss_from_json, loss_to_json
@@ -21,6 +21,9 @@ from bayesnn.priors import HalfFlat, HalfNormal, NoisePrior, Normal, Prior, prio
 type Params = dict[str, np.ndarray]
 """Weights, biases and the other parameters by name, with any leading batch dimensions."""
 
+MOST_UNITS, MOST_WEIGHTS = 100_000, 100_000_000
+"""Bounds of a network: ten times more than has any use here, and what memory still holds."""
+_TEXT = str, bytes, bytearray
 CUTPOINT_SD = 3.0
 """Standard deviation of the normal prior of the ordinal cutpoints: on the logit scale, 3 covers p = .05 to .95."""
 
@@ -119,7 +122,10 @@ class MLP:
     def __post_init__(self):
         hidden = (self.hidden,) if isinstance(self.hidden, int | np.integer) else self.hidden
         try:
-            widths = tuple(hidden)
+            # Text, bytes, sets and mappings can be iterated over too, and their order means nothing.
+            widths = (
+                tuple(hidden) if isinstance(hidden, Sequence | np.ndarray) and not isinstance(hidden, _TEXT) else ("",)
+            )
             valid = all(int(h) == h and h > 0 and not isinstance(h, bool) for h in widths)
         except (TypeError, ValueError, OverflowError):
             valid = False
@@ -129,12 +135,18 @@ class MLP:
                 "Write hidden=(8,) for one layer of 8 units, hidden=() for none."
             )
         object.__setattr__(self, "hidden", tuple(int(h) for h in widths))
+        if sum(self.hidden) > MOST_UNITS or sum(a * b for a, b in pairwise(self.hidden)) > MOST_WEIGHTS:
+            raise SpecError(
+                f"Got hidden={self.hidden!r}; a network has {MOST_UNITS:,} units and {MOST_WEIGHTS:,} weights between "
+                "hidden layers at most, or memory ends before a fit does. Write hidden=(64, 64), or fewer units."
+            )
         phi = as_activation(self.activation)
         object.__setattr__(self, "activation", phi.name if phi.builtin else phi)
         object.__setattr__(self, "loss", as_loss(self.loss))
         if not isinstance(self.prior, Prior):
             raise SpecError(
-                f"Got prior={self.prior!r}; it must be a prior such as bnn.Normal(1.0), bnn.Laplace(1.0) or bnn.Flat()."
+                f"Got prior={self.prior!r}; it must be a prior. Write prior=bnn.Normal(1.0), prior=bnn.Laplace(1.0) "
+                "or prior=bnn.Flat()."
             )
         if not isinstance(self.bias, bool | np.bool_):
             raise SpecError(f"Got bias={self.bias!r}; it must be True or False. Set the biases' prior in `prior`.")
@@ -205,6 +217,7 @@ class MLP:
         tuple of int
             ``(n_features, *hidden, n_outputs)``.
         """
+        check_arguments(n_features=n_features, n_outputs=n_outputs)
         return (int(n_features), *self.hidden, int(n_outputs))
 
     def has_bias(self, layer: int) -> bool:
@@ -438,15 +451,14 @@ class MLP:
         """
         try:
             spec = json.loads(text)
-            known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
-            if set(spec) != known:
-                raise SpecError(
-                    f"Got keys {sorted(spec)}; a network has exactly {sorted(known)}. Write it with to_json()."
-                )
-        except (json.JSONDecodeError, TypeError) as error:
+            keys = set(spec)
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(
                 f"Got {str(text)[:60]!r}, which is not the JSON text of a network. Write it with to_json()."
             ) from error
+        known = {"hidden", "activation", "loss", "noise", "prior", "bias"}
+        if keys != known:
+            raise SpecError(f"Got keys {sorted(keys)}; a network has exactly {sorted(known)}. Write it with to_json().")
         noise = spec["noise"]
         return cls(
             hidden=spec["hidden"],
@@ -504,7 +516,8 @@ class MLP:
           l0_1 --> l1_1
           l1_1 --> l2_1
         """
-        if max_units < 2:
+        check_arguments(n_features=n_features, n_outputs=n_outputs)
+        if not isinstance(max_units, int) or max_units < 2:
             raise SpecError(
                 f"Got max_units={max_units!r}; a shortened layer shows its last unit and an ellipsis. Use 2 or more."
             )
@@ -556,3 +569,71 @@ class MLP:
             for k, v in self._rows()
         )
         return f"<table><caption>bayesnn.MLP</caption>{rows}</table>"
+
+
+def check_net(net: Any) -> MLP:
+    """Refuse what is no network.
+
+    Parameters
+    ----------
+    net : MLP
+        From a user.
+
+    Returns
+    -------
+    MLP
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(net, MLP):
+        raise SpecError(
+            f"Got a network of type {type(net).__name__}; the network must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
+        )
+    return net
+
+
+def check_params(params: Any, net: MLP, *, finite: bool = True) -> None:
+    """Refuse weights that are not those of a network.
+
+    Parameters
+    ----------
+    params : dict of str to array
+        From a user.
+    net : MLP
+        The network.
+    finite : bool
+        Whether to look at every number, which takes time where there are many.
+
+    Raises
+    ------
+    SpecError
+        No dictionary, a variable that is missing or has another shape, or what is no finite number.
+    """
+    remedy = "Pass one array for each, such as params_of(fit) has."
+    names = list(net.dims())
+    if not isinstance(params, Mapping) or not set(names) <= set(params):
+        got = f"the names {sorted(map(str, params))}" if isinstance(params, Mapping) else f"a {type(params).__name__}"
+        raise SpecError(f"Got {got} as parameters; those of this network are {', '.join(names)}. {remedy}")
+    ends: dict[str, int] = {}
+    for name in names:
+        try:
+            value = np.asarray(params[name], dtype=float)
+        except (TypeError, ValueError) as error:
+            raise SpecError(f"Got {name} that is no array of numbers ({error}); it must be one. {remedy}") from error
+        layer, ndim = int(name[1:]), 2 if name[0] == "W" else 1
+        width = {0: None} | dict(enumerate(net.hidden, start=1))
+        wanted = (width.get(layer - 1), width.get(layer))[-ndim:]
+        fits = value.ndim >= ndim and all(
+            w in (None, size) for w, size in zip(wanted, value.shape[-ndim:], strict=True)
+        )
+        if fits and layer == net.n_layers:
+            fits = ends.setdefault("out", value.shape[-1]) == value.shape[-1]
+        if not fits:
+            shape = ", ".join("any" if w is None else str(w) for w in wanted)
+            raise SpecError(f"Got {name} of shape {value.shape}; in this network it has shape (..., {shape}). {remedy}")
+        if finite and not np.isfinite(value).all():
+            raise SpecError(f"Got {name} with numbers that are not finite; weights must be. {remedy}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, check_rows
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
@@ -85,8 +86,8 @@ def predict(
     """
     import xarray as xr
 
-    if prob is not None and not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% interval.")
+    if prob is not None:
+        check_arguments(prob=prob)
     problem = problem_of(fit)
     X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
     params, forward = draws_of(fit, problem)

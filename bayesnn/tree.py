@@ -1,6 +1,7 @@
 """What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
-from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_X
+from bayesnn.arguments import check_arguments
+from bayesnn.data import Dataset, Scaling, as_array, check_rows, check_size, check_X
 from bayesnn.data.columns import is_large, read_large
 from bayesnn.errors import DataError, FitError, SpecError
+from bayesnn.files import written_whole
 from bayesnn.losses.table import check_task
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +122,32 @@ class Problem:
         return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
 
 
+def check_dataset(data: Any) -> Dataset:
+    """Refuse what is no Dataset.
+
+    Parameters
+    ----------
+    data : Dataset
+        From a user.
+
+    Returns
+    -------
+    Dataset
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got data of type {type(data).__name__}; it must be a Dataset. Make one with bnn.load_data, or leave it "
+            "out."
+        )
+    return data
+
+
 def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
     """Choose the rows that a Dataset stands for where a fit is applied.
 
@@ -143,8 +172,11 @@ def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarr
         raise SpecError(
             f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
         )
-    if rows not in (None, "test", "train"):
-        raise SpecError(f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows).")
+    if rows is not None and not (isinstance(rows, str) and rows in ("test", "train")):
+        raise SpecError(
+            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write "
+            "rows='train', or leave it out."
+        )
     if rows == "train":
         return data.X, data.y
     if data.X_test is None:
@@ -199,11 +231,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         A network or scaling that is not one; labels or counts with a loss for other targets, unless that was given
         as an instance such as ``SquaredError()``.
     """
-    if not isinstance(net, MLP):
-        raise SpecError(
-            f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP. "
-            "Write bnn.MLP(hidden=(3,))."
-        )
+    check_net(net)
     class_names = target_names = None
     if isinstance(X, Dataset):
         if y is not None:
@@ -231,10 +259,15 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
-        raise SpecError(f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling.")
+        raise SpecError(
+            f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write "
+            "scaling='standard', or leave it out."
+        )
     if scaling is not None:
         X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.task == "regression" else y
+    check_size(X, "X", names or _numbered(X.shape[1]))
+    check_size(y, "y")
     outputs = net.loss.output_names(y)
     labels = ()
     if net.loss.task in ("binary", "classes", "ordinal"):
@@ -482,6 +515,8 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     ------
     FitError
         Not a bayesnn fit.
+    FileError
+        Nothing can be written there. What the file held before is unchanged, whenever the writing stops.
 
     Examples
     --------
@@ -495,9 +530,14 @@ def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
     True
     """
     kind_of(fit)
+    check_arguments(path=path)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fit.to_netcdf(path)
+    with written_whole(path) as part:
+        try:
+            fit.to_netcdf(part)
+        except RuntimeError as error:
+            # What netCDF says of a full disk.
+            raise OSError(str(error)) from error
     return path
 
 
@@ -517,19 +557,59 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     Raises
     ------
     FitError
-        No such file, or not a fit.
+        No such file, or not a fit; one that a newer version wrote, or of which a part is missing.
     """
     import xarray as xr
 
+    check_arguments(path=path)
     try:
-        with xr.open_datatree(path) as tree:
+        # By netCDF alone and from a file: what else xarray opens by its name fetches addresses, or runs what a zarr
+        # store says its objects are pickled with.
+        with xr.open_datatree(Path(path).resolve(strict=True), engine="netcdf4") as tree:
             tree.load()
     except (OSError, ValueError) as error:
         raise FitError(
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
-    kind_of(tree)
+    try:
+        kind_of(tree)
+        _check_whole(tree, path)
+    except FitError as error:
+        if str(error).startswith(f"Got {path},"):
+            raise
+        raise FitError(f"Got {path}, which holds no fit that can be read. {error}") from error
     return tree
+
+
+def _check_whole(tree, path):
+    """Refuse a fit of a newer version, one without its parts, and weights that are not those of its network."""
+    written, here = (str(v) for v in (tree.attrs.get("bayesnn_version", "0"), bayesnn.__version__))
+    if _release(written) > _release(here):
+        raise FitError(
+            f"Got {path}, written by bayesnn {written}; this is {here}, which can't know what has changed. Upgrade it: "
+            "pip install -U bayesnn-pymc."
+        )
+    missing = [name for name in ("posterior", "observed_data", "constant_data") if name not in tree]
+    missing += [name for name in ("network", "names", "scaling") if f"bayesnn_{name}" not in tree.attrs]
+    if missing:
+        raise FitError(
+            f"Got {path}, a fit by bayesnn {written} without {', '.join(missing)}; all of a fit is needed to read it. "
+            "Save it again with bnn.save_fit, or run it again."
+        )
+    wanted = problem_of(tree).shapes
+    # An output layer that was integrated out is there all the same.
+    held = {name: tree["posterior"][name].sizes for name in wanted if name in tree["posterior"]}
+    got = {k: tuple(n for dim, n in sizes.items() if dim not in ("chain", "draw")) for k, sizes in held.items()}
+    if got != wanted:
+        raise FitError(
+            f"Got {path}, with weights of the shapes {got} for a network whose weights are {wanted}; they must be the "
+            "same. Run it again: it is not the fit of this network."
+        )
+
+
+def _release(version):
+    """First two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def problem_of(tree: "xr.DataTree") -> Problem:
@@ -551,17 +631,24 @@ def problem_of(tree: "xr.DataTree") -> Problem:
         Not a bayesnn fit.
     """
     kind_of(tree)
-    names = json.loads(tree.attrs["bayesnn_names"])
-    scaling = tree.attrs["bayesnn_scaling"]
-    return Problem(
-        net=MLP.from_json(tree.attrs["bayesnn_network"]),
-        X=tree["constant_data"]["X"].to_numpy(),
-        y=tree["observed_data"]["y"].to_numpy(),
-        scaling=Scaling.from_json(scaling) if scaling else None,
-        feature_names=tuple(names["feature"]),
-        output_names=tuple(names["output"]),
-        class_names=tuple(names["class"]),
-    )
+    try:
+        names = json.loads(tree.attrs["bayesnn_names"])
+        scaling = tree.attrs["bayesnn_scaling"]
+        return Problem(
+            net=MLP.from_json(tree.attrs["bayesnn_network"]),
+            X=tree["constant_data"]["X"].to_numpy(),
+            y=tree["observed_data"]["y"].to_numpy(),
+            scaling=Scaling.from_json(scaling) if scaling else None,
+            feature_names=tuple(names["feature"]),
+            output_names=tuple(names["output"]),
+            class_names=tuple(names["class"]),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise FitError(
+            f"Got a fit of bayesnn {tree.attrs.get('bayesnn_version', '?')} without a part that it needs "
+            f"({type(error).__name__}: {error}); network, data and names must all be in it. Pass the tree as a fit "
+            "returned it, or fit again."
+        ) from error
 
 
 def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str, ...] = ("chain", "draw")) -> Params:
@@ -588,7 +675,7 @@ def params_of(tree: "xr.DataTree", *, group: str = "posterior", batch: tuple[str
     """
     net = problem_of(tree).net
     if group not in tree:
-        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}.")
+        raise FitError(f"Got a fit without the group {group!r}; it has {', '.join(tree.children)}. Name one of these.")
     known = _dims(net)
     return {
         str(name): var.transpose(*batch, ...).to_numpy() for name, var in tree[group].data_vars.items() if name in known

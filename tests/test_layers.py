@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 ROOMS = (
     "errors",
     "arguments",
+    "files",
     "foreign",
     "formulas",
     "data",
@@ -34,7 +35,7 @@ ROOMS = (
     "playground",
     "cli",
 )
-SPEC = ("errors", "arguments", "foreign", "formulas", "data", "losses", "priors", "activations", "network", "tree")
+SPEC = (*ROOMS[: ROOMS.index("ops")],)
 HEAVY = {"pymc", "pytensor", "arviz", "nutpie", "sklearn", "matplotlib", "pandas", "xarray"}
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesnn.errors import SpecError
+from bayesnn.errors import FileError, SpecError
+from bayesnn.files import written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +31,12 @@ def show_warning(
 
 def save_picture(axes: "np.ndarray", what: str, *, path: Path, console: "Console") -> None:
     """Write the picture that axes belong to, and say what it shows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        axes.flat[0].figure.savefig(path, dpi=150)
-    except (ValueError, OSError) as error:
+        with written_whole(path) as part:
+            axes.flat[0].figure.savefig(part, dpi=150)
+    except FileError:
+        raise
+    except ValueError as error:
         raise SpecError(f"Got {path}, which can't be drawn ({error}). Write a file such as orbit.png.") from error
     console.print(f"  drew {path}: {what}", highlight=False)
 

@@ -10,8 +10,9 @@ import typer
 
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
-from bayesnn.cli.options import Kind, Run, Sampler, check_writable, takes_run
+from bayesnn.cli.options import Decimal, Kind, Run, Sampler, Sep, as_option, check_writable, takes_run
 from bayesnn.errors import DataError, SpecError
+from bayesnn.files import written_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,10 +83,12 @@ def compare(
         tell_fit(posteriors["tempered"], console, name="tempered")
     if len(posteriors) > 1:
         console.print(f"Predictions and pictures are those of the fit in {answer}.nc.", highlight=False)
-    table.to_csv(table_path)
+    with written_whole(table_path) as part:
+        table.to_csv(part)
     tell_saved(table_path, console)
     words = [fill(f"{name}: {fit.attrs['bayesnn_message']}", 100) for name, fit in named.items()]
-    verdict_path.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
+    with written_whole(verdict_path) as part:
+        part.write_text("\n\n".join([*words, repr(verdict)]) + "\n", encoding="utf-8")
     tell_saved(verdict_path, console)
 
     from bayesnn.plots import plot_fits, plot_optima, plot_traces
@@ -155,22 +158,27 @@ def fit(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
-    data: Annotated[Path, typer.Option(help="CSV file with the fit's feature columns.")],
+    data: Annotated[Path, typer.Option(help="CSV or Parquet file with the fit's feature columns.")],
     out: Annotated[Path, typer.Option(help="CSV file for the predictions.")] = Path("predictions.csv"),
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    sep: Sep = None,
+    decimal: Decimal = None,
 ) -> None:
-    """Predict the rows of a CSV file with a fit."""
+    """Predict the rows of a file with a fit."""
+    from bayesnn.arguments import check_arguments
+
+    check_arguments(as_option, prob=prob, sep=sep, decimal=decimal)
     check_writable(out, out)
 
     import pandas as pd
 
-    from bayesnn.data import read_csv
+    from bayesnn.data import read_table
     from bayesnn.prediction import predict as predictions_of
     from bayesnn.tree import load_fit, problem_of
 
     tree = load_fit(run)
     problem = problem_of(tree)
-    frame = read_csv(data)
+    frame, said = read_table(data, sep=sep, decimal=decimal)
     missing = [c for c in problem.feature_names if c not in frame.columns]
     if missing:
         raise DataError(
@@ -189,8 +197,10 @@ def predict(
             wide |= {
                 f"{name}_{c}" if many else name: var.to_numpy()[:, k] for k, c in enumerate(var[var.dims[1]].values)
             }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(wide).to_csv(out, index=False)
+    with written_whole(out) as part:
+        pd.DataFrame(wide).to_csv(part, index=False)
+    if said != data.name:
+        console_of().print(f"Read from {said}.", markup=False, highlight=False)
     console_of().print(f"wrote {len(frame)} predictions to {out}")
 
 

@@ -1,8 +1,10 @@
 """The options that commands share, and what is refused before anything is loaded or computed."""
 
+import errno
+import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
@@ -12,15 +14,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesnn.cli.console import tell_saved
+from bayesnn.cli.console import console_of, tell_saved
 from bayesnn.errors import ConvergenceWarning, SpecError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import xarray as xr
     from rich.console import Console
 
     from bayesnn.data import Dataset
     from bayesnn.network import MLP
+
+
+PATIENCE = 5
+"""Seconds in which a scheduler has to answer."""
 
 
 class Kind(StrEnum):
@@ -39,8 +47,22 @@ class Sampler(StrEnum):
     both = "both"
 
 
-Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`) or a CSV file.")]
-Target = Annotated[str | None, typer.Option(help="Column of the CSV file to predict.")]
+def _spelled(sep: str | None) -> str | None:
+    """Read the words for separators that are hard to type."""
+    return {"tab": "\t", "\\t": "\t", "space": " "}.get(sep, sep) if sep is not None else None
+
+
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`), a CSV file or a Parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Column of the file to predict.")]
+Sep = Annotated[
+    str | None,
+    typer.Option(
+        callback=_spelled, help="What separates the values of a CSV file: , ; | tab or space; inferred if left out."
+    ),
+]
+Decimal = Annotated[
+    str | None, typer.Option(help="What stands before the decimals in a CSV file: . or , (inferred if left out).")
+]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
 Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
 Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
@@ -56,15 +78,28 @@ TargetAccept = Annotated[
     float | None,
     typer.Option(help="Acceptance of NUTS; left out, a run that diverges is repeated at higher ones."),
 ]
+Store = Annotated[
+    Path | None,
+    typer.Option(help="Folder that keeps what is finished; stopped and called again, the command goes on from there."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
 
 
-def load(data: str, target: str | None, task: str | None, seed: int) -> "Dataset":
-    """Load bundled data, or a CSV file."""
+def load(
+    data: str, target: str | None, task: str | None, seed: int, sep: str | None = None, decimal: str | None = None
+) -> "Dataset":
+    """Load bundled data or a file; where one was not read as an English CSV file, say how."""
+    from bayesnn.arguments import check_arguments
     from bayesnn.data import load_data
 
-    looks_like_file = Path(data).suffix.lower() == ".csv" or Path(data).is_file()
-    return load_data(Path(data) if looks_like_file else data, target=target, task=task, random_seed=seed)
+    check_arguments(as_option, sep=sep, decimal=decimal)
+    file = Path(data)
+    is_file = file.suffix.lower() in (".csv", ".parquet") or file.is_file()
+    source = file if is_file else data
+    dataset = load_data(source, target=target, task=task, random_seed=seed, sep=sep, decimal=decimal)
+    if is_file and dataset.description != f"Read from {file.name}.":
+        console_of().print(dataset.description, markup=False, highlight=False)
+    return dataset
 
 
 def as_option(name: str, value: object) -> str:
@@ -77,6 +112,8 @@ def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
     made: list[Path] = []
     try:
         new = not path.exists()
+        if not new and not path.is_file() and not path.is_dir():
+            raise OSError(errno.EINVAL, "it is a device")
         for folder in reversed(path.parents):
             if not folder.exists():
                 folder.mkdir()
@@ -95,13 +132,41 @@ def check_writable(path: Path, given: Path, *, option: str = "--out") -> None:
                 folder.rmdir()
 
 
+@contextmanager
+def workers(cluster: str | None) -> "Iterator[Executor | None]":
+    """Give the workers of a Dask scheduler, or none where none is named."""
+    if cluster is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SpecError(
+            f"Got --cluster {cluster}, which needs Dask; it is not installed. Install the extra dask, or leave "
+            "--cluster out."
+        ) from error
+    # What it says of a lost scheduler is a traceback; the command says it in a line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(cluster, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"Got --cluster {cluster}, where no Dask scheduler answers within {PATIENCE} s; its address is that which "
+            "`dask scheduler` prints. Start one, or leave --cluster out."
+        ) from error
+    try:
+        yield client.get_executor()
+    finally:
+        client.close(timeout=1)
+
+
 def widths_of(hidden: str) -> tuple[int, ...]:
     """Read the widths of the hidden layers."""
     try:
         widths = tuple(int(h) for h in hidden.split(",") if h.strip())
     except ValueError:
-        widths = (-1,)
-    if min(widths, default=0) < 0:
+        widths = ()
+    if min(widths, default=-1) < 0:
         raise SpecError(
             f"Got --hidden {hidden!r}; it must be positive integers separated by commas. Write --hidden 16,16, or 0 "
             "for none."
@@ -148,6 +213,8 @@ class Run:
     data: Data = "diabetes"
     target: Target = None
     task: Task = None
+    sep: Sep = None
+    decimal: Decimal = None
     loss: Loss = None
     hidden: Hidden = "3"
     activation: Activation = "tanh"
@@ -160,25 +227,30 @@ class Run:
     chains: Chains = 4
     target_accept: TargetAccept = None
     seed: Seed = 0
+    store: Store = None
 
     def load(self, out: Path, files: Iterable[Path]) -> "tuple[Dataset, MLP]":
         """Refuse options that can be refused, the quickest first; give the data and the network."""
         from bayesnn.arguments import check_arguments
 
-        unchecked = ("data", "target", "task", "loss", "hidden", "activation")
+        unchecked = ("data", "target", "task", "loss", "hidden", "activation", "store")
         check_arguments(as_option, **{name: value for name, value in vars(self).items() if name not in unchecked})
         widths_of(self.hidden)
         for file in files:
             check_writable(file, out)
         # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
         self._network("regression")
-        dataset = load(self.data, self.target, self.task, self.seed)
+        dataset = load(self.data, self.target, self.task, self.seed, self.sep, self.decimal)
         net = self._network(dataset.task)
 
         from bayesnn.tree import prepare
 
         prepare(net, dataset)
         return dataset, net
+
+    def _kept(self, sampler):
+        """Each sampler has a folder of its own."""
+        return None if self.store is None else self.store / sampler
 
     def _network(self, task):
         return network_of(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
@@ -190,7 +262,7 @@ class Run:
 
         if kind == Kind.posterior:
             sampling = {name: getattr(self, name) for name in ("draws", "tune", "chains", "target_accept")}
-            tree = fit_posterior(net, dataset, random_seed=self.seed, **sampling)
+            tree = fit_posterior(net, dataset, random_seed=self.seed, store=self._kept("nuts"), **sampling)
         else:
             search = {name: getattr(self, name) for name in ("restarts", "maxiter")}
             with warnings.catch_warnings():
@@ -209,6 +281,7 @@ class Run:
         from bayesnn.tree import save_fit
 
         sampling: dict[str, Any] = {"draws": self.draws, "chains": self.chains, "max_seconds": max_seconds}
+        sampling["store"] = self._kept("tempering")
         tree = fit_posterior(net, dataset, sampler="tempering", random_seed=self.seed, **sampling)
         tell_saved(save_fit(tree, path), console)
         return tree

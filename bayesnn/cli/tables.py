@@ -11,6 +11,7 @@ from bayesnn.cli.options import (
     Activation,
     Chains,
     Data,
+    Decimal,
     Draws,
     Hidden,
     Loss,
@@ -18,6 +19,8 @@ from bayesnn.cli.options import (
     PriorSd,
     Restarts,
     Seed,
+    Sep,
+    Store,
     Target,
     Task,
     as_option,
@@ -26,8 +29,10 @@ from bayesnn.cli.options import (
     load,
     network_of,
     widths_of,
+    workers,
 )
 from bayesnn.errors import SpecError
+from bayesnn.files import written_whole
 
 _SOME_COPIES = 100
 """Copies to draw where there are too many to draw them all."""
@@ -79,6 +84,7 @@ def _copies(fit, net, inputs, outputs):
 
     from bayesnn.plots import plot_mirrors, plot_orbit
     from bayesnn.symmetry import orbit
+    from bayesnn.symmetry.group import written_order
     from bayesnn.symmetry.orbit import LARGEST
     from bayesnn.tree import kind_of
 
@@ -97,7 +103,7 @@ def _copies(fit, net, inputs, outputs):
         return plot_orbit(members if fit is None else fit), f"all {members.n_distinct} copies of {of}"
     pick = random.Random(1)
     some = replace(members, indices=(0, *sorted({pick.randrange(1, members.order) for _ in range(_SOME_COPIES - 1)})))
-    return plot_orbit(some), f"{len(some)} of {members.order} copies of {of}"
+    return plot_orbit(some), f"{len(some)} of {written_order(members.order)} copies of {of}"
 
 
 @app.command()
@@ -105,6 +111,8 @@ def occam(
     data: Data = "sine_gap",
     target: Target = None,
     task: Task = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
     loss: Loss = None,
     hidden: Annotated[str, typer.Option(help="Widths to try, one hidden layer each; 0 for none.")] = "0,1,2,3,4,6",
     activation: Activation = "tanh",
@@ -116,13 +124,17 @@ def occam(
     chains: Chains = 4,
     max_seconds: Annotated[float | None, typer.Option(help="Sampling time of each network, at most.")] = None,
     seed: Seed = 0,
+    store: Store = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Dask scheduler whose workers run the networks, such as tcp://host:8786.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for table and picture.")] = Path("bayesnn-occam"),
 ) -> None:
     """Compare networks of several widths and priors by their evidence, beside their likelihood: Occam's razor."""
     from bayesnn.arguments import check_arguments
 
     options = {"restarts": restarts, "draws": draws, "chains": chains, "max_seconds": max_seconds}
-    check_arguments(as_option, **options, noise=noise, seed=seed)
+    check_arguments(as_option, **options, noise=noise, seed=seed, sep=sep, decimal=decimal)
     widths, sds = grid_of(hidden, prior_sd)
     table_path, picture_path = out / "evidence.csv", out / "evidence.png"
     for path in (table_path, picture_path):
@@ -130,7 +142,7 @@ def occam(
     grid = [(str(h), sd) for sd in sds for h in widths]
     # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
     network_of("regression", loss, hidden, activation, sds[0], noise)
-    dataset = load(data, target, task, seed)
+    dataset = load(data, target, task, seed, sep, decimal)
     nets = [network_of(dataset.task, loss, h, activation, sd, noise) for h, sd in grid]
     console = console_of()
     console.print(repr(dataset), markup=False, highlight=False)
@@ -138,12 +150,20 @@ def occam(
     from bayesnn.diagnostics import compare_networks
     from bayesnn.fitting.progress import compiling
 
-    with compiling():
-        table = compare_networks(nets, dataset, mle=mle, random_seed=seed, **options)  # type: ignore[arg-type]
+    with workers(cluster) as executor, compiling():
+        table = compare_networks(
+            nets,
+            dataset,
+            mle=mle,
+            random_seed=seed,
+            store=store,
+            executor=executor,
+            **options,  # type: ignore[arg-type]
+        )
     print_frame(table.shown(), console, f"{dataset.name}: {len(table)} networks")
     console.print(table.message, markup=False, highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(table_path)
+    with written_whole(table_path) as part:
+        table.to_csv(part)
     tell_saved(table_path, console)
 
     from bayesnn.plots import plot_evidence
@@ -155,11 +175,13 @@ def occam(
 
 @app.command()
 def penalties(
-    data: Annotated[str | None, typer.Option(help="Bundled name or CSV file, for the number of rows and the loss.")] = (
+    data: Annotated[str | None, typer.Option(help="Bundled name or file, for the number of rows and the loss.")] = (
         None
     ),
     target: Target = None,
     task: Task = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
     n: Annotated[int | None, typer.Option("--n", help="Number of training rows, where no data are given.")] = None,
     outputs: Annotated[int, typer.Option(help="Number of target columns, where no data are given.")] = 1,
     loss: Loss = None,
@@ -182,7 +204,7 @@ def penalties(
     from bayesnn.priors import penalty_table
 
     console = console_of()
-    dataset = None if data is None else load(data, target, task, seed)
+    dataset = None if data is None else load(data, target, task, seed, sep, decimal)
     if dataset is not None:
         n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
     net = network_of("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)

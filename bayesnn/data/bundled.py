@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesnn.data.dataset import Dataset, make_dataset
-from bayesnn.data.files import from_frame
+from bayesnn.data.frames import from_frame
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import PROCESSES, draw_rows
 

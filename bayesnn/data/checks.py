@@ -2,7 +2,8 @@
 
 import numbers
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,6 +95,12 @@ def check_X(
     >>> check_X([0.0, 0.5, 1.0]).shape
     (3, 1)
     """
+    names = columns_of(X) or []
+    if len(set(names)) < len(names):
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        raise DataError(
+            f"Got X with more than one column named {some(twice)}; each name must be unique. Rename or drop them."
+        )
     array = _as_float(X, "X")
     if not (allow_empty_features and array.ndim == 2 and array.shape[1] == 0 and len(array)):
         array = as_array(X, "X")
@@ -139,6 +146,47 @@ def check_rows(X: np.ndarray, y: np.ndarray) -> None:
         )
 
 
+LEAST, MOST = 1e-150, 1e150
+"""Sizes of numbers whose squares are doubles."""
+
+
+def check_size(array: np.ndarray, name: str, columns: Sequence[str] | None = None) -> None:
+    """Refuse columns that are so large or so small that squares of them overflow or vanish.
+
+    Parameters
+    ----------
+    array : array (n, p) or (n,)
+        Inputs or targets in the units that a model works in.
+    name : str
+        What they are called.
+    columns : sequence of str, optional
+        Names of the columns.
+
+    Raises
+    ------
+    DataError
+        With the column, its largest value, and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesnn.data import check_size
+    >>> check_size(np.array([1e200, 1.0]), "y")
+    Traceback (most recent call last):
+        ...
+    bayesnn.errors.DataError: Got y with values up to 1e+200 in size; ...
+    """
+    array = array[:, None] if array.ndim == 1 else array
+    largest = np.maximum(array.max(axis=0, initial=0.0), -array.min(axis=0, initial=0.0))
+    bad = np.flatnonzero((largest > MOST) | ((largest > 0) & (largest < LEAST)))
+    if len(bad):
+        where = f" in the column {columns[bad[0]]!r}" if columns is not None and array.shape[1] > 1 else ""
+        raise DataError(
+            f"Got {name} with values up to {largest[bad[0]]:.3g} in size{where}; they must be zero or between "
+            f"{LEAST:g} and {MOST:g}, as squares of others are no numbers. Change the unit, or drop the column."
+        )
+
+
 def columns_of(value: ArrayLike) -> list[str] | None:
     """Column names of a DataFrame, else None."""
     columns = getattr(value, "columns", None)
@@ -154,7 +202,7 @@ def some(names: Iterable, most: int = 5) -> str:
 
 def places(mask: np.ndarray, columns: list[str] | None = None) -> str:
     """List the first places where a mask is true."""
-    found = np.argwhere(mask)
+    found = np.argwhere(np.atleast_1d(mask))
     words = [
         f"row {i}" + "".join(f", column {columns[j]!r}" if columns else f", column {j}" for j in rest)
         for i, *rest in found[:3]
@@ -184,7 +232,13 @@ def _as_float(value, name):
         missing = np.vectorize(_is_missing, otypes=[bool])(array)
         odd = ~missing & ~np.vectorize(lambda v: isinstance(v, numbers.Real | np.bool_), otypes=[bool])(array)
         if not odd.any():
-            return np.where(missing, np.nan, array).astype(np.float64)
+            try:
+                return np.where(missing, np.nan, array).astype(np.float64)
+            except OverflowError:
+                raise DataError(
+                    f"Got {name} with an integer that no float holds; every value must be a finite number. Change the "
+                    "unit, such as to thousands."
+                ) from None
         got = f"{array[odd][0]!r} at {places(odd, columns_of(value))}"
     else:
         got = reprlib.repr(value) if array.ndim == 0 else f"{array[:1].ravel()[:1]} of dtype {array.dtype}"
@@ -215,10 +269,14 @@ def _check_finite(array, name, columns=None):
 
 def _check_constant(X, columns=None):
     """Raise where a column of X has a single value."""
-    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
+    constant = np.flatnonzero(X.max(axis=0) == X.min(axis=0))
     if len(constant):
-        names = some(columns[j] if columns else j for j in constant)
-        raise DataError(
-            f"Got constant feature columns {names} in the {len(X)} rows to fit; a feature must vary, or it repeats the "
-            "bias. Drop these columns."
-        )
+        refuse_constant([columns[j] if columns else j for j in constant], len(X))
+
+
+def refuse_constant(names: Iterable, n: int) -> NoReturn:
+    """Raise for columns that do not vary in n rows."""
+    raise DataError(
+        f"Got constant feature columns {some(names)} in the {n} rows to fit; a feature must vary, or it repeats the "
+        "bias. Drop these columns."
+    )

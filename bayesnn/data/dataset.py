@@ -76,7 +76,8 @@ class Dataset:
     def __post_init__(self):
         for name in ("X", "y", "X_test", "y_test", "X_new"):
             if (value := getattr(self, name)) is not None:
-                value = np.array(value)
+                # What nobody can write to, is not copied.
+                value = value if _is_frozen(value) else np.array(value)
                 value.setflags(write=False)
                 object.__setattr__(self, name, value)
 
@@ -135,6 +136,10 @@ class Dataset:
         return pd.concat(parts, names=["split", "row"])
 
 
+def _is_frozen(value):
+    return isinstance(value, np.ndarray) and value.flags.owndata and not value.flags.writeable
+
+
 def make_dataset(
     X: np.ndarray,
     y: np.ndarray,
@@ -146,7 +151,10 @@ def make_dataset(
     class_names: tuple[str, ...] | None = None,
     **fields: Any,
 ) -> Dataset:
-    """Complete a data set: the points for drawing and the names of plain labels."""
+    """Complete a data set: the points for drawing and the names of plain labels; the arrays become its own."""
+    for array in (X, y, X_test, y_test):
+        if array is not None and array.flags.owndata:
+            array.setflags(write=False)
     if class_names is None and task in LABELLED:
         class_names = tuple(str(k) for k in range(int(y.max()) + 1))
     if X.shape[1] == 1:

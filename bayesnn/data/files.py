@@ -1,36 +1,145 @@
-"""CSV files and DataFrames of the user: checked, split, scaled."""
+"""CSV and Parquet files of the user become a table, held in memory once."""
 
-import difflib
+import codecs
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.data.checks import as_array, check_X, places, some
-from bayesnn.data.dataset import Dataset, make_dataset
-from bayesnn.data.labels import code_target
-from bayesnn.data.scaling import Scaling
-from bayesnn.errors import DataError
+from bayesnn.arguments import check_arguments
+from bayesnn.data.checks import some
+from bayesnn.data.dialect import SEPARATORS, Dialect, dialect_of
+from bayesnn.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_SAMPLE = 2**18
+_CHUNK = 2**16
+_BINARY = {
+    b"PK\x03\x04": "a spreadsheet or an archive",
+    b"\x1f\x8b": "compressed",
+    b"\x89HDF": "netCDF",
+    b"CDF": "netCDF",
+}
 
-def read_csv(path: Path) -> "pd.DataFrame":
-    """Read a CSV file with a header line, after a look at the header that pandas would repair silently."""
-    import pandas as pd
 
-    if not path.is_file():
+def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None) -> "tuple[pd.DataFrame, str]":
+    """Read a CSV file with a header line, or a Parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what begins with the bytes of Parquet is read as such, all else as text in UTF-8.
+    sep : str, optional
+        What separates the values of a text file: a comma, semicolon, tab, bar or (any number of) spaces. Left out, it
+        is what the header holds.
+    decimal : {".", ","}, optional
+        What stands before decimals in a text file. Left out, it is what the values show.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        The table.
+    said : str
+        The name of the file, and how it was read where that is not as an English CSV file.
+
+    Raises
+    ------
+    DataError
+        What is no such file, is not UTF-8, has no header, lines of several lengths, or can be read in two ways.
+    SpecError
+        `sep` or `decimal` that is none, or for a Parquet file.
+    """
+    check_arguments(sep=sep, decimal=decimal)
+    if not os.path.isfile(path):  # a name that is too long is no file either
         raise DataError(
-            f"Got {str(path)!r}, where there is no file; the path of a CSV file is needed. Check its spelling."
+            f"Got {str(path)!r}, where there is no file; the path of a CSV or Parquet file is needed. Check its "
+            "spelling."
         )
     try:
-        header = pd.read_csv(path, header=None, nrows=2, dtype=str, skipinitialspace=True).iloc[0]
-        frame = pd.read_csv(path, skipinitialspace=True)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            start = file.read(_SAMPLE)
+    except OSError as error:
+        raise DataError(
+            f"Got {str(path)!r}, which can't be read ({error.strerror}). Check that it is yours to read."
+        ) from error
+    if start.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
+        given = {name: value for name, value in (("sep", sep), ("decimal", decimal)) if value is not None}
+        if given:
+            name, value = next(iter(given.items()))
+            raise SpecError(f"Got {name}={value!r} for {path.name!r}; Parquet is no text. Leave {name} out.")
+        return _read_parquet(path), path.name
+    dialect = dialect_of(_decoded(start, path), path.name, sep, decimal)
+    return _read_csv(path, dialect), ", ".join([path.name, *[dialect.said] * bool(dialect.said)])
+
+
+def _decoded(start, path):
+    """Make text of the first bytes, or say at which place they are none."""
+    for magic, what in _BINARY.items():
+        if start.startswith(magic):
+            raise DataError(
+                f"Got {path.name!r}, which is {what}; a CSV file is text. Export the table as CSV or Parquet, or read "
+                "it with pandas and pass the DataFrame."
+            )
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start, final=len(start) < _SAMPLE)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    if "\0" in text:
+        raise DataError(
+            f"Got {path.name!r}, whose line {text.partition(chr(0))[0].count(chr(10)) + 1} holds the byte 0x00; a CSV "
+            "file is text. Export the table as CSV or Parquet, or read it with pandas and pass the DataFrame."
+        )
+    # The last line of a part of a file is a part of a line.
+    return text if len(start) < _SAMPLE else text[: text.rfind("\n") + 1]
+
+
+def _not_utf8(path):
+    """Name the first place that is not UTF-8."""
+    encoding = "latin-1"
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                what, encoding = "which is UTF-16", "utf-16"
+                break
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                what = (
+                    f"whose line {number} holds the byte 0x{byte:02X} ({bytes([byte]).decode('latin-1')!r} in latin-1)"
+                )
+                break
+        else:
+            what = "which is not"
+    return DataError(
+        f"Got {path.name!r}, {what}, so that it does not read as CSV; it must be UTF-8 text. Save it as UTF-8 (iconv "
+        f"-f {encoding} -t utf-8), or read it with pandas.read_csv(..., encoding={encoding!r}) and pass the DataFrame."
+    )
+
+
+def _read_csv(path: Path, dialect: Dialect) -> "pd.DataFrame":
+    """Read text, after a look at the header that pandas would repair silently."""
+    import pandas as pd
+
+    options: dict[str, Any] = {
+        "sep": r"\s+" if dialect.sep == " " else dialect.sep,
+        "decimal": dialect.decimal,
+        "skipinitialspace": True,
+    }
+    try:
+        header = pd.read_csv(path, header=None, nrows=2, dtype=str, **options).iloc[0]
+        frame = _in_chunks(path, len(header), options)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        commas = " Where commas are decimal, separate the values by semicolons." if dialect.sep == "," else ""
         raise DataError(
             f"Got {path.name!r}, which does not read as CSV ({str(error).strip()}); it must be UTF-8 text with a "
-            "header line and the same number of commas in every line. Read it with pandas and pass the DataFrame."
+            f"header line and the same number of {SEPARATORS[dialect.sep]} in every line.{commas} Mend the line, or "
+            "read it with pandas and pass the DataFrame."
         ) from error
     if header.isna().any():
         raise DataError(
@@ -42,117 +151,57 @@ def read_csv(path: Path) -> "pd.DataFrame":
             f"Got {path.name!r} with the first line {some(header)}; it must hold the names of the columns. "
             "Add a header line."
         )
-    frame.columns = list(header)
-    return frame
+    return frame.set_axis(list(header), axis=1)
 
 
-def from_frame(
-    frame: "pd.DataFrame",
-    target: str | list[str] | None,
-    task: str | None,
-    *,
-    name: str,
-    description: str,
-    test_size: float,
-    random_seed: int | np.random.Generator | None,
-    scale: bool,
-) -> Dataset:
-    """Check a frame, code its target, split and scale it."""
-    frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
-    targets = _target_columns(frame, target)
-    features = frame.drop(columns=targets)
-    _check_features(features, frame)
-    if len(targets) == 1:
-        y, task, class_names = code_target(frame[targets[0]], task)
-    elif task not in (None, "regression"):
-        raise DataError(
-            f"Got {len(targets)} targets with task={task!r}; several targets are a regression. Pass one target."
-        )
-    else:
-        y, task, class_names = as_array(frame[targets], "the targets"), "regression", None
-    X = check_X(features, check_constant=True)
-
-    rng = np.random.default_rng(random_seed)
-    test = np.zeros(len(X), dtype=bool)
-    for stratum in [y == k for k in range(len(class_names))] if class_names else [np.ones(len(X), dtype=bool)]:
-        rows = rng.permutation(np.flatnonzero(stratum))
-        test[rows[: int(test_size * len(rows))]] = True
-    X_test, y_test = (X[test], y[test]) if test.any() else (None, None)
-    scaling = None
-    if scale:
-        y_train = frame[targets][~test] if task == "regression" else y[~test]
-        scaling = Scaling.fit(features[~test], y_train, task == "regression")
-    return make_dataset(
-        X[~test],
-        y[~test],
-        X_test,
-        y_test,
-        name=name,
-        task=task,
-        feature_names=tuple(features.columns),
-        target_names=tuple(targets),
-        class_names=class_names,
-        scaling=scaling,
-        description=description,
-    )
-
-
-def _target_columns(frame, target):
-    """Names of the target columns, after checks of all the names."""
-    columns = list(frame.columns)
-    repeated = [c for c in dict.fromkeys(columns) if columns.count(c) > 1]
-    if repeated:
-        raise DataError(
-            f"Got more than one column named {some(repeated)}; each name must be unique. Rename or drop them."
-        )
-    if frame.empty:
-        raise DataError(
-            f"Got data with {frame.shape[0]} rows and {frame.shape[1]} columns; there must be some of both. Check how "
-            "they were read."
-        )
-    if (
-        target is None
-        or (targets := [str(t) for t in (target if isinstance(target, list | tuple) else [target])]) == []
-    ):
-        raise DataError(f"Got no target; a column to predict is needed. Pass target= one of {some(columns, 10)}.")
-    for name in targets:
-        if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"The columns are {some(columns, 10)}."
-            if len(columns) == 1:
-                hint += " A single column was read: separate the values by commas."
-            raise DataError(f"Got target {name!r}, which is not a column; the target must be one. {hint}")
-    if len(set(targets)) == len(columns):
-        raise DataError(
-            f"Got no columns besides the target {some(targets)}; at least one feature is needed. Keep a feature, or "
-            "see load_data('coin') for a sample without features."
-        )
-    return list(dict.fromkeys(targets))
-
-
-def _check_features(features, frame):
-    """Name the feature columns that are not numbers, then the places of missing values in features and targets."""
+def _in_chunks(path, width, options):
+    """Read many rows at a time and join each column by itself, so that there is no second table in memory."""
     import pandas as pd
 
-    odd = [c for c in features if not pd.api.types.is_numeric_dtype(features[c])]
-    if odd:
-        raise DataError(
-            f"Got feature columns that are not numbers: {some(odd)} (such as {_not_number(features[odd[0]])!r} in "
-            f"{odd[0]!r}); every feature must be one. Encode categories with pandas.get_dummies, read numbers kept as "
-            "text with pandas.to_numeric, or drop the columns."
-        )
-    if (missing := frame.isna().to_numpy()).any():
-        raise DataError(
-            f"Got missing values in {some(frame.columns[missing.any(axis=0)])}: "
-            f"{places(missing, list(frame.columns))}; every value must be there. Drop the "
-            "rows with DataFrame.dropna or fill them (rows count from 0)."
-        )
+    pieces: list[list[Any]] = [[] for _ in range(width)]
+    with pd.read_csv(path, chunksize=_CHUNK, **options) as chunks:
+        for chunk in chunks:
+            if not isinstance(chunk.index, pd.RangeIndex) or chunk.shape[1] != width:
+                raise pd.errors.ParserError("lines hold more values than the header")
+            for k, parts in enumerate(pieces):
+                parts.append(chunk.iloc[:, k].copy())
+    if any(len({"iuf".find(part.dtype.kind) < 0 for part in parts}) > 1 for parts in pieces):
+        # Labels that look like numbers for many rows must all be read as text.
+        return pd.read_csv(path, low_memory=False, **options)
+    columns = {k: pd.concat(parts, ignore_index=True) for k, parts in _let_go(pieces)}
+    return pd.DataFrame(columns, copy=False)
 
 
-def _not_number(column):
-    """Give the first value that does not read as a number, as text."""
+def _let_go(pieces):
+    """Give the lists with their numbers, and empty each when it has been used."""
+    for k, parts in enumerate(pieces):
+        yield k, parts
+        parts.clear()
+
+
+def _read_parquet(path):
+    """Read a Parquet file column by column."""
     import pandas as pd
 
-    text = column.dropna().astype(str)
-    odd = text[pd.to_numeric(text, errors="coerce").isna()]
-    return (odd if len(odd) else column.astype(str)).iloc[0]
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise DataError(
+            f"Got {path.name!r}; to read Parquet, pyarrow must be installed. Install it (pip install "
+            "pyarrow), or write the table as CSV."
+        ) from error
+    try:
+        file = pq.ParquetFile(path)
+        index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
+        names = [name for name in file.schema_arrow.names if name not in index]
+        columns = {}
+        for name in names:
+            columns[name] = file.read(columns=[name]).to_pandas()[name].copy()
+            pa.default_memory_pool().release_unused()
+        return pd.DataFrame(columns, copy=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"Got {path.name!r}, which does not read as Parquet ({str(error).strip().splitlines()[0]}); it must be a "
+            "whole Parquet file. Write it again, or pass a DataFrame."
+        ) from error

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.arguments import rng_of
+from bayesnn.arguments import check_arguments, check_name, rng_of
 from bayesnn.data.bundled import NAMES, load_bundled
 from bayesnn.data.dataset import TASKS, Dataset
-from bayesnn.data.files import from_frame, read_csv
+from bayesnn.data.files import read_table
+from bayesnn.data.frames import from_frame
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -24,18 +25,21 @@ def load_data(
     test_size: float = 0.2,
     random_seed: int | np.random.Generator | None = 0,
     scale: bool | None = None,
+    sep: str | None = None,
+    decimal: str | None = None,
 ) -> Dataset:
-    """Load bundled data by name, or your own from a CSV file or a DataFrame.
+    r"""Load bundled data by name, or your own from a CSV file, a Parquet file or a DataFrame.
 
     Parameters
     ----------
     name_or_source : str, path or pandas.DataFrame
-        One of the names below, the path of a CSV file with a header line, or a DataFrame.
+        One of the names below, the path of a CSV file with a header line or of a Parquet file (which needs pyarrow), or
+        a DataFrame.
     target : str or list of str
-        Column to predict, for a CSV or DataFrame; all other columns are features. A list is a regression with
+        Column to predict, for a file or DataFrame; all other columns are features. A list is a regression with
         several targets.
     task : {"regression", "binary", "classes", "ordinal", "count"}, optional
-        What the target is, for a CSV or DataFrame; None infers it as described below.
+        What the target is, for a file or DataFrame; None infers it as described below.
     test_size : float
         Share of the rows to hold out, from 0 to below 1; of each label apart. Simulated data come with test rows of
         their own, textbook samples have none.
@@ -44,6 +48,12 @@ def load_data(
     scale : bool, optional
         Whether fits standardise features and a regression target. None is False for simulated data and textbook
         samples, True for all others.
+    sep : str, optional
+        What separates the values of a CSV file: ``","``, ``";"``, ``"\t"``, ``"|"`` or ``" "`` (any number of spaces).
+        None takes what the header holds.
+    decimal : {".", ","}, optional
+        What stands before the decimals in a CSV file. None takes what the values show; values such as ``1,234``, which
+        show nothing, are refused. The `description` of the data says what was found.
 
     Returns
     -------
@@ -55,10 +65,11 @@ def load_data(
     UnknownNameError
         A name or a task that does not exist.
     SpecError
-        `test_size` out of range, or `target` or `task` for bundled data.
+        `test_size` out of range, `target` or `task` for bundled data, or `sep` or `decimal` for what is no CSV file.
     DataError
-        A file or frame that breaks a rule: no such file, an empty one, unnamed or repeated columns, a target that is
-        not there, columns that are not numbers, missing or infinite values, constant columns, a single class.
+        A file or frame that breaks a rule: no such file, an empty one, one that can be read in two ways, unnamed or
+        repeated columns, a target that is not there, columns that are not numbers, missing or infinite values, constant
+        columns, a single class.
 
     Notes
     -----
@@ -91,13 +102,33 @@ def load_data(
       target:   'died', labels 'no', 'yes'
       scaling:  standardised by the training rows
     """
+    check_arguments(scale=scale, sep=sep, decimal=decimal)
     random_seed = rng_of(random_seed)
     if isinstance(test_size, bool) or not isinstance(test_size, numbers.Real) or not 0 <= test_size < 1:
         raise SpecError(f"Got test_size={test_size!r}; it must be a share of the rows, from 0 to below 1. Write 0.2.")
-    if task is not None and task not in TASKS:
-        raise UnknownNameError("task", task, TASKS)
+    if task is not None:
+        check_name("task", task, TASKS)
     split = {"test_size": test_size, "random_seed": random_seed, "scale": scale is None or bool(scale)}
     source = name_or_source
+    as_text = {name: value for name, value in (("sep", sep), ("decimal", decimal)) if value is not None}
+    if isinstance(source, str | Path) and source not in NAMES:
+        if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
+            raise UnknownNameError("data set", source, NAMES)
+        found = list(read_table(Path(source), **as_text))
+        # The table is held by nobody here, not even by a tuple of arguments, so that it can go when it was copied.
+        return from_frame(
+            found.pop(0),
+            target,
+            task,
+            name=Path(source).stem,
+            description=f"Read from {found.pop()}.",
+            test_size=test_size,
+            random_seed=random_seed,
+            scale=scale is None or scale,
+        )
+    if as_text:
+        name, value = next(iter(as_text.items()))
+        raise SpecError(f"Got {name}={value!r} without a CSV file, which it is about. Leave {name} out.")
     if not isinstance(source, str | Path):
         # Names of bundled data do not need pandas, which takes longer to load than all else.
         import pandas as pd
@@ -105,19 +136,12 @@ def load_data(
         if isinstance(source, pd.DataFrame):
             return from_frame(source, target, task, name="data", description="A pandas DataFrame.", **split)
         raise DataError(
-            f"Got a {type(source).__name__} as data; it must be a name, the path of a CSV file or a DataFrame. Put "
+            f"Got a {type(source).__name__} as data; it must be a name, the path of a file or a DataFrame. Put "
             "arrays in a pandas.DataFrame, or give them to the fitting functions as they are."
-        )
-    if source not in NAMES:
-        if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
-            raise UnknownNameError("data set", source, NAMES)
-        frame = read_csv(Path(source))
-        return from_frame(
-            frame, target, task, name=Path(source).stem, description=f"Read from {Path(source).name}.", **split
         )
     if target is not None or task is not None:
         raise SpecError(
             f"Got target={target!r}, task={task!r} with the bundled data {source!r}, which has its own. Leave both "
             f"out, or pass load_data({source!r}).to_frame() as a DataFrame."
         )
-    return load_bundled(source, test_size=test_size, random_seed=random_seed, scale=scale)
+    return load_bundled(str(source), test_size=test_size, random_seed=random_seed, scale=scale)

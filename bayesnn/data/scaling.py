@@ -1,8 +1,10 @@
 """Means and standard deviations of the training rows, by which a fit standardises its data."""
 
 import json
+import math
 import reprlib
 from dataclasses import dataclass
+from numbers import Real
 from typing import Self
 
 import numpy as np
@@ -25,6 +27,10 @@ def _mean_sd(values, names, what):
             "column, change its unit, or pass scale=False."
         )
     return tuple(mean.tolist()), tuple(sd.tolist())
+
+
+def _are_numbers(values):
+    return isinstance(values, tuple) and all(isinstance(v, Real) and math.isfinite(v) for v in values)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,18 @@ class Scaling:
     x_sd: tuple[float, ...]
     y_mean: tuple[float, ...] | None = None
     y_sd: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        for mean, sd in (("x_mean", "x_sd"), ("y_mean", "y_sd")):
+            pair = getattr(self, mean), getattr(self, sd)
+            if mean == "y_mean" and pair == (None, None):
+                continue
+            sizes = {len(values) if _are_numbers(values) else -1 for values in pair}
+            if len(sizes) > 1 or -1 in sizes or min(pair[1], default=1.0) <= 0:
+                raise DataError(
+                    f"Got {mean}={pair[0]!r}, {sd}={pair[1]!r}; they must be tuples of as many finite numbers, and "
+                    "standard deviations positive. Write Scaling.fit(X, y)."
+                )
 
     @classmethod
     def fit(cls, X: ArrayLike, y: ArrayLike, scale_y: bool = True) -> Self:

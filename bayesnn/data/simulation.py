@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesnn.arguments import rng_of
+from bayesnn.arguments import MOST, check_name, rng_of
 from bayesnn.data.dataset import LABELLED, Dataset, make_dataset
-from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,10 @@ def simulate(
       scaling:  none
       noise:    standard deviation 0.05
     """
-    if name not in PROCESSES:
-        raise UnknownNameError("simulated data set", name, PROCESSES)
+    check_name("simulated data set", name, PROCESSES)
     process = PROCESSES[name]
     least = 2 if process.task in LABELLED else 1
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not least <= n <= MOST:
         raise SpecError(
             f"Got n={n!r}; {name!r} needs a whole number of rows, at least {least}. Write n={process.sizes[0]}."
         )

@@ -1,6 +1,7 @@
 """What single chains do: stand still, settle in a mode of the function, drift."""
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ IDLE = 0.01
 
 
 def idle_words(raw: Params, post: "xr.DataTree") -> Iterator[str]:
-    """Say of each chain that hardly moves, or accepts hardly anything."""
+    """Say of each chain that hardly moves, accepts hardly anything, or is another one once more."""
     flat = np.concatenate([v.reshape(*v.shape[:2], -1) for v in raw.values()], axis=-1)
     if flat.shape[1] < 2:
         return
@@ -37,6 +38,9 @@ def idle_words(raw: Params, post: "xr.DataTree") -> Iterator[str]:
             yield f"Chain {chain} moves at only {moved:.1%} of its steps."
         elif accepting < IDLE:
             yield f"Chain {chain} accepts only {accepting:.1%} of its proposals."
+    for one, other in combinations(np.flatnonzero(moves), 2):
+        if np.array_equal(flat[one], flat[other]):
+            yield f"Chains {one} and {other} hold the same draws, which count once: their seeds were the same."
 
 
 def settled_modes(function: np.ndarray) -> tuple[int, ...]:

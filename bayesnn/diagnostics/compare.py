@@ -147,6 +147,8 @@ def compare(
         raise SpecError(
             f"Got rows={rows!r} without data; rows are chosen from a Dataset. Pass data=, or leave rows out."
         )
+    elif y is not None and X is None:
+        raise SpecError("Got y without X; a row has both. Pass X and y, or leave y out.")
     fits = named_fits(fits, named)
     first = _data(next(iter(fits.values())))
     for name, fit in fits.items():

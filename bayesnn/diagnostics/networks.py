@@ -7,22 +7,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset
 from bayesnn.diagnostics.compare import Comparison
-from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError, UnknownNameError
+from bayesnn.errors import ConvergenceWarning, ImproperPriorError, NoMAPError, SpecError
 from bayesnn.fitting import fit_laplace, fit_map, fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.evidence import Evidence
 from bayesnn.fitting.posterior import check_proper
+from bayesnn.fitting.store import FitStore, digest_of, fingerprint, seed_of
+from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of, score
-from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, ScalingChoice, params_of, prepare
 
 if TYPE_CHECKING:
@@ -132,6 +134,7 @@ def compare_networks(
     max_seconds: float | None = None,
     scaling: ScalingChoice = None,
     random_seed: Seed = None,
+    store: str | Path | None = None,
     executor: Executor | None = None,
     progressbar: bool = True,
 ) -> NetworkComparison:
@@ -170,6 +173,8 @@ def compare_networks(
         As for `fit_mle`.
     random_seed : int or numpy.random.Generator, optional
         Seed of every fit; the networks have their own random numbers.
+    store : path, optional
+        Folder in which each finished network is kept at once; called again, only those that are missing are run.
     executor : concurrent.futures.Executor, optional
         Where the networks are run, side by side; with ``cores=1`` they do not compete. The numbers are the same with
         any executor and with none.
@@ -199,7 +204,8 @@ def compare_networks(
         Networks with flat priors, by name: the evidence is not defined.
     SpecError
         Losses whose likelihoods are of different things (densities of numbers, probabilities of labels or counts) or
-        that recode the targets: their evidences can't be compared. Or an argument that breaks a rule.
+        that recode the targets: their evidences can't be compared. Or an argument that breaks a rule, or a store of
+        other networks, data or arguments.
     DataError
         Data that break a rule.
 
@@ -237,8 +243,7 @@ def compare_networks(
     any line  -3.6634 (exact)  0.119 ± 0.000               0.87          2
     through 0  -1.6567 (exact)  0.881 ± 0.000               0.86          1
     """
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    check_name("method", method, METHODS)
     networks = _named(nets)
     check_arguments(
         mle=mle,
@@ -249,11 +254,11 @@ def compare_networks(
         cores=cores,
         max_rounds=max_rounds,
         max_seconds=max_seconds,
+        store=store,
         progressbar=progressbar,
     )
     check_executor(executor)
     log_prior = _log_prior(prior, networks)
-    seeds = rng_of(random_seed).integers(2**31, size=len(networks)).tolist()
     problems = {}
     for name, net in networks.items():
         problems[name] = prepare(net, X, y, scaling=scaling)
@@ -274,6 +279,20 @@ def compare_networks(
         "max_rounds": max_rounds,
         "max_seconds": max_seconds,
     }
+    kept = None
+    if store is not None:
+        held_out = [X.X_test, X.y_test] if isinstance(X, Dataset) and X.X_test is not None else []
+        settings = {
+            "networks": {name: fingerprint(problem) for name, problem in problems.items()},
+            "held_out": digest_of(*held_out),  # type: ignore[arg-type]
+            **{name: value for name, value in sampling.items() if name != "cores"},
+            "restarts": restarts,
+            "method": method,
+            "random_seed": seed_of(random_seed),
+        }
+        kept = FitStore(store, settings)
+        random_seed = kept.settings["random_seed"]
+    seeds = rng_of(random_seed).integers(2**31, size=len(networks)).tolist()
     # A likelihood does not depend on the prior, and comes last: what an interruption costs is then the least.
     flat: list[MLP] = []
     tasks: dict[tuple[str, Any], tuple[Any, ...]] = {}
@@ -285,7 +304,7 @@ def compare_networks(
             tasks["mle", len(flat) - 1] = (_mle_log_likelihood, net, data, seed, shared)
     with quiet():
         # What each fit would say is in its row. Threads share the filters of this one.
-        ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, ended=_cut_short)
+        ran = run_tasks(tasks, executor, label="networks", progressbar=progressbar, kept=kept, ended=_cut_short)
     done = ran.done
 
     here = [name for name in networks if ("evidence", name) in done]
@@ -310,10 +329,10 @@ def _named(nets):
     """Check the networks, and name those that have no name."""
     given = nets.values() if isinstance(nets, Mapping) else nets
     given = [nets] if isinstance(nets, MLP) or not np.iterable(given) else list(given)
-    bad = next((net for net in given if not isinstance(net, MLP)), None)
-    if bad is not None or not given:
+    bad = [type(net).__name__ for net in given if not isinstance(net, MLP)]
+    if bad or not given:
         raise SpecError(
-            f"Got {'no networks' if bad is None else f'a network of type {type(bad).__name__}'}; networks are a dict "
+            f"Got {f'a network of type {bad[0]}' if bad else 'no networks'}; networks are a dict "
             "from names to bnn.MLP, or a list of them. Write {'two units': bnn.MLP(hidden=(2,)), ...}."
         )
     names = list(map(str, nets)) if isinstance(nets, Mapping) else names_of(given)

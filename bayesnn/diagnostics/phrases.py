@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from bayesnn.symmetry.group import written_order
+
 
 def chains_words(members: Sequence[int]) -> str:
     """Name chains: "chains 0, 1 and 3"."""
@@ -17,7 +19,7 @@ def plural(n: int, noun: str) -> str:
 
 def big(n: float) -> str:
     """Write a count, a huge one in two digits."""
-    return f"{n:,}" if n < 10**7 else f"{n:.2g}"
+    return f"{n:,}" if n < 10**7 else f"{n:.2g}" if n < 1e300 else written_order(n)
 
 
 def number(x: float, form: str) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import ConvergenceWarning, FitError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
+from bayesnn.errors import ConvergenceWarning, FitError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.expense import check_memory
 from bayesnn.fitting.posterior import add_log_densities, check_proper
@@ -79,8 +79,7 @@ def deep_ensemble(fit: "xr.DataTree", *, weights: Literal["equal", "likelihood"]
     """
     import xarray as xr
 
-    if weights not in WEIGHTS:
-        raise UnknownNameError("weights", weights, WEIGHTS)
+    check_name("weights", weights, WEIGHTS)
     kind, problem = kind_of(fit), problem_of(fit)
     if kind == "posterior":
         raise SpecError("Got a posterior; an ensemble is made of starts. Pass the tree of fit_mle or fit_map.")
@@ -209,8 +208,7 @@ def fit_advi(
     import pytensor
     import xarray as xr
 
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    check_name("method", method, METHODS)
     check_arguments(
         iterations=iterations,
         draws=draws,

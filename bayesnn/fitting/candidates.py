@@ -135,7 +135,7 @@ def _hyperplane(closure, layer, H, side):
     unit = np.abs(design).max(axis=0)
     unit[unit == 0] = 1.0
     scaled, on = design / unit, side == 0
-    if on.all() or np.linalg.matrix_rank(scaled[on]) >= scaled.shape[1]:
+    if on.all() or (on.any() and np.linalg.matrix_rank(scaled[on]) >= scaled.shape[1]):
         return None
     q = scaled.shape[1]
     above = np.unique(scaled[~on] * side[~on, None], axis=0)

@@ -1,8 +1,13 @@
 """Chains of NUTS, by nutpie, PyMC or NumPyro: repeated while too many draws diverge, and judged."""
 
+import os
+import threading
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +17,15 @@ from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.expense import announce_chains
 from bayesnn.fitting.idle import idle_cores
+from bayesnn.fitting.nuts import unknown
+from bayesnn.fitting.once import Once
 from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.fitting.sampled import Sampled
+from bayesnn.fitting.store import Arrays, Kept
+from bayesnn.fitting.tasks import LOOK, run_tasks
 from bayesnn.model import model_of
 from bayesnn.tree import Problem, params_of
-
-if TYPE_CHECKING:
-    pass
 
 TUNE = 1000
 """Draws of warm-up."""
@@ -42,6 +48,8 @@ def sample_chains(
     target: float | None,
     adaptation: str | None,
     progressbar: bool,
+    executor: Executor | None = None,
+    kept: Kept | None = None,
 ) -> Sampled:
     """Sample a posterior by NUTS; see `fit_posterior`.
 
@@ -49,8 +57,10 @@ def sample_chains(
     ----------
     problem : Problem
         What is to be fitted, with a proper prior.
-    sampler, collapse, draws, tune, chains, cores, rng, target, adaptation, progressbar
+    sampler, collapse, draws, tune, chains, cores, rng, target, adaptation, progressbar, executor
         As for `fit_posterior`, checked.
+    kept : Kept, optional
+        Keeps each chain.
 
     Returns
     -------
@@ -59,22 +69,37 @@ def sample_chains(
     """
     import xarray as xr
 
+    from bayesnn.ops.threads import threads_of
+
     seed = int(rng.integers(2**31))
     tune, adaptation = TUNE if tune is None else tune, adaptation or "diag"
     params: dict[str, np.ndarray] = {}
     stats, kept_at, tried, ended = xr.Dataset(), None, {}, "draws"
     # Otherwise nothing is left to sample: the exact draws below are independent.
     if problem.net.hidden or problem.net.noise_prior is not None or not collapse:
-        options: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+        options: dict[str, Any] = {"draws": draws, "tune": tune}
         if sampler == "nutpie":
             options["adaptation"] = adaptation
+        targets = TARGETS if target is None else (target,)
         with compiling(show=progressbar):
-            sample = SAMPLERS[sampler](problem, collapse, sampler, seed, progressbar, options)
-            targets = TARGETS if target is None else (target,)
-            params, stats, kept_at, tried, ended = _repeat(sample, draws, targets, progressbar)
+            for line in (slowness(problem.net), unknown()) if sampler == "nutpie" else ():
+                tell_once(line, show=progressbar)
+            # A user's executor has as many workers as cores.
+            threads = min(threads_of(chains, cores), idle_cores()) if executor is None else 1
+            once = Once(_ready, problem, collapse, sampler, threads)
+            if executor is None:
+                _announce(problem, once.get()[0], draws + tune, chains, cores, progressbar)
+            if executor is None and kept is None:
+                options |= {"seed": seed, "chains": chains, "cores": cores, "progressbar": progressbar}
+                sample = partial(once.get()[0], **options)
+            else:
+                seeds = np.random.default_rng(seed).integers(2**31, size=chains).tolist()
+                apart = {"executor": executor, "cores": cores, "kept": kept, "progressbar": progressbar}
+                sample = partial(_chain_by_chain, once, seeds, options, **apart)
+            params, stats, kept_at, tried, ended = _repeat(sample, draws, chains, targets, progressbar)
     if collapse:
-        kept = next(iter(params.values())).shape[1] if params else draws
-        params = draw_output_layer(problem, params, (chains, kept), rng)
+        known = next(iter(params.values())).shape[:2] if params else (chains, draws)
+        params = draw_output_layer(problem, params, known, rng)
     return Sampled(
         params=params,
         stats=stats,
@@ -83,7 +108,17 @@ def sample_chains(
     )
 
 
-def _repeat(sample, draws, targets, progressbar):
+def _announce(problem, sample, draws, chains, cores, show):
+    """Say that the chains will take hours, if that is known."""
+    from bayesnn.ops.threads import cores as available
+
+    density = getattr(sample, "density", None)
+    if density is not None and show:
+        at_once = min(chains, cores or available())
+        announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=show)
+
+
+def _repeat(sample, draws, chains, targets, progressbar):
     """Sample at the first target, and at the next while too many draws diverge; keep the run with the fewest.
 
     An interruption ends it: of the first run it leaves the draws so far, of a repetition the runs before.
@@ -91,9 +126,10 @@ def _repeat(sample, draws, targets, progressbar):
     Parameters
     ----------
     sample : callable
-        From a target to parameters and statistics; draws that an interruption has left empty are NaN.
-    draws : int
-        Draws of each chain that were asked for.
+        From a target to parameters and statistics; draws that an interruption has left empty are NaN, and chains that
+        it has left out are missing.
+    draws, chains : int
+        Draws of each chain, and chains, that were asked for.
     targets : sequence of float
         Acceptance probabilities.
     progressbar : bool
@@ -112,13 +148,16 @@ def _repeat(sample, draws, targets, progressbar):
     for again, target in enumerate(targets):
         try:
             params, stats, kept = _complete(*sample(target))
+            here = stats.sizes["chain"]
         except KeyboardInterrupt:
             if best is None:
                 raise
-            kept = 0
-        if kept < draws:
+            kept = here = 0
+        cut = kept < draws or here < chains
+        if cut:
             ended = "interrupted"
-            left = f"{kept} of {draws} draws of each chain are kept" if best is None else "the run before it is kept"
+            some = f"{here} of {chains} chains" if here < chains else f"{kept} of {draws} draws of each chain"
+            left = f"{some} are kept" if best is None else "the run before it is kept"
             what = f"The repetition at target_accept={target:g}" if again else "Sampling"
             warnings.warn(f"{what} was interrupted: {left}.", ConvergenceWarning, stacklevel=4)
             if best is not None:
@@ -127,7 +166,7 @@ def _repeat(sample, draws, targets, progressbar):
         if best is None or diverged <= tried[best[0]]:
             best = target, params, stats
         tried[target] = diverged
-        if kept < draws or diverged <= DIVERGENT_MAX * total:
+        if cut or diverged <= DIVERGENT_MAX * total:
             break
         if again + 1 < len(targets):
             announce(
@@ -167,48 +206,117 @@ def _statistics(stats):
     )
 
 
-def _nutpie(problem, collapse, sampler, seed, progressbar, options):
+def _chain_by_chain(once, seeds, options, target, *, executor, cores, kept, progressbar):
+    """Sample chains that do not know of each other, anywhere, with a seed each; give those that are there."""
+    import xarray as xr
+
+    tasks: dict[Any, tuple[Any, ...]] = {
+        ("chain", f"{target:g}", k): (sample_chain, once, seed, target, options) for k, seed in enumerate(seeds)
+    }
+    # Other samplers than nutpie can't be stopped in a thread.
+    threads = executor is None and once.arguments[2] == "nutpie"
+    side_by_side = min(cores or os.cpu_count() or 1, len(seeds))
+    with ThreadPoolExecutor(side_by_side) if threads else nullcontext(executor) as pool:
+        ran = run_tasks(tasks, pool, label=f"{len(seeds)} chains", progressbar=progressbar, kept=kept)
+        if threads and len(ran.done) < len(tasks):
+            once.get()[1].set()
+    if ran.failed or not ran.done:
+        ran.give_up()
+    chains = list(ran.done.values())
+    parts = {name: np.stack([chain[name] for chain in chains]) for name in chains[0]}
+    params = {name.removeprefix("param."): v for name, v in parts.items() if name.startswith("param.")}
+    stats = {name.removeprefix("stat."): v for name, v in parts.items() if name.startswith("stat.")}
+    return params, xr.Dataset({name: (("chain", "draw"), v) for name, v in stats.items()})
+
+
+def sample_chain(once: Once, seed: int, target: float, **options: Any) -> Arrays:
+    """Sample one chain of NUTS, in any process.
+
+    Parameters
+    ----------
+    once : Once
+        Makes the function that samples.
+    seed : int
+        Of this chain.
+    target : float
+        Acceptance probability.
+    **options
+        Draws, warm-up, and what else the sampler takes.
+
+    Returns
+    -------
+    dict of str to array (draw, ...)
+        Parameters and statistics, ``param.W1``, ``stat.energy``.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        It was cut short.
+    """
+    sample, stop = once.get()
+    alone = {"chains": 1, "cores": 1, "progressbar": False, "stop": stop}
+    params, stats, kept = _complete(*sample(target, seed=seed, **alone, **options))
+    if kept < options["draws"]:
+        raise KeyboardInterrupt
+    return {f"param.{name}": value[0] for name, value in params.items()} | {
+        f"stat.{name}": value.to_numpy()[0] for name, value in stats.items()
+    }
+
+
+def _ready(problem, collapse, sampler, threads):
+    """Make what every chain of a process needs: the function that samples, and what stops it."""
+    return SAMPLERS[sampler](problem, collapse, sampler, threads), threading.Event()
+
+
+def _nutpie(problem, collapse, sampler, threads):
     """Compile for nutpie; the value samples at a target and gives parameters and statistics."""
     import nutpie
 
     from bayesnn.fitting.nuts import compile_flat
-    from bayesnn.ops.threads import cores, threads_of
 
-    tell_once(slowness(problem.net), show=progressbar)
-    chains, at_once = options["chains"], min(options["chains"], options["cores"] or cores())
-    threads = min(threads_of(chains, options["cores"]), idle_cores())
     density = log_density(problem, jacobian=True, collapse=collapse, threads=threads)
     compiled = compile_flat(density)
-    draws = options["draws"] + options["tune"]
-    announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=progressbar)
 
-    def sample(target):
-        found = nutpie.sample(
-            compiled, seed=seed, target_accept=target, save_warmup=False, progress_bar=progressbar, **options
-        )
+    def sample(target, *, progressbar, stop=None, **options):
+        options |= {"target_accept": target, "save_warmup": False, "progress_bar": progressbar}
+        if stop is None or threading.current_thread() is threading.main_thread():
+            found = nutpie.sample(compiled, **options)
+        else:
+            # Nobody's key ends a sampler in another thread.
+            running = nutpie.sample(compiled, blocking=False, **options)
+            found = None
+            while found is None:
+                if stop.is_set():
+                    running.cancel()
+                    raise KeyboardInterrupt
+                with suppress(TimeoutError):
+                    found = running.wait(timeout=LOOK)
         theta = found["posterior"]["theta"].transpose("chain", "draw", ...).to_numpy()
         return density.unpack(theta), found["sample_stats"].to_dataset()
 
+    sample.density = density
     return sample
 
 
-def _pymc(problem, collapse, sampler, seed, progressbar, options):
+def _pymc(problem, collapse, sampler, threads):
     """Build the model for PyMC or NumPyro; the value is as that of `_nutpie`."""
     import pymc as pm
 
-    model, nuts = model_of(problem, collapse=collapse), {}
-    if sampler == "numpyro":
-        import jax
+    model = model_of(problem, collapse=collapse)
 
-        # JAX counts its devices once: with fewer of them than chains, the chains run side by side on one.
-        nuts["chain_method"] = "parallel" if jax.local_device_count() >= options["chains"] else "vectorized"
+    def sample(target, *, seed, chains, progressbar, stop=None, **options):
+        nuts = {}
+        if sampler == "numpyro":
+            import jax
 
-    def sample(target):
+            # JAX counts its devices once: with fewer of them than chains, the chains run side by side on one.
+            nuts["chain_method"] = "parallel" if jax.local_device_count() >= chains else "vectorized"
         found = pm.sample(
             model=model,
             nuts_sampler=sampler,
             nuts={**nuts, "target_accept": target},
             random_seed=seed,
+            chains=chains,
             progressbar=progressbar,
             quiet=not progressbar,
             var_names=[rv.name for rv in model.free_RVs],

@@ -10,6 +10,10 @@ from bayesnn.fitting.objective import Objective
 
 ROUNDING = 3e-11
 """Eigenvalues of the Hessian, in units of the weights' own size and of the largest, that rounding may make."""
+MANY_PARAMETERS = 1500
+"""Parameters beyond which no Hessian is written down, as its spectrum would take minutes; our choice."""
+LANCZOS = 80
+"""Products of vectors with the Hessian by which its extreme curvatures are found where it is not written down."""
 NEAR = 1e-3
 """Longest Newton step, in units of the weights' own size, from a point that has converged."""
 
@@ -131,6 +135,8 @@ def _slope(gradient, x, kinks):
 
 def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, steps: int = 8) -> np.ndarray:
     """Sharpen a minimum to rounding error, in the directions in which the Hessian is definite."""
+    if objective.size > MANY_PARAMETERS:
+        return _newton_by_products(objective, x, steps)
     value, gradient = objective(x)
     for _ in range(steps):
         free = unheld(x, kinks)
@@ -161,6 +167,23 @@ def newton(objective: Objective | Closure, x: np.ndarray, kinks: np.ndarray, *, 
     return x
 
 
+def _newton_by_products(objective, x, steps):
+    """Sharpen a minimum where the Hessian is not written down: conjugate gradients solve for each step."""
+    from scipy.optimize import minimize
+
+    def times(x, v):
+        h = 1e-4 / max(np.abs(v).max(), 1e-300)
+        return (objective(x + h * v)[1] - objective(x - h * v)[1]) / (2 * h)
+
+    value, gradient = objective(x)
+    if not np.isfinite(value):
+        return x
+    options = {"maxiter": steps, "xtol": 1e-12}
+    result = minimize(objective, x, jac=True, hessp=times, method="Newton-CG", options=options)
+    flatter = np.abs(result.jac).max() < np.abs(gradient).max()
+    return result.x if flatter and result.fun <= value + 1e-12 * max(1.0, abs(value)) else x
+
+
 def audit_ends(
     objective: Objective | Closure, ends: Sequence[np.ndarray] | np.ndarray, *, kinks: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -183,7 +206,8 @@ def audit_ends(
     dict of str to array (n,)
         ``gradient_norm``, ``converged``, ``signature`` (minimum: all eigenvalues positive; flat: some vanish;
         saddle: some negative; kink: the loss has no second derivatives; infinity: see `limits.outward`),
-        ``n_negative`` and ``n_zero`` eigenvalues.
+        ``n_negative`` and ``n_zero`` eigenvalues. Of more than `MANY_PARAMETERS` parameters only the extreme
+        ones are known.
     """
     n = len(ends)
     values = np.full(n, np.inf)
@@ -201,6 +225,13 @@ def audit_ends(
             continue
         audit["gradient_norm"][i] = norm
         free = unheld(x, kinks)
+        if objective.size > MANY_PARAMETERS:
+            lowest, highest = extreme_curvatures(objective, x, free)
+            audit["n_negative"][i] = lowest < -1e-6 * highest
+            audit["n_zero"][i] = abs(lowest) <= 1e-6 * highest
+            audit["signature"][i] = "saddle" if audit["n_negative"][i] else "flat" if audit["n_zero"][i] else "minimum"
+            audit["converged"][i] = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5 and not audit["n_negative"][i]
+            continue
         hessian = objective.hessian(x)[np.ix_(free, free)]
         if np.isfinite(hessian).all():
             # In units of their own size: a large weight's curvature is small, and no less a curvature.
@@ -219,3 +250,40 @@ def audit_ends(
             small = norm <= 1e-6 * max(1.0, abs(values[i])) ** 0.5 and step <= NEAR * np.sqrt(free.sum())
             audit["converged"][i] = small and audit["n_negative"][i] == 0
     return values, audit
+
+
+def extreme_curvatures(objective: Objective | Closure, x: np.ndarray, free: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest curvature at a point as Lanczos' method finds them, in units of the parameters' own size.
+
+    Parameters
+    ----------
+    objective : Objective
+        The negative log density.
+    x : array (size,)
+        Where.
+    free : array (size,) of bool
+        Elements that may move.
+
+    Returns
+    -------
+    lowest, highest : float
+        Of the Hessian on a subspace of `LANCZOS` dimensions, so that a negative one is one of the whole Hessian too.
+    """
+    scale = np.where(free, np.maximum(1.0, np.abs(x)), 0.0)
+    q = np.random.default_rng(1).normal(size=x.size) * free
+    basis, image = np.zeros((0, x.size)), np.zeros((0, x.size))
+    for _ in range(min(LANCZOS, int(free.sum()))):
+        q -= basis.T @ (basis @ q)
+        q -= basis.T @ (basis @ q)
+        size = np.linalg.norm(q)
+        if size < 1e-10:
+            break
+        q /= size
+        step = 1e-3 * scale * q
+        up, down = objective(x + step)[1], objective(x - step)[1]
+        basis = np.vstack([basis, q])
+        q = scale * (up - down) / 2e-3
+        image = np.vstack([image, q])
+    small = basis @ image.T
+    values = np.linalg.eigvalsh((small + small.T) / 2)
+    return float(values[0]), float(values[-1])

@@ -1,6 +1,7 @@
 """The log density of a network's parameters and its gradient, as a function of one flat vector."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from threading import Lock
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from bayesnn import losses
 from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.prior import prior_draws_of
+from bayesnn.fitting.selfcheck import check_density, few_rows
 from bayesnn.formulas import Formula
 from bayesnn.model import collapsible, model_of, output_scales
 from bayesnn.network import CUTPOINT_SD, MLP, Params
@@ -42,10 +44,30 @@ def log_density(
     FusedDensity or ModelDensity
         Called with a flat vector it gives the log density and the gradient; a split one gives log-likelihood and
         log-prior (2,), and their gradients one after the other (2 size,).
+
+    Raises
+    ------
+    DensityError
+        The compiled numbers are not NumPy's, see `selfcheck`.
     """
-    if has_kernels(problem.net):
-        return FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split, threads=threads)
-    return ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian, split=split)
+    if not has_kernels(problem.net):
+        model = ModelDensity(model_of(problem, collapse=collapse), jacobian=jacobian, split=split)
+        named = ", ".join(map(repr, outsiders(problem.net))) or "the formulas"
+        remedy = f"Make what {named} tells PyMC (_rv, observe) and NumPy (_log_density, loss) the same density."
+        check_density(model, problem, jacobian=jacobian, collapse=collapse, remedy=remedy)
+        return model
+    density = FusedDensity(problem, jacobian=jacobian, collapse=collapse, split=split, threads=threads)
+    few = few_rows(problem)
+    parts = copy(density) if few is problem else FusedDensity(few, jacobian=jacobian, collapse=collapse)
+    parts.split = True
+    check_density(parts, few, jacobian=jacobian, collapse=collapse, remedy=_remove_cache())
+    return density
+
+
+def _remove_cache():
+    from pytensor.link.numba.cache import NUMBA_CACHE_PATH
+
+    return f"Delete {NUMBA_CACHE_PATH}, where compiled code is kept, and run again; if it stays, please report it."
 
 
 def has_kernels(net: MLP) -> bool:
@@ -174,6 +196,14 @@ class Layout:
             value = _UNCONSTRAIN[kind_of_parameter(name)](np.asarray(params[name], dtype=float))
             pieces.append(value.reshape(*value.shape[: value.ndim - len(shape)], -1))
         return np.concatenate(pieces, axis=-1)
+
+    def log_jacobian(self, x: np.ndarray) -> float:
+        """Logarithm of the determinant of the derivative of `unpack` at a flat vector (size,)."""
+        total = 0.0
+        for i, name in enumerate(self.names):
+            piece = x[self.offsets[i] : self.offsets[i + 1]]
+            total += {"real": 0.0, "positive": piece.sum(), "ordered": piece[1:].sum()}[kind_of_parameter(name)]
+        return float(total)
 
     def rates(self, prior: Prior) -> np.ndarray:
         """Rates of a prior for each element of the flat vector; zero for what is no weight and no bias.

@@ -133,13 +133,13 @@ def bridge(logs: np.ndarray, betas: np.ndarray) -> Bridge:
     C. H. Bennett, "Efficient estimation of free energy differences from Monte Carlo data", Journal of Computational
     Physics 22 (1976).
     """
-    from scipy.special import expit, logsumexp
+    from scipy.special import expit
 
     n, steps = len(logs), np.diff(betas)
     logs = np.where(np.isnan(logs), -np.inf, logs)
     up, down = steps * logs[:, :-1], steps * logs[:, 1:]
-    forward = logsumexp(up, axis=0) - np.log(n)
-    backward = np.log(n) - logsumexp(-down, axis=0)
+    forward = np.logaddexp.reduce(up, axis=0) - np.log(n)
+    backward = np.log(n) - np.logaddexp.reduce(-down, axis=0)
     # The root of a decreasing function, bracketed: Newton's steps, halved brackets where they lead out.
     ratio, low, high = (forward + backward) / 2, np.full(len(steps), -np.inf), np.full(len(steps), np.inf)
     for _ in range(100):

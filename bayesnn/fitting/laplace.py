@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import ConvergenceWarning, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
+from bayesnn.errors import ConvergenceWarning, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.evidence import evidence_shift
 from bayesnn.fitting.expense import check_memory
@@ -158,8 +158,7 @@ def fit_laplace(
         log_prior=log_prior,
         progressbar=progressbar,
     )
-    if copies not in COPIES:
-        raise UnknownNameError("copies", copies, COPIES)
+    check_name("copies", copies, COPIES)
     if not isinstance(linearised, bool | np.bool_):
         raise SpecError(
             f"Got linearised={linearised!r}; it must be True or False. Write linearised=True, or leave it out."

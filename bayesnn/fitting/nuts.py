@@ -1,76 +1,29 @@
-"""The seam to nutpie: its sampler on our compiled density.
+"""What nutpie samples: our density by the private seam, where this version of nutpie has it, otherwise in public."""
 
-nutpie's own compiler builds a C callback around the density for each model and cannot keep it on disk, which takes
-seconds in every process. Here the callback finds its data through one table of addresses, so that it holds nothing
-of a model but its code, and numba's cache serves it to every later model of the same architecture.
-"""
-
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
-from nutpie import _lib
-from nutpie.sample import CompiledModel
 
-from bayesnn.fitting.callbacks import callback_of
-from bayesnn.fitting.density import FusedDensity, Layout, ModelDensity
-from bayesnn.ops.callback import DOUBLES, c_function
+from bayesnn.errors import FitError
+from bayesnn.fitting.density import FusedDensity, ModelDensity
 
-_COPY = """
-def copy(dim, size, x_, out_, table_):
-    x, out = carray(x_, (dim,)), carray(out_, (size,))
-    for i in range(dim):
-        out[i] = x[i]
-    return 0
+NEWEST = (0, 16)
+"""Of nutpie, the newest series whose private part was tried: a C function that is called wrongly raises nothing.
+
+To be raised when the tests of samplers have passed with the next one.
 """
 
 
-@dataclass(frozen=True)
-class FlatModel(CompiledModel):
-    """What nutpie samples: one flat vector, ``theta``."""
+class OutsideError(ArithmeticError):
+    """A point at which the density is not finite: for nutpie a divergence, and not the end of the chain."""
 
-    density: Layout
-    callbacks: tuple
-    table: np.ndarray
-    data: Any
-    initial_point: Any
-
-    @property
-    def n_dim(self) -> int:
-        """Length of the flat vector."""
-        return self.density.size
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of the only variable."""
-        return {"theta": (self.n_dim,)}
-
-    @property
-    def coords(self) -> dict[str, np.ndarray]:
-        """Numbers of the elements."""
-        return {"element": np.arange(self.n_dim)}
-
-    def _make_model(self, init_mean):
-        logp, expand = self.callbacks
-        address, sizes = self.table.ctypes.data, {"element": self.n_dim}
-        return _lib.PyMcModel(
-            _lib.LogpFunc(logp, address, self),
-            _lib.ExpandFunc(self.n_dim, self.n_dim, expand, address, self),
-            _lib.PyVariable.new_variables(["theta"], ["float64"], [(self.n_dim,)], sizes, self.dims),
-            self.n_dim,
-            sizes,
-            self.coords,
-            self.initial_point,
-            None,
-        )
-
-    def _make_sampler(self, settings, init_mean, cores, progress_type, callback, callback_rate, store):
-        model = self._make_model(init_mean)
-        return _lib.PySampler.from_pymc(settings, cores, model, progress_type, callback, callback_rate, store)
+    is_recoverable = True
 
 
-def compile_flat(density: FusedDensity | ModelDensity) -> FlatModel:
+def compile_flat(density: FusedDensity | ModelDensity) -> Any:
     """Make a log density one that nutpie samples.
 
     Parameters
@@ -80,16 +33,99 @@ def compile_flat(density: FusedDensity | ModelDensity) -> FlatModel:
 
     Returns
     -------
-    FlatModel
-        For `nutpie.sample`.
+    nutpie.sample.CompiledModel
+        For `nutpie.sample`; one flat vector, ``theta``.
+
+    Raises
+    ------
+    FitError
+        A nutpie that lacks its public interface, too.
     """
-    logp = callback_of(density)
-    copy = c_function(_COPY, "copy", (types.uint64, types.uint64, DOUBLES, DOUBLES, types.voidptr), {}, "")
-    return FlatModel(
-        dims={"theta": ("element",)},
-        density=density,
-        callbacks=(logp.address, copy.address),
-        table=logp.table,
-        data=(logp, copy),
-        initial_point=density.prior_draw,
+    if not unknown():
+        from bayesnn.fitting.native import compile_native
+
+        return compile_native(density)
+    try:
+        return _compile_public(density)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise FitError(
+            f"Got nutpie {_version()}, which can't be given a density ({error}); up to "
+            f"{'.'.join(map(str, NEWEST))} it can. Install that one, or write sampler='pymc'."
+        ) from error
+
+
+def unknown() -> str:
+    """Say why nutpie is used by its public interface, in a line for whoever waits.
+
+    Returns
+    -------
+    str
+        Empty where our compiled density is called directly.
+    """
+    found = _unknown()
+    return found and (
+        f"{found}: its public interface is used, which takes about ten times as long. "
+        f"nutpie {'.'.join(map(str, NEWEST))} is faster."
     )
+
+
+@cache
+def _unknown():
+    version = _version()
+    if _series(version) > NEWEST:
+        return f"nutpie {version} is newer than this version of bayesnn knows"
+    try:
+        from bayesnn.fitting.native import changed
+    except ImportError as error:
+        return f"nutpie {version} lacks what this version of bayesnn calls ({error})"
+    if names := changed():
+        return f"nutpie {version} has changed what this version of bayesnn calls ({', '.join(names)})"
+    return ""
+
+
+def _version():
+    import nutpie
+
+    return nutpie.__version__
+
+
+def _series(version):
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def _compile_public(density):
+    # nutpie's own compiler would make each gradient cheaper, but first takes half a minute for every model.
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    return from_pyfunc(
+        density.size,
+        lambda: _log_density(density),
+        lambda *seeds: _expand,
+        [np.dtype("float64")],
+        [(density.size,)],
+        ["theta"],
+        coords={"element": np.arange(density.size)},
+        dims={"theta": ("element",)},
+        make_initial_point_fn=density.prior_draw,
+    )
+
+
+def _log_density(density) -> Callable:
+    # Every chain has its thread, and a function of PyTensor's one place for its inputs.
+    lock = getattr(density, "lock", None)
+
+    def evaluate(x, **nothing):
+        if lock is None:
+            value, gradient = density(x)
+        else:
+            with lock:
+                value, gradient = density(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise OutsideError
+        return float(value), gradient
+
+    return evaluate
+
+
+def _expand(x, **nothing):
+    return {"theta": x}

@@ -2,8 +2,9 @@
 
 import time
 import warnings
+from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,14 +12,16 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.data.columns import LARGE, mean_sd
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
-from bayesnn.fitting.climb import audit_ends, climb, newton, settle, unheld
+from bayesnn.fitting.climb import MANY_PARAMETERS, audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.existence import Existence, attained, evidence_of, existence_of, from_outside, judge
 from bayesnn.fitting.expense import announce_search
 from bayesnn.fitting.limits import outward, recede_from
 from bayesnn.fitting.objective import Objective
-from bayesnn.fitting.progress import announce, bar, compiling, tell_once
+from bayesnn.fitting.once import Once
+from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import remedy_of
+from bayesnn.fitting.tasks import check_executor, run_tasks
 from bayesnn.model import model_of
 from bayesnn.network import MLP
 from bayesnn.symmetry.optima import compared_rows, mean_at, same_optimum
@@ -42,6 +45,7 @@ def fit_mle(
     scaling: ScalingChoice = None,
     nonexistent: Literal["raise", "flag"] = "raise",
     maxiter: int = 2000,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Maximise the likelihood, ignoring the network's priors.
@@ -72,6 +76,9 @@ def fit_mle(
         likelihood is unbounded there is no limit, and the last iterate is returned.
     maxiter : int
         Iterations of L-BFGS for each start.
+    executor : concurrent.futures.Executor, optional
+        Where the starts are climbed from, such as ``ProcessPoolExecutor(2)``; it is left open. The numbers are the same
+        with any.
     progressbar : bool
         Show progress on standard error.
 
@@ -79,9 +86,9 @@ def fit_mle(
     -------
     xarray.DataTree
         ``posterior`` (the estimate, one chain and one draw), ``standard_error`` (from the inverse Hessian where
-        it is definite, otherwise NaN), ``optima`` (the end point of every start with its log-likelihood,
-        log-prior, gradient norm, Hessian signature and convergence flag), PyMC's ``fit`` and
-        ``optimizer_result`` (up to a million numbers in `X`), and the data.
+        it is definite, otherwise NaN; also NaN for more than 1,500 parameters), ``optima`` (the end point of every
+        start with its log-likelihood, log-prior, gradient norm, Hessian signature and convergence flag), PyMC's
+        ``fit`` and ``optimizer_result`` (up to a million numbers in `X`), and the data.
 
     Raises
     ------
@@ -110,7 +117,7 @@ def fit_mle(
     >>> round(float(mle.posterior["W1"].squeeze()), 8), round(float(mle.standard_error["W1"].squeeze()), 8)
     (0.7954240..., 0.7872388)
     """
-    return _fit_point("mle", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
+    return _fit_point("mle", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar)
 
 
 def fit_map(
@@ -123,6 +130,7 @@ def fit_map(
     scaling: ScalingChoice = None,
     nonexistent: Literal["raise", "flag"] = "raise",
     maxiter: int = 2000,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Maximise likelihood times prior: the peak of the posterior density.
@@ -148,6 +156,9 @@ def fit_map(
         What to do where the density has no maximum.
     maxiter : int
         Iterations of L-BFGS for each start.
+    executor : concurrent.futures.Executor, optional
+        Where the starts are climbed from, such as ``ProcessPoolExecutor(2)``; it is left open. The numbers are the same
+        with any.
     progressbar : bool
         Show progress on standard error.
 
@@ -179,11 +190,12 @@ def fit_map(
     >>> round(float(map_.posterior["W1"].squeeze()), 8)
     0.51609418
     """
-    return _fit_point("map", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar)
+    return _fit_point("map", net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar)
 
 
-def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, progressbar):
+def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, maxiter, executor, progressbar):
     check_arguments(restarts=restarts, maxiter=maxiter, nonexistent=nonexistent, progressbar=progressbar)
+    check_executor(executor)
     rng = rng_of(random_seed)
     problem = prepare(net, X, y, scaling=scaling)
     call = call_of(
@@ -202,12 +214,12 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
             "scale, or a fixed scale, prior=bnn.Normal(1.0)."
         )
     with compiling(show=progressbar):
-        tree = _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), progressbar)
+        tree = _maximise(kind, problem, rng, int(restarts), nonexistent, int(maxiter), executor, progressbar)
     tree.attrs["bayesnn_call"] = call
     return tree
 
 
-def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
+def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, executor, progressbar):
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem
     proper = free.net.prior.proper
@@ -216,18 +228,23 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
         raise _missing(kind, problem, existence)
 
     tell_once(slowness(free.net), show=progressbar)
-    objective = Objective(log_density(free, jacobian=False))
-    first = starts(free, objective, restarts, rng)
-    announce_search(free, objective, first, maxiter, show=progressbar)
-    ends = np.empty_like(first)
-    iterations, settled = np.zeros(len(first), dtype=int), np.zeros(len(first), dtype=bool)
+    once = Once(objective_of, free)
+    objective = once.get()
     # Slope of the penalty at zero: positive under L1 penalties.
     kinks = objective.kinks(free.net.prior)
     smooth = free.net.smooth
-    with bar(f"{kind.upper()}: {restarts} starts", len(first), show=progressbar) as step:
-        for i, start in enumerate(first):
-            ends[i], iterations[i], settled[i] = climb(objective, start, kinks=kinks, smooth=smooth, maxiter=maxiter)
-            step()
+    options = {"kinks": kinks, "smooth": smooth, "maxiter": maxiter}
+    first = starts(free, objective, restarts, rng)
+    announce_search(free, objective, first, maxiter, show=progressbar and executor is None)
+    tasks = {i: (climb_from, once, x, options) for i, x in enumerate(first)}
+    ran = run_tasks(tasks, executor, label=f"{kind.upper()}: {restarts} starts", progressbar=progressbar)
+    if ran.failed or not ran.done:
+        ran.give_up()
+    if ran.interrupted:
+        said = f"The search was interrupted: {len(ran.done)} of {restarts} starts are kept."
+        warnings.warn(said, ConvergenceWarning, stacklevel=4)
+        restarts = len(ran.done)
+    ends, iterations, settled = map(np.array, zip(*ran.done.values(), strict=True))
     values, audit = audit_ends(objective, ends, kinks=kinks)
     audit["value"] = values
     if not smooth:
@@ -310,6 +327,16 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, progressbar):
     )
 
 
+def objective_of(problem: Problem) -> Objective:
+    """Compile the negative log density that a search minimises."""
+    return Objective(log_density(problem, jacobian=False))
+
+
+def climb_from(once: Once, start: np.ndarray, **options: Any) -> tuple[np.ndarray, int, bool]:
+    """Climb from one start, in any process; see `climb`."""
+    return climb(once.get(), start, **options)
+
+
 def _describable(net):
     """Whether end points can be followed outward: the limits' densities know priors by their rates."""
     return not from_outside(net) and all(p.has_rates for p in (net.prior, net.prior.bias or net.prior))
@@ -371,7 +398,9 @@ def _verdict(kind, existence, audit, alike, iterations, maxiter, norm):
         )
         if existence.exists is None:
             trouble += f"Whether a maximum exists is not known: {existence.reason}. "
-        remedy = "Raise maxiter, or use a prior (fit_map)." if kind == "mle" else "Raise maxiter."
+        # More iterations help those alone that were cut off.
+        remedy = "Raise maxiter" if limited else "Scale the data (scaling='standard')"
+        remedy += ", or use a prior (fit_map)." if kind == "mle" else "."
         trouble += remedy
         brief = f"the best of {n} starts has not converged ({limited} hit the limit of {maxiter} iterations). {remedy}"
     elif converged.sum() * 2 < n:
@@ -468,17 +497,16 @@ def _finish(problem, objective, best, kinks):
 
 def _standard_errors(problem, objective, x, kinks, regular):
     """Square roots of the inverse Hessian's diagonal in the parameters' own units; NaN where it is not definite."""
-    covariance = np.full((objective.size, objective.size), np.nan)
-    hessian = objective.hessian(x) if objective.size else np.zeros((0, 0))
-    definite = False
-    regular = regular and problem.net.loss.smooth and unheld(x, kinks).all()
-    if objective.size and regular and np.isfinite(hessian).all():
-        eigenvalues = np.linalg.eigvalsh(hessian)
-        definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
+    variance, definite = np.full(objective.size, np.nan), False
+    if 0 < objective.size <= MANY_PARAMETERS and regular and problem.net.loss.smooth and unheld(x, kinks).all():
+        hessian = objective.hessian(x)
+        if np.isfinite(hessian).all():
+            eigenvalues = np.linalg.eigvalsh(hessian)
+            definite = bool(eigenvalues.min() > 1e-8 * eigenvalues.max())
     if definite:
         slopes = objective.slopes(x)
-        covariance = slopes @ np.linalg.inv(hessian) @ slopes.T
-    flat = np.sqrt(np.diag(covariance))
+        variance = np.diag(slopes @ np.linalg.inv(hessian) @ slopes.T)
+    flat = np.sqrt(variance)
     errors = {
         name: flat[objective.offsets[i] : objective.offsets[i + 1]].reshape(shape)
         for i, (name, shape) in enumerate(zip(objective.names, objective.shapes, strict=True))

@@ -2,20 +2,26 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from importlib.util import find_spec
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
-from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
+import bayesnn
+from bayesnn.arguments import Seed, call_of, check_arguments, check_name, rng_of
+from bayesnn.errors import ImproperPriorError, SpecError
 from bayesnn.fitting import chains as nuts
 from bayesnn.fitting.density import collapses
 from bayesnn.fitting.expense import check_memory
+from bayesnn.fitting.store import Store, fingerprint, seed_of
+from bayesnn.fitting.tasks import check_executor
 from bayesnn.fitting.tempered import temper
 from bayesnn.network import MLP
-from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, params_of, prepare, to_dataset
+from bayesnn.tree import Inputs, Problem, ScalingChoice, make_tree, params_of, prepare, save_fit, to_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +52,8 @@ def fit_posterior(
     collapse: bool | None = None,
     log_likelihood: bool = False,
     log_prior: bool = False,
+    store: str | Path | None = None,
+    executor: Executor | None = None,
     progressbar: bool = True,
 ) -> "xr.DataTree":
     r"""Draw from the posterior, :math:`p(\theta \mid y) \propto p(y \mid \theta)\, p(\theta)`, by NUTS or by tempering.
@@ -112,6 +120,14 @@ def fit_posterior(
         Keep each observation's log-likelihood, for `arviz.loo`: of densities in the user's units, as `score` has them.
     log_prior : bool
         Keep each draw's log-prior, for `arviz.psense_summary`.
+    store : path, optional
+        Folder in which each finished chain of NUTS, or round of each system of tempering, is kept at once. Stopped,
+        by the keyboard or otherwise, and called again, the fit takes up what is missing, and its draws are those of a
+        run that nothing disturbed. The fit itself is kept there as ``fit.nc``, for `load_fit`.
+    executor : concurrent.futures.Executor, optional
+        Where chains or systems run, such as ``ProcessPoolExecutor(2)``, or ``client.get_executor()`` of a Dask
+        cluster; it is left open. The draws are the same with any number of workers. With an executor or a store each
+        chain of NUTS has a seed of its own; without them the chains share one, and their draws are others.
     progressbar : bool
         Show progress.
 
@@ -136,7 +152,12 @@ def fit_posterior(
     ImproperPriorError
         A flat prior: its posterior need not be a distribution.
     SpecError, DataError
-        An argument or data that break a rule, before anything is compiled.
+        An argument or data that break a rule, before anything is compiled; a store of another network, other data or
+        other arguments.
+    FileError
+        A store that can't be written or read.
+    WorkerError
+        The executor was lost. What was finished is in the store.
 
     Warns
     -----
@@ -160,8 +181,8 @@ def fit_posterior(
     >>> dict(post.posterior["W1"].sizes)
     {'chain': 4, 'draw': 1000, 'feature': 1, 'output': 1}
     """
-    if sampler not in SAMPLERS:
-        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    check_name("sampler", sampler, SAMPLERS)
+    _check_installed(sampler)
     check_arguments(
         draws=draws,
         tune=tune,
@@ -174,6 +195,7 @@ def fit_posterior(
         collapse=collapse,
         log_likelihood=log_likelihood,
         log_prior=log_prior,
+        store=store,
         progressbar=progressbar,
     )
     rng = rng_of(random_seed)
@@ -190,6 +212,28 @@ def fit_posterior(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
             "out for squared error under Normal priors only. Leave collapse out."
         )
+    check_executor(executor)
+    kept = None
+    if store is not None:
+        known = {
+            "bayesnn": bayesnn.__version__,
+            "problem": fingerprint(problem),
+            "network": repr(net),
+            "sampler": sampler,
+            "draws": int(draws),
+            "tune": tune,
+            "chains": int(chains),
+            "target_accept": target_accept,
+            "adaptation": adaptation,
+            "collapse": bool(collapse),
+            "rounds": rounds,
+            "max_rounds": max_rounds,
+            "rungs": at,
+            "random_seed": seed_of(random_seed),
+        }
+        kept = Store(store, known)
+        random_seed = kept.settings["random_seed"]
+        rng = rng_of(random_seed)
     # What changes no number is left out: progress, and cores.
     call = call_of(
         fit_posterior,
@@ -218,6 +262,8 @@ def fit_posterior(
         "rng": rng,
         "target": None if target_accept is None else float(target_accept),
         "progressbar": progressbar,
+        "executor": executor,
+        "kept": kept,
     }
     if sampler == "tempering":
         sampled = temper(
@@ -231,7 +277,9 @@ def fit_posterior(
     else:
         sampled = nuts.sample_chains(problem, sampler=sampler, adaptation=adaptation, **options)
     params = sampled.params
-    batch = {"chain": np.arange(int(chains)), "draw": np.arange(next(iter(params.values())).shape[1])}
+    # An interruption leaves fewer of them.
+    sizes = next(iter(params.values())).shape[:2]
+    batch = {"chain": np.arange(sizes[0]), "draw": np.arange(sizes[1])}
     tree = make_tree(
         "posterior",
         problem,
@@ -247,6 +295,8 @@ def fit_posterior(
     )
     add_log_densities(tree, problem, log_likelihood=log_likelihood, log_prior=log_prior)
     sampled.judge(tree)
+    if kept is not None and tree.attrs["bayesnn_ended"] != "interrupted":
+        save_fit(tree, kept.path / "fit.nc")
     return tree
 
 
@@ -276,10 +326,20 @@ def check_proper(net: MLP) -> None:
     )
 
 
+def _check_installed(sampler):
+    """Refuse a sampler whose library is left to the user and is not there."""
+    missing = [name for name in {"numpyro": ("numpyro", "jax")}.get(sampler, ()) if find_spec(name) is None]
+    if missing:
+        raise SpecError(
+            f"Got sampler={sampler!r}, for which {' and '.join(missing)} must be installed. Install it: pip install "
+            f"{' '.join(missing)}; or leave sampler out."
+        )
+
+
 def _check_meant(sampler, *, adaptation, **of_tempering):
     """Refuse arguments of another sampler."""
-    if adaptation is not None and adaptation not in ADAPTATIONS:
-        raise UnknownNameError("adaptation", adaptation, ADAPTATIONS)
+    if adaptation is not None:
+        check_name("adaptation", adaptation, ADAPTATIONS)
     if sampler == "tempering" and adaptation is not None:
         raise SpecError(
             f"Got adaptation={adaptation!r} with sampler='tempering', which has no mass matrix to choose. Leave it out."

@@ -3,21 +3,23 @@
 import os
 import warnings
 from collections.abc import Sequence
-from threading import Event
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 
 from bayesnn.errors import ConvergenceWarning
 from bayesnn.fitting.agreement import function_ess, function_rhat, function_values
-from bayesnn.fitting.callbacks import callback_of
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.fitting.expense import announce_tempering, seconds_of_gradient
 from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.progress import compiling, status, tell_once
+from bayesnn.fitting.rounds import Systems, run_rounds
 from bayesnn.fitting.sampled import Sampled
-from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round, System, run_rounds
+from bayesnn.fitting.store import Kept
+from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round
 from bayesnn.tree import Problem, params_of
 
 TUNE = 500
@@ -47,6 +49,8 @@ def temper(
     max_seconds: float | None,
     rungs: tuple[float, ...],
     progressbar: bool,
+    executor: Executor | None = None,
+    kept: Kept | None = None,
 ) -> Sampled:
     """Sample a posterior by tempering; see `fit_posterior`.
 
@@ -54,8 +58,10 @@ def temper(
     ----------
     problem : Problem
         What is to be fitted, with a proper prior.
-    collapse, draws, tune, chains, cores, rng, target, rounds, max_rounds, max_seconds, rungs, progressbar
+    collapse, draws, tune, chains, cores, rng, target, rounds, max_rounds, max_seconds, rungs, progressbar, executor
         As for `fit_posterior`, checked.
+    kept : Kept, optional
+        Keeps each round of each system.
 
     Returns
     -------
@@ -66,19 +72,20 @@ def temper(
 
     tell_once(slowness(problem.net), show=progressbar)
     tune = TUNE if tune is None else tune
-    with compiling(show=progressbar), status("Tempering", show=progressbar) as tell:
-        threads = min(threads_of(chains, cores), idle_cores())
-        density = log_density(problem, jacobian=True, collapse=collapse, split=True, threads=threads)
+    # An executor of the user's is left open.
+    where = nullcontext(executor) if executor else ThreadPoolExecutor(min(cores or os.cpu_count() or 1, chains))
+    # One of the user's has as many workers as cores.
+    threads = 1 if executor else min(threads_of(chains, cores), idle_cores())
+    with compiling(show=progressbar), status("Tempering", show=progressbar) as tell, where as pool:
+        systems = Systems(problem, collapse, threads, target=target or TARGET, rungs=rungs, executor=pool, kept=kept)
+        density = systems.once.get()[0]
         if not density.size:
             return _exact(problem, density, draws, chains, rng, rungs)
-        if max_seconds is None:
+        if max_seconds is None and executor is None:
             expected = _expected(density, draws=draws, chains=chains, cores=cores)
             announce_tempering(problem, expected, show=progressbar)
-        callback, stop = callback_of(density), Event()
         streams = np.random.SeedSequence(int(rng.integers(2**31))).spawn(chains + 1)
-        systems = [
-            System(density, callback, np.random.default_rng(s), target or TARGET, stop, rungs) for s in streams[:chains]
-        ]
+        systems.states = list(streams[:chains])
 
         def complete(here):
             theta = np.stack([r.draws for r in here])
@@ -93,12 +100,11 @@ def temper(
             if left := _unmet(here):
                 return left
             f = function_values(problem, complete(here))
-            rhats[len(systems[0].rounds)] = _rhat_of(f)
-            return _unmet_by_function(f, rhats[len(systems[0].rounds)])
+            rhats[len(systems.rounds)] = _rhat_of(f)
+            return _unmet_by_function(f, rhats[len(systems.rounds)])
 
         ended, left = run_rounds(
             systems,
-            cores or os.cpu_count() or 1,
             draws=draws,
             tune=tune,
             rounds=rounds or max_rounds or ROUNDS,
@@ -107,25 +113,25 @@ def temper(
             unmet=unmet,
             tell=tell,
         )
-        here = [system.rounds[-1] for system in systems]
+        here = systems.rounds[-1]
         params = complete(here)
     value, se = evidence_of(here)
     attrs = {
         "bayesnn_log_evidence": value - problem.log_units,
         "bayesnn_log_evidence_se": se,
-        "bayesnn_rounds": len(systems[0].rounds),
-        "bayesnn_gradients": sum(system.gradients for system in systems),
+        "bayesnn_rounds": len(systems.rounds),
+        "bayesnn_gradients": systems.gradients,
         "bayesnn_tune": tune,
         "bayesnn_target_accept": target or TARGET,
     }
-    groups = {"tempering": _group(systems, problem.log_units)}
+    groups = {"tempering": _group(systems.rounds, problem.log_units)}
     if rungs:
         groups["rungs"] = _rungs(rungs, np.stack([r.at_rungs for r in here]) - problem.log_units)
     return Sampled(
         params=params,
         stats=_statistics(here),
         attrs=attrs,
-        judge=lambda tree: _judge(tree, problem, left, ended, rhats.get(len(systems[0].rounds))),
+        judge=lambda tree: _judge(tree, problem, left, ended, rhats.get(len(systems.rounds))),
         groups=groups,
     )
 
@@ -272,12 +278,12 @@ def _statistics(rounds):
     )
 
 
-def _group(systems, log_units):
+def _group(rounds, log_units):
     """Write every round of every system, padded with NaN where a ladder has fewer temperatures."""
     import xarray as xr
 
-    count = len(systems[0].rounds)
-    most = max(len(r.ladder.betas) for system in systems for r in system.rounds)
+    count, chains = len(rounds), len(rounds[0])
+    most = max(len(r.ladder.betas) for here in rounds for r in here)
     of_temperature = {
         "inverse_temperature": lambda r: r.ladder.betas,
         "swap_rejection": lambda r: r.rejection[:-1],
@@ -294,17 +300,17 @@ def _group(systems, log_units):
     }
     data = {}
     for name, read in of_temperature.items():
-        values = np.full((len(systems), count, most), np.nan)
-        for i, system in enumerate(systems):
-            for j, r in enumerate(system.rounds):
+        values = np.full((chains, count, most), np.nan)
+        for j, here in enumerate(rounds):
+            for i, r in enumerate(here):
                 known = read(r)
                 values[i, j, : len(known)] = known
         data[name] = (("chain", "round", "temperature"), values)
     for name, read in of_round.items():
-        data[name] = (("chain", "round"), np.array([[read(r) for r in system.rounds] for system in systems]))
-    data["iterations"] = (("round",), np.array([r.iterations for r in systems[0].rounds]))
+        data[name] = (("chain", "round"), np.array([[read(r) for r in here] for here in rounds]).T)
+    data["iterations"] = (("round",), np.array([here[0].iterations for here in rounds]))
     coords = {
-        "chain": np.arange(len(systems)),
+        "chain": np.arange(chains),
         "round": np.arange(1, count + 1),
         "temperature": np.arange(most),
     }

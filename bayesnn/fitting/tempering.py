@@ -11,17 +11,17 @@ A system starts from a sequential Monte Carlo run, waste-free (Dau and Chopin 20
 need to agree.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, fields, replace
 from threading import Event
+from typing import Any
 
 import numpy as np
 
 from bayesnn.fitting.callbacks import Callback
 from bayesnn.fitting.density import FusedDensity, ModelDensity
 from bayesnn.fitting.evidence import Bridge, bridge
+from bayesnn.fitting.store import Arrays
 
 TARGET = 0.75
 """Acceptance probability that step sizes are tuned to."""
@@ -37,20 +37,12 @@ SETTLING = 8
 """Each round starts with this part of its iterations for tuning step sizes, which are not counted."""
 CHUNK = 128
 """Iterations between two looks at whether to stop."""
-ANCESTORS, BLOCK, LONGEST, PATIENCE, RESTARTS = 16, 16, 128, 4, 3
-"""Chains of a stage of SMC, how much longer they get at a time, how long they may get at first, how many times longer
-the next run may make them where the systems' runs disagree, and how often."""
-SHARE = 1 / 3
-"""Part of the time that there is which these runs may take."""
-ROOM = 0.9
-"""Part of the time that is left which the last round may take: the ladder that it spaces anew may be longer."""
+ANCESTORS, BLOCK = 16, 16
+"""Chains of a stage of SMC, and how much longer they get at a time."""
 STAGE_RHAT = 1.2
 """R-hat of the log-likelihood, over the second halves of a stage's chains, at which they are long enough."""
 STAGE_ESS = 0.5
 """Share of draws that are left, by their weights, at the next temperature."""
-SMC_SD = 4.0
-"""Standard deviation between systems of the log evidence by SMC up to which tempering corrects what is left: beyond it
-some have lost the modes that others have."""
 
 
 class Stopped(Exception):
@@ -99,6 +91,16 @@ class Ladder:
         scales = np.exp(np.stack([np.interp(at, known, np.log(scale)) for scale in self.scales.T], axis=1))
         return Ladder(betas, steps, scales, at, self.rungs), np.abs(known[:, None] - at).argmin(axis=0)
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Ladder":
+        """Read a ladder from the arrays of `Round.arrays` or `System.rest`."""
+        known: dict[str, Any] = {f.name: arrays[f"ladder.{f.name}"] for f in fields(cls)}
+        return cls(**{**known, "rungs": tuple(known["rungs"].tolist())})
+
+    def arrays(self) -> Arrays:
+        """Write the ladder as arrays with names."""
+        return {f"ladder.{f.name}": np.array(getattr(self, f.name)) for f in fields(self)}
+
     def rescaled(self, scales: np.ndarray) -> "Ladder":
         """Ladder with other scales, and steps as long as before."""
         return replace(self, scales=scales, steps=self.steps * np.exp(np.log(self.scales / scales).mean(axis=1)))
@@ -143,6 +145,22 @@ class Round:
     states: np.ndarray
     at_rungs: np.ndarray
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Round":
+        """Read a round from the arrays that `arrays` gives."""
+        known: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls) if f.name in arrays}
+        whole = {name: int(known[name]) for name in ("iterations", "round_trips")}
+        evidence: dict[str, Any] = {f.name: arrays[f"evidence.{f.name}"] for f in fields(Bridge)}
+        evidence = {name: value if value.ndim else float(value) for name, value in evidence.items()}
+        return cls(**{**known, **whole, "ladder": Ladder.of(arrays), "evidence": Bridge(**evidence)})
+
+    def arrays(self) -> Arrays:
+        """Write the round as arrays with names, for a file or another process."""
+        nested = ("ladder", "evidence")
+        plain = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name not in nested}
+        evidence = {f"evidence.{f.name}": np.asarray(getattr(self.evidence, f.name)) for f in fields(Bridge)}
+        return {**plain, **self.ladder.arrays(), **evidence}
+
 
 class System:
     """One ladder of temperatures with its states: an independent chain of the sampler.
@@ -174,8 +192,26 @@ class System:
     ):
         self.density, self.callback, self.rng, self.target, self.stop = density, callback, rng, target, stop
         self.rungs = rungs
-        self.gradients = 0
-        self.rounds: list[Round] = []
+        self.gradients, self.ran = 0, 0
+        self.ladder: Ladder | None = None
+        self.states: tuple[np.ndarray, ...] = ()
+
+    def rest(self) -> Arrays:
+        """Write what the next round depends on as arrays with names, for a file or another process."""
+        ladder = self.ladder.arrays() if self.ladder is not None else {}
+        states = dict(zip(("state.theta", "state.values", "state.gradients"), self.states, strict=False))
+        counts = {"gradients": np.array(self.gradients), "ran": np.array(self.ran)}
+        return {**ladder, **states, **counts, "rng": np.array(json.dumps(self.rng.bit_generator.state))}
+
+    def wake(self, arrays: Arrays) -> "System":
+        """Take up what another system of the same kind has written by `rest`."""
+        self.rng = np.random.default_rng()
+        self.rng.bit_generator.state = json.loads(arrays["rng"].item())
+        self.gradients, self.ran = int(arrays["gradients"]), int(arrays["ran"])
+        if "ladder.betas" in arrays:
+            self.ladder = Ladder.of(arrays)
+            self.states = tuple(np.array(arrays[f"state.{k}"]) for k in ("theta", "values", "gradients"))
+        return self
 
     def start(self, longest: int) -> float:
         """Run sequential Monte Carlo from the prior to the posterior, and take a first ladder and states from it.
@@ -248,8 +284,8 @@ class System:
         theta = np.stack([positions[k][self.rng.integers(len(positions[k]))] for k in nearest])
         self.states = (theta, *self._at(theta))
 
-    def run(self, iterations: int, draws: int) -> None:
-        """Run a round and keep what it gave; from the second on, space the ladder anew first.
+    def run(self, iterations: int, draws: int) -> Round:
+        """Run a round; from the second on, space the ladder anew first.
 
         Parameters
         ----------
@@ -257,11 +293,17 @@ class System:
             That count.
         draws : int
             To keep at the cold end.
+
+        Returns
+        -------
+        Round
+            What it gave.
         """
         from bayesnn.ops.tempering import ACCEPTED, REJECTED
 
-        if self.rounds:
-            self.ladder, nearest = self.rounds[-1].ladder.spaced()
+        assert self.ladder is not None, "start comes first"
+        if self.ran:
+            self.ladder, nearest = self.ladder.spaced()
             self.states = tuple(array[nearest].copy() for array in self.states)
         k = len(self.ladder.betas)
         slot = np.arange(k)
@@ -274,24 +316,23 @@ class System:
         pairs = (iterations + 1 - np.arange(k) % 2) // 2
         rejection = stats[:, REJECTED] / np.maximum(pairs, 1)
         barrier = np.concatenate([[0.0], np.cumsum(rejection[:-1])])
-        ladder = replace(self.ladder.rescaled(scales), barrier=barrier)
+        steps, self.ladder = self.ladder.steps, replace(self.ladder.rescaled(scales), barrier=barrier)
+        self.ran += 1
         kept = kept[-draws:, 0]
-        self.rounds.append(
-            Round(
-                ladder=ladder,
-                iterations=iterations,
-                steps=self.ladder.steps,
-                rejection=rejection,
-                acceptance=stats[:, ACCEPTED] / iterations,
-                log_likelihood=logs.mean(axis=0),
-                round_trips=trips,
-                evidence=bridge(logs, self.ladder.betas),
-                draws=kept[:, :-3],
-                log_likelihoods=kept[:, -3],
-                log_priors=kept[:, -2],
-                states=kept[:, -1].astype(int),
-                at_rungs=logs[:, np.searchsorted(self.ladder.betas, self.rungs)],
-            )
+        return Round(
+            ladder=self.ladder,
+            iterations=iterations,
+            steps=steps,
+            rejection=rejection,
+            acceptance=stats[:, ACCEPTED] / iterations,
+            log_likelihood=logs.mean(axis=0),
+            round_trips=trips,
+            evidence=bridge(logs, self.ladder.betas),
+            draws=kept[:, :-3],
+            log_likelihoods=kept[:, -3],
+            log_priors=kept[:, -2],
+            states=kept[:, -1].astype(int),
+            at_rungs=logs[:, np.searchsorted(self.ladder.betas, self.rungs)],
         )
 
     def _at(self, positions):
@@ -328,121 +369,3 @@ def _rhat(values):
     """R-hat of chains (draw, chain)."""
     within = values.var(axis=0, ddof=1).mean()
     return np.sqrt(1.0 + values.mean(axis=0).var(ddof=1) / within - 1.0 / len(values)) if within > 0 else np.inf
-
-
-def start_systems(systems: Sequence[System], each: Callable, *, seconds: float = np.inf) -> None:
-    """Start systems from SMC; where their runs disagree, from longer ones.
-
-    Parameters
-    ----------
-    systems : sequence of System
-        To start.
-    each : callable
-        Runs a function of a system for all of them, and gives the list of what it returned.
-    seconds : float
-        A run that would end later is not started.
-    """
-    began = last = time.perf_counter()
-    for restart in range(RESTARTS + 1):
-        found = np.array(each(lambda system, restart=restart: system.start(LONGEST * PATIENCE**restart)))
-        now = time.perf_counter()
-        late = now - began + PATIENCE * (now - last) > seconds
-        if len(systems) < 2 or late or np.std(found, ddof=1) <= SMC_SD:
-            return
-        last = now
-
-
-def run_rounds(
-    systems: Sequence[System],
-    cores: int,
-    *,
-    draws: int,
-    tune: int,
-    rounds: int,
-    seconds: float,
-    least: int,
-    unmet: Callable[[Sequence[Round]], Sequence[str]],
-    tell: Callable[[str], None],
-) -> tuple[str, Sequence[str]]:
-    """Start systems, tune them, and run rounds that double until nothing is left to wish for.
-
-    Parameters
-    ----------
-    systems : sequence of System
-        Of one density.
-    cores : int
-        Systems run at a time.
-    draws : int
-        Iterations of the first round of sampling, and draws that are kept of each.
-    tune : int
-        Iterations of the rounds before, each twice as long as the one before it.
-    rounds : int
-        Rounds of sampling at most.
-    seconds : float
-        A round that would end later is not started, and the last that there is time for takes what is left.
-    least : int
-        Rounds of sampling at least.
-    unmet : callable
-        From the systems' last rounds to what is left to wish for.
-    tell : callable
-        Says how far it is.
-
-    Returns
-    -------
-    ended : str
-        Why no further round was run: "met", "rounds", "seconds" or "interrupted".
-    sequence of str
-        What `unmet` said last.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Before the first round was whole.
-    """
-    began, stop = time.perf_counter(), systems[0].stop
-    last, ran = began, 0
-    short = [max(tune * 2**r // 7, 1) for r in range(3)] if tune >= 7 else []
-    lengths = [*short, *(draws * 2**r for r in range(rounds))]
-    left: Sequence[str] = ["no round of sampling was run"]
-    with ThreadPoolExecutor(min(cores, len(systems))) as pool:
-
-        def each(function):
-            futures = [pool.submit(function, system) for system in systems]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                stop.set()
-                raise
-
-        try:
-            tell("sequential Monte Carlo")
-            start_systems(systems, each, seconds=SHARE * seconds)
-            for number, length in enumerate(lengths):
-                before = time.perf_counter()
-                if number:
-                    room = (seconds - (before - began)) / (before - last) * ran
-                    if room < length:
-                        return "seconds", left
-                    # The last round that there is time for takes all of it.
-                    if number >= len(short) and ROOM * room < 3 * length:
-                        length = max(length, int(ROOM * room))
-                each(lambda system, length=length: system.run(length, draws))
-                last, ran = before, length
-                here = [system.rounds[number] for system in systems]
-                evidence = [r.evidence.combined for r in here]
-                tell(
-                    f"{length} iterations, barrier {np.mean([r.ladder.barrier[-1] for r in here]):.1f}, "
-                    f"log evidence {np.mean(evidence):.2f}, {np.ptp(evidence):.2f} between systems"
-                )
-                if number >= len(short):
-                    left = unmet(here)
-                    if not left and number + 1 - len(short) >= least:
-                        return "met", left
-        except (KeyboardInterrupt, Stopped):
-            if not all(system.rounds for system in systems):
-                raise KeyboardInterrupt from None
-            whole = min(len(system.rounds) for system in systems)
-            for system in systems:
-                del system.rounds[whole:]
-            return "interrupted", left
-    return "rounds", left

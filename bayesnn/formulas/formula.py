@@ -53,7 +53,7 @@ class Formula:
             self._direct = None
             return
         if not callable(function):
-            raise SpecError(f"Got {function!r} as a formula; it must be a function, such as lambda u: u**2.")
+            raise SpecError(f"Got {function!r} as a formula; it must be a function. Write lambda u: u**2, say.")
         self.arguments, self._function, self._direct = tuple(arguments), function, function if ours else None
 
     @cached_property

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ NUMPY: dict[str, Callable] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "trunc": np.trunc,
-    "round_half_to_even": np.around,
+    "round_half_to_even": lambda x: np.around(x),
     "mod": np.mod,
     "switch": np.where,
     "lt": np.less,
@@ -195,8 +196,9 @@ class Program:
                 if operation == "constant":
                     fine = len(inputs) == 1 and isinstance(inputs[0], int | float)
                 else:
-                    fine = all(type(place) is int and 0 <= place < known for place in inputs) and bool(inputs)
-                    numpy_of(operation)
+                    fine = all(type(place) is int and 0 <= place < known for place in inputs)
+                    # One input too many is where NumPy writes its output: into the data of whoever evaluates it.
+                    fine &= len(inputs) == count if (count := inputs_of(operation)) is not None else bool(inputs)
                 if not fine:
                     raise TypeError(f"{operation} of {inputs}")
                 known += 1
@@ -209,6 +211,24 @@ class Program:
         return cls(arguments, nodes, outputs)
 
 
+def inputs_of(operation: str) -> int | None:
+    """Count the inputs of an operation; None where it takes any number of them.
+
+    Raises
+    ------
+    SpecError
+        No scalar operation of PyTensor.
+    """
+    if operation not in NUMPY:
+        count = _scalar_op(operation).nin
+        return None if count < 0 else count
+    function = NUMPY[operation]
+    if isinstance(function, np.ufunc):
+        return function.nin
+    kinds = [parameter.kind for parameter in signature(function).parameters.values()]
+    return None if Parameter.VAR_POSITIONAL in kinds else len(kinds)
+
+
 def numpy_of(operation: str) -> Callable:
     """NumPy's function for an operation; what the table lacks is asked of PyTensor's scalar operation itself.
 
@@ -219,12 +239,17 @@ def numpy_of(operation: str) -> Callable:
     """
     if operation in NUMPY:
         return NUMPY[operation]
-    import pytensor.scalar as ps
-
-    op = getattr(ps, operation, None) if isinstance(operation, str) else None
-    if not isinstance(op, ps.ScalarOp):
-        raise SpecError(f"Got the operation {operation!r}, which PyTensor's scalar operations lack. Use one of theirs.")
+    op = _scalar_op(operation)
     if spec := getattr(op, "nfunc_spec", None):
         name = spec[0]
         return getattr(special if name.startswith("scipy.special.") else np, name.rpartition(".")[2])
     return np.vectorize(op.impl, otypes=[float])
+
+
+def _scalar_op(operation: str) -> Any:
+    import pytensor.scalar as ps
+
+    op = vars(ps).get(operation) if isinstance(operation, str) else None
+    if not isinstance(op, ps.ScalarOp):
+        raise SpecError(f"Got the operation {operation!r}, which PyTensor's scalar operations lack. Use one of theirs.")
+    return op

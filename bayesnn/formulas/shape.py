@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesnn.arguments import LARGEST
 from bayesnn.errors import FormulaWarning, SpecError
 from bayesnn.formulas.formula import Formula
 
@@ -47,8 +48,14 @@ def check_named(kind: str, name: object, parameters: Mapping[str, Any] = Mapping
     if not isinstance(name, str) or not name:
         raise SpecError(f"Got name={name!r}; {kind} needs a name, for tables and messages. Write a str.")
     for key, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            raise SpecError(f"Got {key}={value!r} for {name!r}; a parameter must be a finite number.")
+        if not key.isidentifier():
+            raise SpecError(f"Got the parameter {key!r} of {name!r}; it must be a name of Python's. Write p, say.")
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not number or not -LARGEST <= value <= LARGEST:
+            raise SpecError(
+                f"Got {key}={value!r} for {name!r}; a parameter must be a number from -1e50 to 1e50. Write "
+                f"{key}=1.5, say."
+            )
     return {key: float(value) for key, value in parameters.items()}
 
 

@@ -213,7 +213,8 @@ def trace(function: Callable, arguments: tuple[str, ...]) -> Program:
     except Exception as error:
         raise SpecError(
             f"Got a formula that can't be read ({error}); it takes {', '.join(arguments)} and returns one number, made "
-            "of Python's operators and functions of pytensor.tensor (pt.log, not np.log; pt.switch, not if)."
+            "of Python's operators and functions of pytensor.tensor (pt.log, not np.log; pt.switch, not if). Write "
+            f"lambda {', '.join(arguments)}: {arguments[0]}**2, say."
         ) from error
     return builder.program([place])
 

@@ -46,6 +46,12 @@ def _thresholds(cutpoints):
     return c
 
 
+def _exp(x: ArrayLike) -> np.ndarray:
+    """Exponential that is infinite, without a warning, where it is no double."""
+    with np.errstate(over="ignore"):
+        return np.exp(np.asarray(x, dtype=float))
+
+
 def _pair(y: ArrayLike, f: ArrayLike, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return y and f as arrays after checking that f is (..., n, width) for the n rows of y."""
     y, f = np.asarray(y), np.asarray(f, dtype=float)
@@ -70,11 +76,15 @@ def _pick(log_probs, y):
 
 def _column(loss, y, what):
     """Return y as one finite float column (n,), or raise with the remedy that fits the loss."""
-    values = np.asarray(y)
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        # Ragged rows, of which `as_array` has the words.
+        values = np.zeros(0)
     if values.dtype.kind in "SUO" and any(isinstance(value, str | bytes) for value in values.ravel()):
         raise DataError(
             f"Got {what} such as {str(values.ravel()[0])!r} for the loss {loss.name!r}; they must be numbers. "
-            "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+            "Encode labels, as load_data does: names, y = np.unique(y, return_inverse=True)."
         )
     y = as_array(y, "y", ndim=(1, 2))
     if y.ndim == 2 and y.shape[1] > 1:
@@ -136,6 +146,30 @@ class Loss:
     def parameters(self) -> tuple[float, ...]:
         """The loss's own parameters, such as Huber's delta, in the order in which its formula takes them."""
         return tuple(getattr(self, field.name) for field in fields(self))
+
+    def ignores_shift(self, m: int) -> bool:
+        """Say whether one number added to all m logits of a row changes nothing, found numerically.
+
+        Parameters
+        ----------
+        m : int
+            Number of outputs.
+
+        Returns
+        -------
+        bool
+            False where an output is no logit of its label.
+        """
+        if self.task != "classes":
+            return False
+        m = max(m, 2)
+        f = np.random.default_rng(0).normal(0, 2, (m, m))
+        try:
+            here, there = (self.logp(np.arange(m), f + by) for by in (0.0, 0.7))
+        except (ValueError, IndexError):
+            # A loss from outside may be of one number of classes.
+            return False
+        return bool(np.allclose(here, there, rtol=1e-10, atol=1e-12))
 
     def n_outputs(self, y: ArrayLike) -> int:
         """Return how many outputs m the network needs for this target.

@@ -8,10 +8,17 @@ from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
 
 from bayesnn.errors import DataError
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
+from bayesnn.losses.base import Loss, _column, _exp, _pair, _pick, _thresholds
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
+
+MOST_COUNTED = 2**53
+"""Largest whole number to which all smaller ones are floats too."""
+
+
+_MOST = 1e10
+"""Largest count k: log p is a difference of numbers like k log k, whose last digits must not matter."""
 
 
 class _Labels(Loss):
@@ -28,12 +35,12 @@ class _Labels(Loss):
         shown = ", ".join(f"{value:g}" for value in found[:6]) + (", ..." if found.size > 6 else "")
         if self.task == "binary" and np.array_equal(found, [-1, 1]):
             raise DataError(f"Got labels {shown}; binary labels must be 0 and 1. Use (y + 1) / 2.")
-        encode = "load_data encodes labels; by hand: names, y = np.unique(y, return_inverse=True)."
+        encode = "Encode labels, as load_data does: names, y = np.unique(y, return_inverse=True)."
         if np.any(found % 1 != 0) or found[0] < 0:
             raise DataError(f"Got labels {shown}; labels must be integers 0..K-1. {encode}")
         limit = 2 if self.task == "binary" else classes
         if limit is not None and found[-1] >= limit:
-            remedy = "More than two classes need loss='cross_entropy'; else " if self.task == "binary" else ""
+            remedy = "More than two classes need loss='cross_entropy'. " if self.task == "binary" else ""
             raise DataError(f"Got labels {shown}; there are {limit} classes, 0..{limit - 1}. {remedy}{encode}")
         if classes is None and found.size == 1:
             raise DataError(f"Got only the label {shown}; a fit needs at least two classes. Check how y was selected.")
@@ -302,11 +309,16 @@ class Poisson(Loss):
     @override
     def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
         y = _column(self, y, "counts")
-        wrong = y[(y < 0) | (y % 1 != 0)]
+        wrong = y[(y < 0) | (y % 1 != 0) | (y > MOST_COUNTED)]
         if wrong.size:
             raise DataError(
-                f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... A target that is negative or "
-                "has fractions is a regression target: use loss='squared_error', and undo any scaling of y."
+                f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... up to 2**53. Use "
+                "loss='squared_error' for a target that is negative or has fractions, or undo the scaling of y."
+            )
+        if y.max() > _MOST:
+            raise DataError(
+                f"Got the count {y.max():.6g}; the likelihood of a count above {_MOST:g} is lost in rounding. Count in "
+                "larger units, or model the logarithm with loss='squared_error'."
             )
         return y.astype(np.int64)
 
@@ -327,7 +339,7 @@ class Poisson(Loss):
 
     @override
     def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
-        return np.exp(np.asarray(f, dtype=float))
+        return _exp(f)
 
     @override
     def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
@@ -355,7 +367,7 @@ class Poisson(Loss):
         self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
     ) -> np.ndarray:
         k = np.floor(np.reshape(y, (-1, 1)))
-        return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.exp(np.asarray(f, dtype=float))))
+        return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.minimum(_exp(f), 1e300)))
 
     @override
     def observe(

@@ -10,7 +10,7 @@ from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
 
 from bayesnn.data import as_array
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, _column, _pair, _scale, _set_parameter
+from bayesnn.losses.base import Loss, _column, _exp, _pair, _scale, _set_parameter
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -288,7 +288,7 @@ class Huber(Location):
     )
 
     def __post_init__(self):
-        _set_parameter(self, "delta", np.inf, "The usual choice is 1.345.")
+        _set_parameter(self, "delta", np.inf, "Write Huber(1.345), the usual choice.")
 
     @property
     def _log_z(self):
@@ -394,7 +394,7 @@ class Quantile(Location):
     _table = ("max(q r, (q - 1) r), r = y - f", "1/s", "log(s) - log(q (1 - q))", "mean loss")
 
     def __post_init__(self):
-        _set_parameter(self, "q", 1, "q=0.5 is the median.")
+        _set_parameter(self, "q", 1, "Write Quantile(0.5), which is the median.")
 
     @property
     def _unit_mean(self):
@@ -484,7 +484,7 @@ class StudentT(Location):
     )
 
     def __post_init__(self):
-        _set_parameter(self, "nu", np.inf, "The usual choice is 4; a Normal likelihood is loss='squared_error'.")
+        _set_parameter(self, "nu", np.inf, "Write StudentT(4.0), the usual choice; or loss='squared_error'.")
 
     @property
     @override
@@ -589,9 +589,13 @@ class GaussianNLL(Loss):
         self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
     ) -> np.ndarray:
         y, f = _pair(y, f, 2)
-        mean, log_scale = f[..., 0], f[..., 1]
         with np.errstate(over="ignore"):
-            return log_scale + ((y - mean) / np.exp(log_scale)) ** 2 / 2
+            return f[..., 1] + self._standardised(y - f[..., 0], f[..., 1]) ** 2 / 2
+
+    def _standardised(self, residual, log_scale):
+        """Return residuals in units of the scale; zero stays zero, whatever the scale."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(residual == 0, 0.0, residual * np.exp(-log_scale))
 
     @override
     def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
@@ -603,7 +607,7 @@ class GaussianNLL(Loss):
 
     @override
     def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
-        return np.exp(2 * np.asarray(f, dtype=float)[..., 1:])
+        return _exp(2 * np.asarray(f, dtype=float)[..., 1:])
 
     @override
     def sample(
@@ -615,14 +619,14 @@ class GaussianNLL(Loss):
         cutpoints: ArrayLike | None = None,
     ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
-        return f[..., 0] + np.exp(f[..., 1]) * rng.standard_normal(f.shape[:-1])
+        return f[..., 0] + _exp(f[..., 1]) * rng.standard_normal(f.shape[:-1])
 
     @override
     def cdf(
         self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
     ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
-        return ndtr((np.reshape(y, (-1, 1)) - f[..., :1]) * np.exp(-f[..., 1:]))
+        return ndtr(self._standardised(np.reshape(y, (-1, 1)) - f[..., :1], f[..., 1:]))
 
     @override
     def observe(

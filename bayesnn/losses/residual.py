@@ -85,7 +85,7 @@ class ResidualLoss(Location):
             found = verify_loss(lambda y, f: self.rho(y - f))
             raise SpecError(
                 f"Got the loss {self.name!r}: {found.message if not found else 'its integral does not converge.'} A "
-                "likelihood needs a loss that grows on both sides, faster than log|u|."
+                "likelihood needs a loss that grows on both sides, faster than log|u|. Change its formula."
             ) from None
 
     def __setattr__(self, name, value):
@@ -222,8 +222,8 @@ class ResidualLoss(Location):
         """Read what `to_json` wrote, without PyTensor."""
         out = object.__new__(cls)
         program = Program.from_json(d["formula"])
-        values = {str(k): float(v) for k, v in d["parameters"].items()}
+        values = check_named("a loss", d["name"], d["parameters"])
         if len(program.arguments) != 1 + len(values):
             raise SpecError(f"Got {str(d)[:80]} as a loss; its formula has other parameters. Write it with to_json.")
-        out.__dict__.update(name=str(d["name"]), _values=values, formula=Formula(program))
+        out.__dict__.update(name=d["name"], _values=values, formula=Formula(program))
         return out

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bayesnn import foreign
-from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.arguments import check_name
+from bayesnn.errors import SpecError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
@@ -118,9 +119,10 @@ def as_loss(loss: str | Loss) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str):
-        raise SpecError(f"Got loss={loss!r}; it must be a name such as 'squared_error' or a loss such as Huber().")
-    if loss not in LOSSES:
-        raise UnknownNameError("loss", loss, LOSSES)
+        raise SpecError(
+            f"Got loss={loss!r}; it must be a name or a loss. Write loss='squared_error', or loss=bnn.losses.Huber()."
+        )
+    check_name("loss", loss, LOSSES)
     return LOSSES[loss]
 
 

@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesnn.data.checks import as_array
 from bayesnn.errors import SpecError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.table import as_loss
+
+MOST_LABELS = 1000
+"""Labels of which the sum is tried."""
+FAR = 800.0
+"""Size of a logit whose exponential is no double."""
+ROOM = {"distribution function": 1e-5}
+"""Errors that a check may leave; 1e-8 for the others."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,8 +32,9 @@ class LossCheck:
     normaliser : dict
         Network output f (with the noise scale where there is one: ``(f, noise)``) -> integral or sum over y.
     max_error : float
-        Largest relative error: of the integrals against 1 and of the log density against PyMC's for a loss of this
-        package, of the integrals against each other for a function.
+        Largest relative error: of the integrals against 1, of the log density against PyMC's, and of what the loss says
+        of its distribution function and noise MLE, for a loss of this package; of the integrals against each other for
+        a function.
     message : str
         The finding in words.
     """
@@ -55,7 +64,8 @@ def verify_loss(
     Parameters
     ----------
     loss : str, Loss or callable
-        A loss of this package: its a, b and PyMC node are checked. Or any function ``loss(y, f)`` of one target and
+        A loss of this package, or of a class derived from `Loss`: its a, b, PyMC node, distribution function and noise
+        MLE are checked, and logits of 800. Or any function ``loss(y, f)`` of one target and
         one network output (for classes: the K outputs as an array): exp(-loss) is integrated over y.
     support : {"real", "binary", "signs", "counts"} or int
         For a function: where y lives. "binary" is {0, 1}, "signs" {-1, 1}, "counts" 0, 1, 2, ..., and an integer K the
@@ -100,21 +110,38 @@ def verify_loss(
     if isinstance(loss, str | Loss):
         return _verify_own(as_loss(loss), noise)
     if not callable(loss):
-        raise SpecError(f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f).")
-    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support)  # type: ignore[arg-type]
-    if isinstance(support, int) and support > 1:
+        raise SpecError(
+            f"Got loss={loss!r}; it must be a name, a loss, or a function loss(y, f). Write 'squared_error', or "
+            "lambda y, f: (y - f)**2."
+        )
+    labels: Any = {"binary": [0, 1], "signs": [-1, 1]}.get(support) if isinstance(support, str) else None
+    if isinstance(support, int) and not isinstance(support, bool) and 1 < support <= MOST_LABELS:
         labels = range(support)
-    elif labels is None and support not in ("real", "counts"):
-        raise SpecError(f"Got support={support!r}; known are 'real', 'binary', 'signs', 'counts' and an integer K > 1.")
-    outputs = _outputs(support if isinstance(support, int) else 1) if f is None else np.asarray(f, dtype=float)
+    elif labels is None and not (isinstance(support, str) and support in ("real", "counts")):
+        raise SpecError(
+            f"Got support={support!r}; known are 'real', 'binary', 'signs', 'counts' and a number of labels from 2 to "
+            f"{MOST_LABELS}. Write support='real', or leave it out."
+        )
+    if b is not None and not callable(b):
+        raise SpecError(f"Got b={b!r}; it must be a function of y. Write b=lambda y: gammaln(y + 1), or leave it out.")
+    outputs = _outputs(support if isinstance(support, int) else 1) if f is None else as_array(f, "f")
     keys = [tuple(row.tolist()) if row.ndim else float(row) for row in outputs]
     if len(set(keys)) <= (2 if labels is None else len(labels)):
-        raise SpecError(f"Got {len(set(keys))} different outputs f; give more of them than labels, and at least 3.")
+        raise SpecError(
+            f"Got {len(set(keys))} different outputs f; there must be more of them than labels, and at least 3. "
+            "Leave f out, or give more."
+        )
 
     def nll(y, row):
         # Far out in the tails exp or cosh in a loss may overflow; an infinite loss is a density of zero.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(loss(y, row)) + (0.0 if b is None else float(b(y)))
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(loss(y, row)) + (0.0 if b is None else float(b(y)))
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise SpecError(
+                f"Got a function that gives no number at y = {y!r}, f = {row!r} ({error}); it is called with one "
+                "target and the output for it. Write lambda y, f: (y - f)**2, say."
+            ) from error
 
     if labels is None:
         log_z = np.array([_log_z(lambda y, row=row: nll(y, row), support, float(row)) for row in outputs])
@@ -232,14 +259,19 @@ def _log_integral(nll, centre):
 
 
 def _verify_own(loss, noise):
-    """Check a, b, the log density and the PyMC node of a loss of this package."""
+    """Check a, b, the log density, the PyMC node, the noise MLE and the distribution function of a loss."""
     m = 3 if loss.task == "classes" else loss.n_outputs([0.0, 1.0])
     rows = _outputs(m).reshape(-1, m)
     cutpoints = np.array([-1.0, 0.2, 1.5]) if loss.task == "ordinal" else None
     classes = {"binary": 2, "classes": 3, "ordinal": 4}.get(loss.task)
     support = {"regression": "real", "count": "counts"}.get(loss.task)
     offsets = np.array([-7.0, -1.1, -0.2, 0.0, 0.4, 3.0])
-    normaliser, errors, node = {}, {"integral": 0.0, "logp": 0.0, "PyMC node": 0.0}, None
+    normaliser: dict[Any, float] = {}
+    errors, node = {"integral": 0.0, "logp": 0.0, "PyMC node": 0.0}, None
+
+    def note(name, error):
+        # As a loss that is no number is wrong, NaN must not get lost, as it would in max().
+        errors[name] = float(np.maximum(errors.get(name, 0.0), error))
 
     def nll(y, f, scale):
         a, _ = loss.coefficients(noise=scale)
@@ -247,6 +279,12 @@ def _verify_own(loss, noise):
 
     targets = [np.arange(classes or 9) if support != "real" else row[0] + offsets for row in rows]
     y, f = np.concatenate(targets), np.repeat(rows, [len(target) for target in targets], axis=0)
+    if classes:
+        # Where a softmax that is written down plainly overflows.
+        far = np.repeat(np.concatenate([FAR * np.eye(m), -FAR * np.eye(m)]), classes, axis=0)
+        with np.errstate(all="ignore"):
+            beyond = nll(np.tile(np.arange(classes), 2 * m), far, None)
+        note("logits of 800", 0.0 if np.isfinite(beyond).all() else np.inf)
     for scale in noise if loss.has_noise else (None,):
         for row in rows:
             key = float(row[0]) if m == 1 else tuple(row.tolist())
@@ -256,14 +294,17 @@ def _verify_own(loss, noise):
             else:
                 z = _exp(_log_z(lambda v, row=row, s=scale: float(nll([v], row[None], s)[0]), support, row[0]))
             normaliser[key] = z
-            errors["integral"] = max(errors["integral"], abs(z - 1))
+            note("integral", abs(z - 1))
         node = node or _compile_node(loss, f, y, cutpoints)
         value = nll(y, f, scale)
         references = {"logp": loss.logp(y, f, noise=scale, cutpoints=cutpoints), "PyMC node": node(scale)}
         for name, reference in references.items():
-            gap = np.abs(value + reference) / np.maximum(1, np.abs(reference))
-            errors[name] = max(errors[name], float(gap.max()))
-    failed = [name for name, error in errors.items() if not error < 1e-8]
+            with np.errstate(all="ignore"):
+                gap = np.abs(value + reference) / np.maximum(1, np.abs(reference))
+            note(name, gap.max())
+        for name, error in _consequences(loss, value, y, f, scale):
+            note(name, error)
+    failed = [name for name, error in errors.items() if not error < ROOM.get(name, 1e-8)]
     text = f"{loss.name} is the loss of the {loss.likelihood} likelihood, -log p = a * loss + b."
     if failed:
         text = f"{loss.name} does not match its {loss.likelihood} likelihood, -log p = a * loss + b."
@@ -275,6 +316,29 @@ def _verify_own(loss, noise):
         text += f", at {'(f, noise)' if loss.has_noise else 'f'} = {worst}."
     text += " Relative errors: " + ", ".join(f"{name} {error:.1e}" for name, error in errors.items()) + "."
     return LossCheck(not failed, normaliser, max(errors.values()), text)
+
+
+def _consequences(loss, nll, y, f, scale):
+    """Errors of what follows from the density of regression targets: its distribution function, its best scale."""
+    if loss.task != "regression" or loss.scale_is_output:
+        return
+    # The slope of the distribution function is the density.
+    h = 1e-4 * (1.0 if scale is None else scale)
+    with np.errstate(all="ignore"):
+        try:
+            below = [loss.cdf(y + by * h, f, noise=scale)[:, 0] for by in (1, -1, 2, -2)]
+        except SpecError:
+            below = None
+        if below is not None:
+            slope = (8 * (below[0] - below[1]) - (below[2] - below[3])) / (12 * h)
+            # Next to a kink of the density the slope is neither side's.
+            gap = np.abs(slope - np.exp(-nll)) / np.exp(-nll).max()
+            yield "distribution function", np.sort(gap)[: 1 + 3 * len(gap) // 4].max()
+    if loss.has_noise:
+        best = loss.noise_mle(y, f)
+        if best:
+            at = [loss.logp(y, f, noise=best * by).sum() for by in (1.0, 0.98, 1.02)]
+            yield "noise MLE", float(at[0] < max(at[1:]))
 
 
 def _compile_node(loss, f, y, cutpoints):

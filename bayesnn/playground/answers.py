@@ -320,9 +320,9 @@ def fit_posterior(settings: Settings, seconds: float, cores: int) -> PosteriorAn
     import time
 
     from bayesnn.fitting import fit_posterior, log_evidence
+    from bayesnn.fitting.tasks import complete
     from bayesnn.symmetry import symmetrize
     from bayesnn.symmetry.clusters import function_modes, share_error, some_draws
-    from bayesnn.theory.tasks import complete
     from bayesnn.tree import params_of, problem_of
 
     began = time.perf_counter()
@@ -394,8 +394,8 @@ def fit_chains(settings: Settings, cores: int) -> ChainsAnswer:
 
     from bayesnn.diagnostics import diagnose
     from bayesnn.fitting import fit_posterior
+    from bayesnn.fitting.tasks import complete
     from bayesnn.symmetry import align
-    from bayesnn.theory.tasks import complete
 
     began = time.perf_counter()
     with warnings.catch_warnings():

@@ -53,8 +53,8 @@ def explore(data: "str | Path | Dataset | None" = None, **settings: Any) -> Cell
     """Show MLE, MAP and posterior of a small network under sliders, in a notebook's cell.
 
     The kernel serves the page to the browser on its own machine; nothing is loaded from elsewhere, and no extension of
-    Jupyter is needed, only ``pip install "bayesnn-pymc[explore]"``. Where the kernel is on another machine, open a
-    tunnel to the printed port, or run ``bayesnn explore --host 0.0.0.0`` there. All cells share the workers.
+    Jupyter is needed, only the extra ``explore``. Where the kernel is on another machine, open a tunnel to the printed
+    port, or run ``bayesnn explore --host 0.0.0.0`` there. All cells share the workers.
 
     Parameters
     ----------

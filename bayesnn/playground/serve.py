@@ -43,7 +43,7 @@ def have_panel() -> None:
     if missing:
         raise SpecError(
             f"Got no {' and no '.join(missing)}; the playground is made of them. Install them: "
-            'pip install "bayesnn-pymc[explore]".'
+            "pip install panel panel-material-ui."
         )
 
 

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bayesnn.errors import BayesnnError, DataError
@@ -11,6 +11,8 @@ from bayesnn.playground.settings import LOSSES, MOST_ROWS
 LARGEST = 200_000
 """Bytes of a file."""
 MOST_INPUTS = 2
+TEXT = ("", ".csv", ".tsv", ".txt")
+"""Endings of files that are read. By others, such as .gz, pandas would unpack a file to a thousand times its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Upload:
         Inputs and target of the rows that are used.
     rows : int
         Rows of the file.
+    read_as : str
+        The name, and how it was read where that is not as an English CSV file.
     trouble : str
         What is wrong with it; empty if nothing.
     """
@@ -42,6 +46,7 @@ class Upload:
     task: str = "regression"
     points: tuple[tuple[float, ...], ...] = ()
     rows: int = 0
+    read_as: str = ""
     trouble: str = ""
 
     @property
@@ -50,10 +55,18 @@ class Upload:
         if self.trouble:
             return self.trouble
         used = f"the first {len(self.points)} of {self.rows}" if self.rows > len(self.points) else f"all {self.rows}"
-        return f"{self.name}: {used} rows, {self.target} from {' and '.join(self.inputs)}."
+        return f"{self.read_as or self.name}: {used} rows, {self.target} from {' and '.join(self.inputs)}."
 
 
-def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None, target: str | None = None) -> Upload:
+def read_upload(
+    content: bytes,
+    name: str,
+    inputs: tuple[str, ...] | None = None,
+    target: str | None = None,
+    *,
+    sep: str | None = None,
+    decimal: str | None = None,
+) -> Upload:
     """Read a file; errors come back as words, so that they can travel.
 
     Parameters
@@ -64,6 +77,8 @@ def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None
         Of the file.
     inputs, target : optional
         Columns; left out, the first numeric ones and the last one.
+    sep, decimal : str, optional
+        As for `load_data`; left out, they are inferred.
 
     Returns
     -------
@@ -77,27 +92,31 @@ def read_upload(content: bytes, name: str, inputs: tuple[str, ...] | None = None
             raise DataError(
                 f"Got a file of {len(content) / 1000:.0f} kB; the page takes {LARGEST // 1000} kB. Take fewer rows."
             )
-        frame = _frame(content, shown)
+        if Path(shown).suffix.lower() not in TEXT:
+            raise DataError(f"Got {shown}, which is no text by its name; the page takes CSV. Save it as a .csv file.")
+        frame, read_as = _frame(content, shown, sep, decimal)
         columns = tuple(map(str, frame.columns))
-        return _chosen(frame, shown, columns, inputs, target)
+        return replace(_chosen(frame, shown, columns, inputs, target), read_as=read_as)
     except BayesnnError as error:
         return Upload(name=shown, columns=columns, trouble=str(error))
 
 
-def _frame(content, name):
-    from bayesnn.data.files import read_csv
+def _frame(content, name, sep, decimal):
+    from bayesnn.data.files import read_table
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        return read_csv(path)
+        return read_table(path, sep=sep, decimal=decimal)
 
 
 def _chosen(frame, name, columns, inputs, target):
-    from bayesnn.data.files import from_frame
+    from bayesnn.data.frames import from_frame
 
     if len(columns) < 2:
-        raise DataError(f"Got {name} with one column; inputs and a target are needed. Separate the values by commas.")
+        raise DataError(
+            f"Got {name} with one column; inputs and a target are needed. Separate the values by commas or semicolons."
+        )
     target = target if target in columns else columns[-1]
     numeric = [c for c in frame.columns if c != target and frame[c].dtype.kind in "iuf"]
     inputs = tuple(c for c in inputs or () if c in columns and c != target) or tuple(numeric[:MOST_INPUTS])

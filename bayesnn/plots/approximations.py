@@ -52,7 +52,7 @@ def plot_approximations(
     if not isinstance(found, Approximations) or "width in the gap" not in found.numbers:
         raise SpecError(
             f"Got {type(found).__name__}; the picture needs what bnn.theory.compare_approximations returns, for "
-            "a number and one feature."
+            "a number and one feature. Pass that."
         )
     problem = problem_of(found.fits[EXACT])
     X, y = original(problem)

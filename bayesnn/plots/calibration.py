@@ -58,7 +58,7 @@ def plot_calibration(found: Calibration, *, ax: Panels | None = None, figsize: S
     ['log-likelihood', 'sum of squares']
     """
     if not isinstance(found, Calibration):
-        raise SpecError(f"Got {type(found).__name__}; the picture needs what bnn.theory.calibrate returns.")
+        raise SpecError(f"Got {type(found).__name__}; the picture needs what bnn.theory.calibrate returns. Pass that.")
     if len(found.ranks) < 2:
         raise SpecError(f"Got the ranks of {len(found.ranks)} replicates; a picture needs at least 2. Run more.")
     table, outside = found.table, found.outside

@@ -4,15 +4,17 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayesnn.arguments import as_list, check_name
 from bayesnn.data import Dataset
 from bayesnn.errors import ConvergenceWarning, ImproperPriorError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior
 from bayesnn.fitting.progress import bar
-from bayesnn.network import MLP
+from bayesnn.network import MLP, check_net
 from bayesnn.plots.fits import RHAT_MAX
 from bayesnn.plots.functions import mark_leaving
 from bayesnn.plots.picture import Picture
@@ -105,16 +107,12 @@ def capacity_table(
     """
     import pandas as pd
 
-    if not isinstance(net, MLP):
-        raise SpecError(
-            f"Got a network of type {type(net).__name__}; it must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
-        )
+    check_net(net)
     if not isinstance(data, Dataset) or data.X_test is None:
         what = "a Dataset without held-out rows" if isinstance(data, Dataset) else f"{type(data).__name__}"
         raise SpecError(f"Got {what}; the held-out error needs a Dataset with test rows. Use bnn.load_data(...).")
-    unknown = [a for a in answers if a not in KINDS]
-    if unknown or not len(answers):
-        raise SpecError(f"Got answers={list(answers)!r}; choose among {', '.join(map(repr, KINDS))}.")
+    for answer in as_list("answers", answers, ("mle", "map")):
+        check_name("answer", answer, KINDS)
     name, nets = _variants(net, hidden, prior_sd)
     bad = [n for n in nets.values() if not n.proper]
     if "posterior" in answers and bad:
@@ -156,16 +154,17 @@ def _variants(net, hidden, prior_sd):
         got = "neither hidden nor prior_sd" if hidden is None else "both hidden and prior_sd"
         raise SpecError(f"Got {got}; one of them is varied. Write hidden=[1, 2, 4, 8], or prior_sd=[0.1, 1, 10].")
     if hidden is not None:
-        layers = [tuple(np.atleast_1d(h)) if np.ndim(h) or h else () for h in hidden]
+        layers = [tuple(np.atleast_1d(h)) if np.ndim(h) or h else () for h in as_list("hidden", hidden, [1, 2, 4, 8])]
         nets = {",".join(map(str, h)) or "0": replace(net, hidden=h) for h in layers}
     else:
         if "sd" not in {f.name for f in fields(net.prior)}:
             raise SpecError(
                 f"Got prior_sd with prior={net.prior!r}, which has no standard deviation. Use prior=bnn.Normal(1.0)."
             )
-        nets = {str(float(sd)): replace(net, prior=replace(net.prior, sd=sd)) for sd in prior_sd}
-    if not nets:
-        raise SpecError("Got no values to vary. Write hidden=[1, 2, 4, 8], or prior_sd=[0.1, 1, 10].")
+        nets = {
+            f"{float(sd) if isinstance(sd, Real) else sd}": replace(net, prior=replace(net.prior, sd=sd))
+            for sd in as_list("prior_sd", prior_sd, [0.1, 1, 10])
+        }
     return ("prior_sd" if hidden is None else "hidden"), nets
 
 
@@ -259,8 +258,7 @@ def plot_capacity(
     import pandas as pd
     from matplotlib.ticker import LogLocator, NullLocator
 
-    if measure not in ("error", "lppd"):
-        raise SpecError(f"Got measure={measure!r}; it must be 'error' or 'lppd'.")
+    check_name("measure", measure, ("error", "lppd"))
     if isinstance(net, pd.DataFrame):
         if data is not None or options:
             raise SpecError("Got a table together with data or options; it has its numbers. Pass the table alone.")

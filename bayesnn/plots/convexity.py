@@ -44,7 +44,7 @@ def plot_convexity(found: Convexity, *, ax: Panels | None = None, figsize: Size 
     ['NLL: a valley', 'NLL + penalty: one optimum']
     """
     if not isinstance(found, Convexity):
-        raise SpecError(f"Got {type(found).__name__}; the picture is of what bnn.theory.convexity returns.")
+        raise SpecError(f"Got {type(found).__name__}; the picture is of what bnn.theory.convexity returns. Pass that.")
     share = {"sharex": True, "sharey": len(found.names) > 1}
     axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.1, height=3.6, **share)[0]
     centre = next((at for at in (found.mle, found.map) if at is not None), np.zeros(len(found.names)))

@@ -38,7 +38,7 @@ def plot_estimates(comparison: EstimateComparison, *, ax: Panels | None = None, 
     """
     if not isinstance(comparison, EstimateComparison):
         raise SpecError(
-            f"Got {type(comparison).__name__}; the picture is of what bnn.theory.compare_estimates returns."
+            f"Got {type(comparison).__name__}; the picture is of what bnn.theory.compare_estimates returns. Pass that."
         )
     table, first = comparison.table, comparison.posteriors[0]
     priors = list(dict.fromkeys(table.index.get_level_values("prior")))

@@ -82,7 +82,7 @@ def plot_evidence(
     if not isinstance(table, NetworkComparison) or table.networks is None or not {*_PANELS, "converged"} <= set(table):
         raise SpecError(
             f"Got {type(table).__name__} with the columns {list(getattr(table, 'columns', []))}; the picture needs a "
-            "table from bnn.compare_networks."
+            "table from bnn.compare_networks. Pass that."
         )
     if depth is not None and not (isinstance(depth, int | float) and depth > 0):
         raise SpecError(f"Got depth={depth!r}; it must be a positive number of nats. Write depth=15, or leave it out.")

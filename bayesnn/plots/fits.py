@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset
 from bayesnn.plots.functions import clip_to_observed, counted, frame_of, grid_of, mark_leaving, original, short
 from bayesnn.plots.picture import Picture, listed
@@ -22,7 +23,7 @@ from bayesnn.plots.style import (
     new_axes,
 )
 from bayesnn.prediction import centre_of, predict
-from bayesnn.tree import Fits, heading, kind_of, named_fits, problem_of
+from bayesnn.tree import Fits, check_dataset, heading, kind_of, named_fits, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,8 +84,11 @@ def plot_fits(
     >>> [ax.get_title() for ax in bnn.plot_fits(mle, data=data)], [ax.get_title() for ax in bnn.plot_fits(line=mle)]
     (['MLE'], ['line'])
     """
+    check_arguments(prob=prob)
     fits = named_fits(fits, named)
     problem = problem_of(next(iter(fits.values())))
+    if data is not None:
+        check_dataset(data)
     inputs, numbers = problem.X.shape[1], problem.net.loss.task in ("regression", "count")
     if inputs == 1:
         draw = _curve if numbers else _probability

@@ -68,7 +68,8 @@ def plot_likelihood(
     """
     if not isinstance(likelihood, TextbookLikelihood):
         raise SpecError(
-            f"Got {type(likelihood).__name__}; the picture is of bnn.theory.textbook_likelihood('normal', [-1, 0, 1])."
+            f"Got {type(likelihood).__name__}; the picture is of bnn.theory.textbook_likelihood('normal', [-1, 0, "
+            "1]). Pass that."
         )
     check_arguments(prob=prob)
     if len(likelihood.names) == 2:

@@ -80,7 +80,9 @@ def plot_optima(*fits: Fits, ax: Panels | None = None, figsize: Size | None = No
 def _check(fit):
     """Refuse a fit without end points."""
     if "optima" not in fit:
-        raise SpecError(f"Got a {kind_of(fit)} fit without optima; they come with fit_mle and fit_map.")
+        raise SpecError(
+            f"Got a {kind_of(fit)} fit without optima; they come with fit_mle and fit_map. Pass such a fit."
+        )
 
 
 def _draw(axes, fit):

@@ -1,6 +1,6 @@
 """What a fit makes of each input: its mean as one input varies and the others stay as they were seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -169,11 +169,13 @@ def plot_partial_dependence(
 
 def _check(kind, percentiles, prob):
     """Refuse what can't be drawn."""
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
-    if kind not in ("average", "individual", "both"):
-        raise SpecError(f"Got kind={kind!r}; it must be 'average', 'individual' or 'both'. Leave it out for averages.")
-    if len(percentiles) != 2 or not 0 <= percentiles[0] < percentiles[1] <= 1:
+    check_arguments(kind=kind, prob=prob)
+    try:
+        low, high = (float(share) for share in percentiles)
+        rise = 0 <= low < high <= 1
+    except (TypeError, ValueError):
+        rise = False
+    if not rise:
         raise SpecError(
             f"Got percentiles={percentiles!r}; they must rise, from 0 to 1 at most. Write percentiles=(0.05, 0.95)."
         )
@@ -181,7 +183,7 @@ def _check(kind, percentiles, prob):
 
 def _numbered(given: Any, names: Sequence[str], what: str) -> int:
     """Find the place of a name, or of a number that counts from 1."""
-    if given in names:
+    if isinstance(given, str) and given in names:
         return list(names).index(given)
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or not 1 <= given <= len(names):
         raise SpecError(f"Got {what}={given!r}; there are {', '.join(names)}. Give a name, or a number from 1.")
@@ -194,7 +196,8 @@ def _columns(problem: Problem, features: Any) -> list[int]:
     if not names:
         raise SpecError("Got a fit without inputs; there is nothing that its mean depends on. Use plot_ppc.")
     given = range(1, len(names) + 1) if features is None else features
-    given = [given] if isinstance(given, str | int | np.integer) else list(given)
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    given = list(given) if several else [given]
     if not given:
         raise SpecError(f"Got features={features!r}; there are {', '.join(names)}. Give some, or leave it out.")
     return [_numbered(one, names, "features") for one in given]

@@ -119,14 +119,19 @@ def plot_ppc(
     >>> print(bnn.plot_ppc(mle, data=data).alt_text)
     PIT of 100 held-out rows against uniform numbers. MLE leaves the 90% band: ...
     """
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
+    check_arguments(prob=prob)
     check_arguments(draws=draws)
     rng = rng_of(random_seed)
     shown = named_fits(fits, named)
     first = problem_of(next(iter(shown.values())))
     kind = _kind(first, kind)
-    which = "rows of the fit" if data is None else "training rows" if rows == "train" else "held-out rows"
+    which = (
+        "rows of the fit"
+        if data is None
+        else "training rows"
+        if isinstance(rows, str) and rows == "train"
+        else "held-out rows"
+    )
     size: dict[str, Any] = {"width": {1: 4.6, 2: 4.2}.get(len(shown), 3.2), "height": 3.2}
     axes = new_axes(1, len(shown), ax=ax, figsize=figsize, sharex=True, sharey=True, **size)[0]
     said = []
@@ -170,7 +175,7 @@ def _kind(problem: Problem, kind: str | None) -> str:
     suits = {"regression": ("pit", "ordered"), "count": ("bars", "ordered")}.get(task, ("bars",))
     if kind is None:
         return suits[0]
-    if kind not in suits:
+    if not isinstance(kind, str) or kind not in suits:
         raise SpecError(
             f"Got kind={kind!r} with the loss {name!r}; its check is {' or '.join(map(repr, suits))}. Leave kind out."
         )

@@ -100,8 +100,7 @@ def plot_prior(
     >>> axes[0].figure.get_suptitle()
     'prior Normal(sd=1.0): 20 of 1000 functions'
     """
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
+    check_arguments(prob=prob)
     check_arguments(draws=draws, curves=curves)
     rng = rng_of(random_seed)
     problem, known = _problem(net, X, y, scaling)
@@ -175,7 +174,7 @@ def _column(problem, feature):
     names = problem.feature_names
     if not names:
         return None
-    if feature in names:
+    if isinstance(feature, str) and feature in names:
         return names.index(feature)
     if isinstance(feature, bool) or not isinstance(feature, int | np.integer) or not 1 <= feature <= len(names):
         raise SpecError(f"Got feature={feature!r}; the data have {', '.join(names)}. Give a name, or a number from 1.")

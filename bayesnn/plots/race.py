@@ -42,7 +42,9 @@ def plot_race(race: WeightRace, *, ax: Panels | None = None, figsize: Size | Non
     ['norm of the weights', 'NLL per observation']
     """
     if not isinstance(race, WeightRace):
-        raise SpecError(f"Got {type(race).__name__}; the picture is of what bnn.theory.race_weights returns.")
+        raise SpecError(
+            f"Got {type(race).__name__}; the picture is of what bnn.theory.race_weights returns. Pass that."
+        )
     left, right = axes = new_axes(1, 2, ax=ax, figsize=figsize, width=4.1, height=3.6)[0]
     # Without a prior the path leads to the MLE, or would; with the first, to a MAP.
     answers = [line_of("mle"), line_of("map")]

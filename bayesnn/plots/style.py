@@ -1,6 +1,7 @@
 """Colours and frames that every picture shares: Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -112,7 +113,8 @@ def new_axes(
 
 def _size(figsize):
     """Check a size."""
-    if np.shape(figsize) != (2,) or not all(np.isfinite(v) and v > 0 for v in figsize):
+    sides = list(figsize) if isinstance(figsize, Sequence | np.ndarray) and not isinstance(figsize, str | bytes) else []
+    if len(sides) != 2 or not all(isinstance(v, Real) and 0 < v < np.inf for v in sides):
         raise SpecError(f"Got figsize={figsize!r}; it is a width and a height in inches. Write figsize=(8, 3).")
     return figsize
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.arguments import MOST
 from bayesnn.errors import SpecError
 from bayesnn.plots.chains import chain_legend, chain_look, check_draws, draw_traces, titled
 from bayesnn.plots.functions import counted, original_y
@@ -66,6 +67,11 @@ def plot_traces(
     >>> bnn.plot_traces(post, weights=1, inputs=1).shape
     (2, 2)
     """
+    for name, value in (("weights", weights), ("inputs", inputs)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < MOST:
+            raise SpecError(
+                f"Got {name}={value!r}; it must be a whole number from 0 on. Write {name}=2, or leave it out."
+            )
     given = named_fits(fits, named)
     shown = {name: fit for name, fit in given.items() if kind_of(fit) == "posterior"}
     if not shown:

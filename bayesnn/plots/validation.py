@@ -54,7 +54,7 @@ def plot_validation(validation: Validation, *, ax: Panels | None = None, figsize
     if not isinstance(validation, Validation) or not len(validation.table):
         raise SpecError(
             f"Got {type(validation).__name__}{' without numbers' if isinstance(validation, Validation) else ''}; the "
-            "picture needs what bnn.theory.validate_sampler returns."
+            "picture needs what bnn.theory.validate_sampler returns. Pass that."
         )
     table, limit = validation.table, validation.limit
     names = list(table.index.unique("reference"))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments, is_number_of
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
 from bayesnn.plots.chains import check_draws
@@ -71,10 +72,9 @@ def unit_weights(
     params: Params, net: MLP, names: tuple[Sequence[str], Sequence[str]], layer: int, weight: str, number: int
 ) -> tuple[np.ndarray, list[str]]:
     """One weight of each unit of a layer, with the units last, and its names."""
-    if not 1 <= layer <= len(net.hidden):
+    if not is_number_of(layer, len(net.hidden)):
         raise SpecError(f"Got layer={layer!r}; the network has hidden layers 1 to {len(net.hidden)}. Choose one.")
-    if weight not in ("in", "bias", "out"):
-        raise SpecError(f"Got weight={weight!r}; it must be 'in', 'bias' or 'out': what enters a unit, or leaves it.")
+    check_arguments(weight=weight)
     units = range(1, net.hidden[layer - 1] + 1)
     if weight == "bias":
         if f"b{layer}" not in params:
@@ -84,7 +84,7 @@ def unit_weights(
         name, ends = f"W{layer}", names[0] if layer == 1 else range(1, net.hidden[layer - 2] + 1)
     else:
         name, ends = f"W{layer + 1}", names[1] if layer == len(net.hidden) else range(1, net.hidden[layer] + 1)
-    if not 1 <= number <= len(ends):
+    if not is_number_of(number, len(ends)):
         raise SpecError(f"Got number={number!r}; each unit has {len(ends)} such weights, counted from 1. Choose one.")
     end = ends[number - 1]
     if weight == "in":

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy import special
@@ -56,7 +57,8 @@ class ElasticNet(Prior):
 
     def __post_init__(self):
         for name, other in (("l1", "Normal(sd=(2 * l2) ** -0.5)"), ("l2", "Laplace(scale=1 / l1)")):
-            if getattr(self, name) == 0:
+            rate = getattr(self, name)
+            if isinstance(rate, Real) and rate == 0:
                 raise SpecError(f"Got ElasticNet({name}=0); both rates must be positive. Use {other} instead.")
         set_positive(self, "l1", "l2")
         super().__post_init__()

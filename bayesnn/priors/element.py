@@ -1,16 +1,25 @@
 """What a family of priors says about itself."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from bayesnn.errors import SpecError
 from bayesnn.formulas import Formula
+from bayesnn.formulas.shape import grid
 from bayesnn.priors.terms import Term
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
+
+
+_ANSWERS = (
+    *("_penalty_kind", "flat", "gaussian", "has_learned_scale", "even", "formula", "values", "has_rates"),
+    *("_kink", "_energy", "_draw", "_rates", "_from_rates"),
+)
+"""What a density says of itself in `Element`."""
 
 
 class Element(ABC):
@@ -19,6 +28,15 @@ class Element(ABC):
     A family must give `_log_density` and `_rv`. The rest is a no unless it says otherwise: the package asks these
     questions and never which family it has, so that one from outside answers for itself.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        """Let a family with a density of its own inherit no answer of the family that it derives from."""
+        super().__init_subclass__(**kwargs)
+        if "_log_density" in vars(cls):
+            for name in _ANSWERS:
+                own, plain = vars(cls), vars(Element)[name]
+                if name not in own and any(vars(base).get(name, plain) is not plain for base in cls.__mro__):
+                    setattr(cls, name, plain)
 
     # Which penalty `from_penalty` reads as this family: a library's numbers mean different ones of them.
     _penalty_kind: ClassVar[Literal["l1", "l2", "both"] | None] = None
@@ -45,10 +63,16 @@ class Element(ABC):
         """Whether every layer has a scale that is a parameter, without which the prior has no density of a weight."""
         return False
 
-    @property
+    @cached_property
     def even(self) -> bool:
-        """Whether the density is the same for a weight and its negative, so that sign flips leave it unchanged."""
-        return True
+        """Whether the density is the same for a weight and its negative, so that sign flips leave it unchanged.
+
+        Found numerically, whatever the family.
+        """
+        z = grid()
+        with np.errstate(all="ignore"):
+            right, left = self._log_density(z), self._log_density(-z)
+        return bool(np.allclose(right, left, rtol=1e-10, atol=1e-10, equal_nan=True))
 
     formula: ClassVar[Formula | None] = None
     """The penalty of a weight in units of the attribute `scale`, where it is one that `rates` can't express."""

@@ -4,7 +4,8 @@ import dataclasses
 from typing import Any
 
 from bayesnn import foreign
-from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.arguments import check_name
+from bayesnn.errors import SpecError
 from bayesnn.priors.base import PRIORS, Prior, as_prior, is_ours
 from bayesnn.priors.noise import NOISE_PRIORS, NoisePrior
 
@@ -74,8 +75,7 @@ def prior_from_json(spec: dict[str, Any]) -> Prior | NoisePrior:
         fields = {k: prior_from_json(v) if k == "bias" and v is not None else v for k, v in spec["fields"].items()}
         return foreign.from_json({**spec, "fields": fields}, Prior | NoisePrior)
     families = PRIORS | NOISE_PRIORS
-    if spec["family"] not in families:
-        raise UnknownNameError("prior family", spec["family"], families)
+    check_name("prior family", spec["family"], families)
     cls: Any = families[spec["family"]]
     values = {k: v for k, v in spec.items() if k != "family"}
     known = {f.name for f in dataclasses.fields(cls)}

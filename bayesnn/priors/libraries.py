@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesnn.arguments import SCALE, is_scale
-from bayesnn.errors import SpecError, UnknownNameError
+from bayesnn.arguments import SCALE, check_name, is_scale
+from bayesnn.errors import SpecError
 from bayesnn.losses import Loss, as_loss
 from bayesnn.priors.terms import Term
 
@@ -79,8 +79,7 @@ class Target:
         reduction: str | None,
         n_outputs: int,
     ):
-        if library not in LIBRARIES:
-            raise UnknownNameError("library", library, LIBRARIES)
+        check_name("library", library, LIBRARIES)
         self.library, self.spec = library, LIBRARIES[library]
         chosen = library in ("torch", "keras")
         if loss is None and chosen:
@@ -93,9 +92,9 @@ class Target:
             )
         if not chosen and reduction is not None:
             raise SpecError(f"Got reduction={reduction!r}; {library} has its own. Leave reduction out.")
-        self.reduction = (reduction or "mean") if chosen else None
-        if self.reduction not in (None, "mean", "sum"):
-            raise UnknownNameError("reduction", reduction, ("mean", "sum"))
+        self.reduction = ("mean" if reduction is None else reduction) if chosen else None
+        if self.reduction is not None:
+            check_name("reduction", self.reduction, ("mean", "sum"))
         self.numbers = self._checked(noise, n, n_outputs)
         share = self.spec.shares[self.loss]
         if share is None:
@@ -116,9 +115,9 @@ class Target:
                     "Give a number, for example the noise of a fit."
                 )
             noise = float(noise)
-        for name, value in (("n", n), ("n_outputs", n_outputs)):
+        for name, value, usual in (("n", n, "n=len(X)"), ("n_outputs", n_outputs, "n_outputs=1")):
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-                raise SpecError(f"Got {name}={value!r}; it must be a positive integer. For data X, y: n=len(X).")
+                raise SpecError(f"Got {name}={value!r}; it must be a positive integer. Write {usual}.")
         if self.loss in _CLASS_LOSSES and n_outputs != 1:
             raise SpecError(
                 f"Got n_outputs={n_outputs!r} with {self.loss!r}; it counts target columns, not classes. Leave it out."

@@ -115,6 +115,10 @@ def penalty_table(net: Any, *, n: int, n_outputs: int = 1) -> "pd.DataFrame":
     0       sklearn.Ridge               alpha  0.250
     1  sklearn.ElasticNet               alpha  0.025
     """
+    if not (hasattr(net, "prior") and hasattr(net, "loss")):
+        raise SpecError(
+            f"Got a network of type {type(net).__name__}; the network must be a bnn.MLP. Write bnn.MLP(hidden=(3,))."
+        )
     prior, loss = as_prior(net.prior), as_loss(net.loss)
     noise: Any = net.noise if isinstance(net.noise, Real) else None
     if prior.formula is not None:

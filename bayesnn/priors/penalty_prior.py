@@ -107,8 +107,9 @@ class PenaltyPrior(Prior):
 
     @property
     def _kink(self):
-        at_zero = [float(self._slope(np.array(side * 1e-9))) for side in (1, -1)]
-        return (at_zero[0] - at_zero[1]) / 2 / self.scale if at_zero[0] - at_zero[1] > 1e-6 else 0.0
+        # Slopes of a power beyond the first differ on both sides too, but less and less.
+        far, near = (float(self._slope(np.array(h)) - self._slope(np.array(-h))) for h in (1e-9, 1e-13))
+        return near / 2 / self.scale if near > max(1e-6, 0.9 * far) else 0.0
 
     def _draw(self, rng, shape):
         if self.density is None:

@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 from bayesnn.diagnostics.diagnosis import SPACES
+from bayesnn.diagnostics.phrases import big
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.plots import (
     plot_evidence,
@@ -20,6 +21,7 @@ from bayesnn.reporting.pictures import figure
 from bayesnn.reporting.sentences import baseline, called
 from bayesnn.reporting.subject import Subject
 from bayesnn.symmetry.clusters import share_words
+from bayesnn.symmetry.group import written_order
 from bayesnn.tree import heading
 
 MOST_OPTIMA = 8
@@ -166,7 +168,7 @@ def modes_section(subject: Subject) -> Section:
     if copies == 1:
         parts: list[Part] = [Text("No rearrangement of this network keeps likelihood and prior: weights are unique.")]
     else:
-        many = "a continuum" if math.isinf(copies) else f"{int(copies):,}"
+        many = "a continuum" if copies == math.inf else f"{copies:,}" if copies < 10**15 else written_order(copies)
         parts = [
             Text(
                 f"Hidden units have no names: rearranging them gives {many} sets of weights with the same function, "
@@ -176,8 +178,7 @@ def modes_section(subject: Subject) -> Section:
         ]
     if group.symmetries:
         rows = [
-            [str(s.layer), s.words, number(float(s.order), ".0f"), "yes" if s.keeps_prior else "no"]
-            for s in group.symmetries
+            [str(s.layer), s.words, written_order(s.order), "yes" if s.keeps_prior else "no"] for s in group.symmetries
         ]
         parts.append(
             Table("What may be done to the units", ["hidden layer", "what", "ways", "does the prior keep it?"], rows)
@@ -260,7 +261,7 @@ def chains_section(subject: Subject) -> Section:
 
 def subject_order(n: int | float) -> str:
     """Write the order of a group, a huge one in two digits."""
-    return "infinitely many" if math.isinf(n) else f"{n:,}" if n < 10**7 else f"{n:.2g}"
+    return "infinitely many" if n == math.inf else big(n)
 
 
 def evidence_section(subject: Subject) -> Section:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesnn.data import Dataset
 from bayesnn.diagnostics import Diagnosis, NetworkComparison
-from bayesnn.errors import SpecError
+from bayesnn.files import written_whole
 from bayesnn.reporting.subject import Subject, subject_of
 from bayesnn.tree import Fits
 
@@ -57,18 +57,12 @@ class Report:
 
         Raises
         ------
-        SpecError
+        FileError
             A file that can't be written.
         """
         file = Path(path)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self.html, encoding="utf-8")
-        except OSError as error:
-            raise SpecError(
-                f"Got path={str(path)!r}, which can't be written ({error.strerror}). Name a file such as report.html "
-                "in a folder that may be written to."
-            ) from error
+        with written_whole(file) as part:
+            part.write_text(self.html, encoding="utf-8")
         return file
 
     def __repr__(self):

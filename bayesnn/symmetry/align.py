@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from bayesnn.arguments import Seed
+from bayesnn.arguments import Seed, check_arguments
 from bayesnn.errors import FitError, SpecError
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net, check_params
 from bayesnn.symmetry.group import (
     GroupElement,
     Keep,
@@ -23,7 +23,7 @@ from bayesnn.symmetry.group import (
     random_symmetry,
 )
 from bayesnn.symmetry.orbit import units
-from bayesnn.tree import Problem, params_of, problem_of
+from bayesnn.tree import Problem, kind_of, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,15 +157,18 @@ def alignment_element(
     dict of str to array
         The reference.
     """
+    check_arguments(iterations=iterations)
     flat, batch = _flatten(params, net)
     identity, layers = GroupElement.identity(net, (len(flat["W1"]),)), list(range(1, net.n_layers))
     if reference is not None:
+        check_params(reference, net)
         reference = {k: np.asarray(v, dtype=float) for k, v in reference.items()}
         for name, value in flat.items():
             if np.shape(reference.get(name, 0.0)) != value.shape[1:]:
                 raise SpecError(
                     f"Got a reference whose {name} has shape {np.shape(reference.get(name, 0.0))}; it must be one "
-                    f"weight vector of the same network, with {name} of shape {value.shape[1:]}."
+                    f"weight vector of the same network, with {name} of shape {value.shape[1:]}. Take one draw of a "
+                    "fit."
                 )
         return _reshape(_match(flat, reference, net, identity, layers), batch), reference
     some = spread(len(flat["W1"]), 300)
@@ -333,7 +336,8 @@ def assign(scores: np.ndarray) -> np.ndarray:
 
 def _flatten(params, net):
     """Weights and biases with one batch dimension, and the shape of the batch."""
-    known = net.dims()
+    known = check_net(net).dims()
+    check_params(params, net, finite=False)
     arrays = {k: np.asarray(v, dtype=float) for k, v in params.items() if k in known}
     batch = arrays["W1"].shape[:-2]
     # Not -1: a network may have no inputs, and then a matrix without elements.
@@ -395,8 +399,12 @@ def canonicalize(
     if isinstance(tree_or_params, dict):
         if net is None:
             raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
+        check_params(tree_or_params, check_net(net))
         return apply_symmetry(tree_or_params, canonical_element(tree_or_params, net), net)
-    params, net = _params(tree_or_params, group), problem_of(tree_or_params).net
+    params, own = _params(tree_or_params, group), problem_of(tree_or_params).net
+    if net is not None and check_net(net) != own:
+        raise SpecError(f"Got a fit and another network, {net!r}; a fit has its own. Leave net out.")
+    net = own
     return _transformed(tree_or_params, canonical_element(params, net), group, "canonical")
 
 
@@ -530,6 +538,8 @@ def element_of(tree: "xr.DataTree", *, group: str = "posterior") -> GroupElement
     FitError
         A tree that has not been through one of these functions.
     """
+    kind_of(tree)
+    check_arguments(group=group)
     name = _symmetry_group_name(group)
     if name not in tree:
         raise FitError(
@@ -552,6 +562,7 @@ def _batch(group):
 
 
 def _params(tree, group):
+    check_arguments(group=group)
     return params_of(tree, group=group, batch=_batch(group))
 
 

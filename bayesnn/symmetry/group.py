@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, rng_of
+from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import SpecError
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net, check_params
 from bayesnn.tree import Inputs, prepare
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 type Keep = Literal["posterior", "likelihood"]
 """What a change of the weights is to keep."""
-
-KEEPS = ("posterior", "likelihood")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +49,19 @@ class GroupElement:
     signs: tuple
 
     def __post_init__(self):
-        for name in ("permutations", "signs"):
-            object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
+        try:
+            for name in ("permutations", "signs"):
+                object.__setattr__(self, name, tuple(np.asarray(a, dtype=np.int64) for a in getattr(self, name)))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SpecError(
+                f"Got {name}={getattr(self, name)!r}, which are no whole numbers ({error}); there must be an array for "
+                "each layer. Start from bnn.symmetry.random_symmetry."
+            ) from error
+        if len(self.permutations) != len(self.signs):
+            raise SpecError(
+                f"Got {len(self.permutations)} permutations and {len(self.signs)} signs; each layer has one of both. "
+                "Start from bnn.symmetry.random_symmetry."
+            )
         for p, s in zip(self.permutations, self.signs, strict=True):
             valid = p.ndim and p.shape[-1:] == s.shape[-1:] and (np.sort(p, axis=-1) == np.arange(p.shape[-1])).all()
             if not valid or (s**2 != 1).any():
@@ -100,13 +109,41 @@ class GroupElement:
         return f"GroupElement({' | '.join(' '.join(f'{unit:+d}' for unit in layer) for layer in layers)})"
 
 
+def written_order(n: int | float) -> str:
+    """Write the number of elements of a group, a huge one by its power of ten: no float holds that of 200 units.
+
+    Parameters
+    ----------
+    n : int or float
+        The order; infinite for a continuum.
+
+    Returns
+    -------
+    str
+        In words or digits.
+
+    Examples
+    --------
+    >>> from bayesnn.symmetry.group import written_order
+    >>> written_order(48), written_order(2**2000)
+    ('48', 'about 10^602')
+    """
+    if isinstance(n, float) and math.isinf(n):
+        return "infinitely many"
+    return str(int(n)) if n < 10**15 else f"about 10^{int(math.log10(n))}"
+
+
+def _shown(n):
+    """Keep a number that pandas can write."""
+    return written_order(n) if isinstance(n, int) and n >= 10**300 else n
+
+
 def flips(net: MLP, keep: Keep = "posterior") -> tuple[bool, ...]:
     """Say for each hidden layer whether its units may flip: odd and even ones under even priors, or under any priors.
 
     Sigmoids with a next bias to shift may for the likelihood alone.
     """
-    if keep not in KEEPS:
-        raise SpecError(f"Got keep={keep!r}; it must be 'posterior' or 'likelihood': what is to stay unchanged.")
+    check_arguments(keep=keep)
     layers, plain = range(1, net.n_layers), net.phi.odd or net.phi.even
     if keep == "posterior":
         return tuple(plain and _even_priors(net, layer) for layer in layers)
@@ -209,6 +246,12 @@ def apply_symmetry(params: Params, element: GroupElement, net: MLP, *, keep: Kee
     >>> moved["W1"], moved["W2"].ravel()
     (array([[-2.,  1.]]), array([-4.,  3.]))
     """
+    if not isinstance(element, GroupElement):
+        raise SpecError(
+            f"Got a {type(element).__name__} to apply; it must be a GroupElement. Take one from "
+            "bnn.random_symmetry(net)."
+        )
+    check_params(params, check_net(net), finite=False)
     widths = tuple(p.shape[-1] for p in element.permutations)
     if widths != net.hidden:
         raise SpecError(
@@ -266,6 +309,11 @@ def random_symmetry(
     >>> bnn.symmetry.random_symmetry(bnn.MLP(hidden=(3,)), random_seed=2)
     GroupElement(-3 -1 -2)
     """
+    check_net(net)
+    check_arguments(keep=keep)
+    sizes = list(batch) if isinstance(batch, Sequence) and not isinstance(batch, str | bytes) else [-1]
+    if not all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0 for size in sizes):
+        raise SpecError(f"Got batch={batch!r}; it must be a tuple of whole numbers, a shape. Write batch=(4, 1000).")
     rng = rng_of(random_seed)
     start = GroupElement.identity(net, batch)
     permutations = tuple(rng.permuted(p, axis=-1) for p in start.permutations)
@@ -356,13 +404,14 @@ class SymmetryGroup:
 
         columns = ["hidden layer", "symmetry", "what it does", "elements", "keeps likelihood", "keeps prior"]
         return pd.DataFrame(
-            [(s.layer, s.kind, s.words, s.order, True, s.keeps_prior) for s in self.symmetries], columns=columns
+            [(s.layer, s.kind, s.words, _shown(s.order), True, s.keeps_prior) for s in self.symmetries],
+            columns=columns,
         )
 
     def __repr__(self):
         """Show the order, then a line a family."""
         count = {1: "no two equivalent weight vectors", math.inf: "a continuum of equivalent weight vectors"}
-        head = count.get(self.order, f"{self.order} equivalent weight vectors")
+        head = count.get(self.order, f"{written_order(self.order)} equivalent weight vectors")
         broken = {True: "", False: " (the prior breaks it)"}
         lines = [f"  layer {s.layer}: {s.words}{broken[s.keeps_prior]}" for s in self.symmetries]
         return "\n".join([f"SymmetryGroup: {head} in the posterior, of {self.n_weights} weights", *lines])
@@ -422,6 +471,8 @@ def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> Symmetr
     >>> bnn.symmetry.symmetry_group(bnn.MLP(hidden=(2,), activation="sigmoid")).order
     2
     """
+    check_net(net)
+    check_arguments(n_features=n_features, n_outputs=n_outputs)
     priors = (net.prior, net.prior.bias or net.prior)
     flat_weights, flat_biases = (prior.flat for prior in priors)
     rows: list[tuple[str, int, str, int | float, bool]] = []
@@ -457,7 +508,7 @@ def symmetry_group(net: MLP, n_features: int = 1, n_outputs: int = 1) -> Symmetr
             if biased and absorbs:
                 words = "add a constant to a unit's bias and take its effect from the next bias"
                 rows.append(("shift", layer, words, math.inf, flat_biases and flat_next))
-    if net.loss.name == "cross_entropy":
+    if net.loss.ignores_shift(n_outputs):
         last = net.n_layers
         if net.has_bias(last):
             rows.append(("shift of logits (biases)", last, "add a constant to all logits", math.inf, flat_biases))
@@ -584,8 +635,17 @@ def check_symmetry(
     >>> check.ok, len(check.rows)
     (True, 2)
     """
+    import pymc as pm
+
     from bayesnn.model import model_of
 
+    check_arguments(n_points=n_points)
+    if claims is not None and not isinstance(claims, dict):
+        raise SpecError(f"Got claims={claims!r}; it must be a dict of names and elements. Write {{'name': element}}.")
+    if model is not None and not isinstance(model, pm.Model):
+        raise SpecError(
+            f"Got model={model!r}; it must be a PyMC model. Take bnn.build_model(net, X, y), or leave it out."
+        )
     problem = prepare(net, X, y)
     names, compiled = _compile(model_of(problem) if model is None else model)
     shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.arguments import check_arguments
 from bayesnn.errors import FitError
 from bayesnn.symmetry.align import alignment_element, density_of_some
 from bayesnn.symmetry.clusters import clusters, function_modes, share_error, share_words, some_draws
-from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group
+from bayesnn.symmetry.group import apply_symmetry, layer_orders, symmetry_group, written_order
 from bayesnn.symmetry.optima import TOLERANCE, compared_rows, function_labels, mean_at, same_optimum
 from bayesnn.symmetry.orbit import stabiliser_order, stabiliser_words
 from bayesnn.tree import Inputs, kind_of, new_inputs, params_of, problem_of
@@ -71,9 +72,9 @@ class Modes:
         optima = "1 distinct optimum" if self.n_modes == 1 else f"{self.n_modes} distinct optima"
         copies, why = _copies(float(best["copies"])), best["why"].item()
         if self.n_modes > 1:
-            copies += f" of {self.order} for the best" if why else " of the best"
+            copies += f" of {written_order(self.order)} for the best" if why else " of the best"
         elif why:
-            copies += f" of {self.order}"
+            copies += f" of {written_order(self.order)}"
         lost = int((self.dataset["label"] < 0).sum())
         return below + (
             f"{optima}, {copies}{f': {why}' if why else ''}; {_count(self.n_functions, 'function')}; "
@@ -108,9 +109,9 @@ def _count(n, noun):
 
 
 def _copies(n):
-    if math.isinf(n):
+    if n == math.inf:
         return "a continuum of equivalent copies"
-    return "1 symmetric copy" if n == 1 else f"{int(n)} symmetric copies"
+    return "1 symmetric copy" if n == 1 else f"{written_order(n)} symmetric copies"
 
 
 def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float = TOLERANCE) -> Modes:
@@ -164,6 +165,7 @@ def count_modes(fit: "xr.DataTree", *, X: Inputs | None = None, tolerance: float
     2
     """
     kind, problem = kind_of(fit), problem_of(fit)
+    check_arguments(tolerance=tolerance)
     inputs = compared_rows(problem.X) if X is None else new_inputs(problem, X)
     if kind == "posterior":
         return _of_draws(fit, problem, None if X is None else inputs)

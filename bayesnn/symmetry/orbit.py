@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.arguments import check_arguments
+from bayesnn.data import check_rows, check_X
 from bayesnn.errors import FitError, SpecError
-from bayesnn.network import MLP, Params
+from bayesnn.network import MLP, Params, check_net, check_params
 from bayesnn.symmetry.group import (
     GroupElement,
     Keep,
@@ -22,6 +24,7 @@ from bayesnn.symmetry.group import (
     log_prior,
     numbered_elements,
     pick,
+    written_order,
 )
 from bayesnn.tree import params_of, problem_of
 
@@ -114,10 +117,11 @@ class Orbit(Sequence):
         return OrbitPoint(index, element, params, float(log_prior(params, self.net)), loglik, f)
 
     def _require_small(self, what):
-        if len(self) > LARGEST:
+        size = len(self.indices) if isinstance(self.indices, tuple) else _size(self.indices)
+        if size > LARGEST:
             raise SpecError(
-                f"Got an orbit of {len(self)} weight vectors; {what} holds all of them in memory and takes at most "
-                f"{LARGEST}. Take a slice, such as orbit[:1000], or iterate."
+                f"Got an orbit of {written_order(size)} weight vectors; {what} holds all of them in memory and takes "
+                f"at most {LARGEST}. Take a slice, such as orbit[:1000], or iterate."
             )
 
     def distinct(self) -> "Orbit":
@@ -176,9 +180,14 @@ class Orbit(Sequence):
 
     def __repr__(self):
         """Show the sizes in words."""
-        copies = f"{self.n_distinct} distinct of {self.order} weight vectors"
+        copies = f"{written_order(self.n_distinct)} distinct of {written_order(self.order)} weight vectors"
         shown = f", {len(self.indices)} of them here" if isinstance(self.indices, tuple) else ""
         return f"Orbit: {copies} with the same {self.keep}{shown}"
+
+
+def _size(indices):
+    """Count the numbers of a range; `len` can't where they are more than 2**63."""
+    return max(0, -((indices.start - indices.stop) // indices.step))
 
 
 def orbit(
@@ -243,7 +252,15 @@ def point_of(
         return {k: v[0, 0] for k, v in params.items()}, problem.net, problem.X, problem.y
     if net is None:
         raise SpecError("Got parameters without a network; their symmetries depend on it. Pass net=.")
+    check_params(point, check_net(net))
     params = {k: np.asarray(v, dtype=float) for k, v in point.items()}
+    if X is None and y is not None:
+        raise SpecError("Got y without X; the likelihood of a copy needs both. Pass X, y.")
+    if X is not None:
+        X = check_X(X, allow_empty_features=True, n_features=params["W1"].shape[-2])
+        y = None if y is None else net.loss.check_target(y)
+        if y is not None:
+            check_rows(X, y)
     if any(v.ndim != {"W": 2, "b": 1}[k[0]] for k, v in params.items() if k in net.dims()):
         raise SpecError("Got a batch of parameters; one weight vector is needed. Pick one, such as v[0] of each array.")
     return params, net, X, y
@@ -304,6 +321,8 @@ def stabiliser_order(params: Params, net: MLP, *, keep: Keep = "posterior", tole
     >>> bnn.symmetry.stabiliser_order(twins, net)
     2
     """
+    check_params(params, check_net(net))
+    check_arguments(tolerance=tolerance)
     signed = flips(net, keep)
     families, params = _families(params, net, signed, tolerance)
     kept = [np.array([members[0] for members, _ in layer]) for layer in families]

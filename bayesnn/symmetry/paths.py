@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.arguments import is_number_of
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
 from bayesnn.symmetry.group import GroupElement, apply_symmetry, flips, log_prior
@@ -138,21 +139,21 @@ def check_optimum(fit: "xr.DataTree") -> None:
 
 def check_units(units: Iterable[int], n: int) -> list[int]:
     """Units as a list, if there are such units."""
-    units = list(units)
-    if not units or not set(units) <= set(range(1, n + 1)):
-        raise SpecError(f"Got units={units}; the layer has units 1 to {n}. Choose among them.")
-    return units
+    chosen = list(units) if isinstance(units, Iterable) else []
+    if not chosen or not all(is_number_of(unit, n) for unit in chosen):
+        raise SpecError(f"Got units={units!r}; the layer has units 1 to {n}. Choose among them, such as (1, 2).")
+    return [int(unit) for unit in chosen]
 
 
 def _moves(net, layer, units, keep):
     """Name up to three group elements; the third leads from the first one's image to the second one's."""
-    if not 1 <= layer <= len(net.hidden):
+    if not is_number_of(layer, len(net.hidden)):
         raise SpecError(
             f"Got layer={layer!r} of a network with {len(net.hidden)} hidden layers; mirror modes come from hidden "
             "units. Choose a layer that exists, or use hidden=(2,)."
         )
     m, signed = net.hidden[layer - 1], flips(net, keep)[layer - 1]
-    units = check_units(units[:m], m)
+    units = check_units(units[:m] if isinstance(units, Sequence) else units, m)
     order, plus = np.arange(m), np.ones(m, dtype=int)
 
     def element(order, sign):

@@ -148,7 +148,9 @@ def compare_approximations(fits: "Mapping[str, xr.DataTree]", *, exact: "xr.Data
 
 def _check(fits, exact, data):
     if not isinstance(data, Dataset):
-        raise SpecError(f"Got data of type {type(data).__name__}; it must be a bnn.Dataset with held-out rows.")
+        raise SpecError(
+            f"Got data of type {type(data).__name__}; it must be a bnn.Dataset with held-out rows. Take bnn.load_data."
+        )
     if not isinstance(fits, Mapping) or hasattr(fits, "attrs") or not fits or EXACT in fits:
         got = list(fits) if isinstance(fits, Mapping) and not hasattr(fits, "attrs") else type(fits).__name__
         raise SpecError(

@@ -1,6 +1,5 @@
 """Simulation-based calibration: draws of a fit held against truths that were drawn from the prior."""
 
-import hashlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -11,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, check_arguments, check_name, rng_of
 from bayesnn.data import Dataset, check_X
-from bayesnn.errors import DataError, SpecError, UnknownNameError
+from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
+from bayesnn.fitting.store import Lines, digest_of
+from bayesnn.fitting.tasks import complete, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.quantities import Quantity, check_quantities, measure, rank
 from bayesnn.theory.ranks import LEAST, Calibration
-from bayesnn.theory.tasks import complete, quiet, run_tasks
 from bayesnn.tree import Inputs, Problem, params_of, prepare
 
 if TYPE_CHECKING:
@@ -163,8 +163,9 @@ def calibrate(
     check_proper(net)
     if not isinstance(replicates, int | np.integer) or isinstance(replicates, bool) or replicates < LEAST:
         raise SpecError(f"Got replicates={replicates!r}; it must be an integer from {LEAST} on. Write replicates=200.")
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.99.")
+    check_arguments(prob=prob)
+    if path is not None:
+        check_arguments(path=path)
     if path is not None and random_seed is None:
         raise SpecError(
             f"Got path={str(path)!r} without a seed; only the same replicates can be resumed. Add random_seed=1."
@@ -179,23 +180,23 @@ def calibrate(
     if executor is not None and posterior is None:
         options = {"cores": 1, **options}
     seeds = [int(seed) for seed in rng.integers(2**31, size=int(replicates))]
+    settings = {
+        "net": net.to_json(),
+        "X": digest_of(problem.X),
+        "grid": digest_of(at),
+        "quantities": labels,
+        "posterior": re.sub(" at 0x[0-9a-f]+", "", repr(posterior or fit_posterior)),
+        "outputs": outputs,
+        "options": {name: value for name, value in options.items() if name != "cores"},
+        "random_seed": seeds[0],
+    }
     with quiet():
         ran = run_tasks(
             {i: (replicate, problem, at, wanted, posterior, options, {"seed": seed}) for i, seed in enumerate(seeds)},
             executor,
             label="calibrating",
             progressbar=progressbar,
-            path=path,
-            settings={
-                "net": net.to_json(),
-                "X": _digest(problem.X),
-                "grid": _digest(at),
-                "quantities": labels,
-                "posterior": re.sub(" at 0x[0-9a-f]+", "", repr(posterior or fit_posterior)),
-                "outputs": outputs,
-                "options": {name: value for name, value in options.items() if name != "cores"},
-                "random_seed": seeds[0],
-            },
+            kept=Lines(path, settings) if path is not None else None,
         )
     if not ran.done:
         raise next(iter(ran.failed.values()), KeyboardInterrupt())
@@ -281,10 +282,8 @@ def _check_options(options, posterior):
         got = f"{', '.join(options)} beside posterior=" if options else f"posterior={posterior!r}"
         raise SpecError(f"Got {got}; it is called with net, X, y and random_seed alone. Put options into the function.")
     for name in options:
-        if name not in _OPTIONS:
-            raise UnknownNameError("option of fit_posterior", name, _OPTIONS)
-    if options.get("sampler", SAMPLERS[0]) not in SAMPLERS:
-        raise UnknownNameError("sampler", options["sampler"], SAMPLERS)
+        check_name("option of fit_posterior", name, _OPTIONS)
+    check_name("sampler", options.get("sampler", SAMPLERS[0]), SAMPLERS)
     check_arguments(**{name: value for name, value in options.items() if name not in ("sampler", "adaptation")})
 
 
@@ -317,7 +316,3 @@ def _template(net, X, outputs):
     else:
         y = np.arange(n) % (outputs or 2)
     return prepare(net, X, y, scaling=False)
-
-
-def _digest(array):
-    return hashlib.sha256(np.ascontiguousarray(array, dtype=float).tobytes()).hexdigest()[:16]

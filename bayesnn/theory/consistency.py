@@ -13,11 +13,12 @@ from scipy import stats
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting.progress import compiling
-from bayesnn.network import MLP, Params
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, run_tasks
+from bayesnn.network import MLP, Params, check_net
 from bayesnn.theory.information import Information, fisher_information
 from bayesnn.theory.replicate import fit_one, nearest
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, run_tasks
 from bayesnn.theory.truth import make_truth
 
 if TYPE_CHECKING:
@@ -251,6 +252,8 @@ def consistency_study(
     """
     check_arguments(restarts=restarts, progressbar=progressbar)
     check_executor(executor)
+    if path is not None:
+        check_arguments(path=path)
     sizes = _checked(net, n_values, replicates)
     seed = int(rng_of(random_seed).integers(2**32))
     source = make_truth(net, truth, inputs, noise, seed)
@@ -273,7 +276,13 @@ def consistency_study(
             for n in sizes
             for i in range(int(replicates))
         }
-        ran = run_tasks(tasks, executor, label="data sets", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="data sets",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     if not ran.done and ran.failed:
         raise FitError(f"All {len(ran.failed)} data sets failed, the first with: {next(iter(ran.failed.values()))}")
     regular = source.known and information.rank == information.size
@@ -284,8 +293,7 @@ def consistency_study(
 
 def _checked(net, n_values, replicates):
     """Refuse sizes and counts that are none."""
-    if not isinstance(net, MLP):
-        raise SpecError(f"Got a network of type {type(net).__name__}; the first argument must be a bnn.MLP.")
+    check_net(net)
     if not isinstance(replicates, int | np.integer) or isinstance(replicates, bool) or replicates < 1:
         raise SpecError(f"Got replicates={replicates!r}; it must be a positive integer. Write replicates=60.")
     sizes = list(n_values) if isinstance(n_values, Sequence | np.ndarray) else []

@@ -10,10 +10,10 @@ from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import DataError
 from bayesnn.fitting import fit_mle, fit_posterior, log_evidence
 from bayesnn.fitting.posterior import check_proper
+from bayesnn.fitting.tasks import complete, quiet
 from bayesnn.network import MLP
 from bayesnn.prediction import log_likelihood_of, pointwise_log_likelihood
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import complete, quiet
 from bayesnn.theory.waic import waic
 from bayesnn.tree import Inputs, ScalingChoice, params_of, prepare
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesnn.arguments import as_list
 from bayesnn.errors import SpecError
 from bayesnn.theory.conjugate import ConjugatePosterior, conjugate_posterior
 from bayesnn.theory.results import Result
@@ -93,10 +94,9 @@ def compare_estimates(
     Beta(5, 5) 5    0.2  0.385  0.400
                100  0.2  0.222  0.227
     """
-    if not len(priors):
-        raise SpecError("Got no priors; there must be at least one. Write priors=[(1, 1)].")
+    priors, copies = as_list("priors", priors, [(1, 1)]), as_list("copies", copies, (1, 2, 4))
     wrong = [c for c in copies if isinstance(c, bool) or not isinstance(c, int | np.integer) or c < 1]
-    if wrong or not len(copies):
+    if wrong:
         raise SpecError(f"Got copies={copies!r}; they must be positive integers. Write copies=(1, 2, 4).")
     sizes = sorted({int(c) for c in copies})
     conjugate_posterior(likelihood, prior=priors[0])

@@ -9,7 +9,6 @@ from scipy.stats import norm
 
 from bayesnn.errors import SpecError
 from bayesnn.fitting.density import has_kernels, log_density
-from bayesnn.losses import CrossEntropy
 from bayesnn.network import Params
 from bayesnn.theory.results import Result
 from bayesnn.tree import Problem, kind_of, params_of, problem_of
@@ -220,7 +219,7 @@ def _balances(problem: Problem, params: Params) -> Iterator[tuple[str, np.ndarra
             for j in range(i, W.shape[-1]):
                 of = f"unit {i + 1}" if i == j else f"units {i + 1} and {j + 1}"
                 yield f"balance of linear {of} of layer {layer}", gram[..., i, j], surplus * (i == j)
-    if isinstance(net.loss, CrossEntropy):
+    if net.loss.ignores_shift(len(problem.output_names)):
         last = net.n_layers
         for name in [f"W{last}", f"b{last}"]:
             precision = _precision(problem, params, name) if name in params else None

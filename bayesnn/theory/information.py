@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import check_X
 from bayesnn.errors import SpecError
+from bayesnn.losses import is_ours
 from bayesnn.losses.regression import Location
 from bayesnn.network import MLP, Params
 from bayesnn.symmetry.group import flips
@@ -93,7 +95,7 @@ class Information(Result):
 
     def _jeffreys(self):
         net, improper = self.net, ""
-        if isinstance(net.loss, Location):
+        if is_ours(net.loss) and isinstance(net.loss, Location):
             entering = sum(name.startswith((f"W{net.n_layers - 1}[", f"b{net.n_layers - 1}[")) for name in self.names)
             power = entering // net.hidden[-1] if net.hidden else 0
             grows = f"grows with the power {power} of the weights that leave a hidden unit" if power else "is constant"
@@ -194,7 +196,7 @@ def fisher_information(
         if params is None or X is None:
             raise SpecError("Got a network without parameters or inputs. Write fisher_information(net, params, X).")
         at, _, X, _ = point_of(params, net, X)
-    if not 0 < tolerance < 1:
+    if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise SpecError(f"Got tolerance={tolerance!r}; it must be a number between 0 and 1. Write tolerance=1e-8.")
     X = check_X(X, allow_empty_features=not net.hidden, check_constant=False)
     names = check_params(net, at, X.shape[1])

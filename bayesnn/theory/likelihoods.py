@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import betaln, gammaln, xlog1py, xlogy
 
-from bayesnn.arguments import is_scale
-from bayesnn.errors import DataError, NoMLEError, SpecError, UnknownNameError
+from bayesnn.arguments import check_name, is_scale
+from bayesnn.errors import DataError, NoMLEError, SpecError
 from bayesnn.theory.textbook import TextbookLikelihood
 
 
@@ -303,8 +303,7 @@ def textbook_likelihood(
     >>> coin.likelihood_ratio(0.95).round(4)
     array([[0.0126, 0.6282]])
     """
-    if family not in FAMILIES:
-        raise UnknownNameError("family", family, FAMILIES)
+    check_name("family", family, FAMILIES)
     given = {"trials": (trials, "binomial", "trials=10"), "sigma": (sigma, "normal", "sigma=1.0")}
     for name, (value, owner, _) in given.items():
         if value is not None and family != owner:

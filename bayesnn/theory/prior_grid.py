@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import SCALE, Seed, check_arguments, is_scale, rng_of
+from bayesnn.arguments import SCALE, Seed, as_list, check_arguments, is_scale, rng_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior
-from bayesnn.network import MLP
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, complete, quiet, run_tasks
+from bayesnn.network import MLP, check_net
 from bayesnn.prediction import log_likelihood_of
 from bayesnn.priors import Normal
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, complete, quiet, run_tasks
 from bayesnn.tree import Inputs, params_of, prepare, problem_of
 
 if TYPE_CHECKING:
@@ -185,11 +186,13 @@ def prior_grid(
         progressbar=progressbar,
     )
     check_executor(executor)
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
+    if path is not None:
+        check_arguments(path=path)
+    check_arguments(prob=prob)
+    check_net(net)
     if not isinstance(net.prior, Normal):
         raise SpecError(f"Got prior={net.prior!r}; it is a Normal's sd that is varied. Write prior=bnn.Normal(1.0).")
-    if not np.iterable(prior_sds) or not len(prior_sds) or not all(map(is_scale, prior_sds)):
+    if not all(map(is_scale, as_list("prior_sds", prior_sds, [0.3, 1.0, 3.0]))):
         raise SpecError(f"Got prior_sds={prior_sds!r}; each must be {SCALE}. Write prior_sds=[0.3, 1.0, 3.0].")
     problem = prepare(net, X, y, scaling=False)
     if problem.X.shape[1] != 1 or problem.y.ndim > 1 or net.loss.task not in ("regression", "binary", "count"):
@@ -197,7 +200,8 @@ def prior_grid(
             f"Got {problem.X.shape[1]} features and the loss {net.loss.name!r}; functions are kept of one feature and "
             "one output. Pass one column, and numbers or two classes."
         )
-    known = np.unique(n_values)
+    values = as_list("n_values", n_values, [5, 20, 80])
+    known: Any = np.unique(values) if all(isinstance(n, int | np.integer) for n in values) else np.zeros(0)
     sizes = known.tolist() if known.dtype.kind in "iu" else []
     if not sizes or not 1 <= sizes[0] <= sizes[-1] <= len(problem.X):
         raise DataError(
@@ -231,7 +235,13 @@ def prior_grid(
         "y": targets.tolist(),
     }
     with quiet():
-        ran = run_tasks(tasks, executor, label="fits", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="fits",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     mle = {n: found for (kind, n), found in ran.done.items() if kind == "mle"}
     cells = {key: found for key, found in ran.done.items() if key[0] != "mle" and key[1] in mle}
     if not cells:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, is_scale, rng_of
+from bayesnn.arguments import Seed, as_list, check_arguments, is_scale, rng_of
 from bayesnn.errors import SpecError
 from bayesnn.fitting.climb import climb, newton
 from bayesnn.fitting.density import log_density
@@ -207,7 +207,7 @@ def race_weights(
 
 
 def _check(prior_sds, steps, learning_rate):
-    if not len(prior_sds) or not all(map(is_scale, prior_sds)):
+    if not all(map(is_scale, as_list("prior_sds", prior_sds, (1, 10, 100)))):
         raise SpecError(f"Got prior_sds={prior_sds!r}; they must be positive numbers. Write prior_sds=(1, 10, 100).")
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise SpecError(f"Got steps={steps!r}; it must be a positive integer. Write steps=10_000, or leave it out.")

@@ -1,5 +1,6 @@
 """One data set of a study: drawn, fitted, and compared with the truth."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from bayesnn.fitting.objective import Objective
 from bayesnn.fitting.point import starts
 from bayesnn.network import MLP, Params
 from bayesnn.symmetry.align import alignment_element
-from bayesnn.symmetry.group import apply_symmetry, flips, layer_orders, numbered_elements
+from bayesnn.symmetry.group import apply_symmetry, flips, layer_orders, numbered_elements, written_order
 from bayesnn.theory.information import fisher_information
 from bayesnn.theory.scores import information_root, output_jacobian, output_scores
 from bayesnn.theory.truth import Truth
@@ -100,10 +101,11 @@ def nearest(params: Params, at: Params, net: MLP) -> Params:
     if flips(flat, "likelihood") == flips(flat):
         element, _ = alignment_element({k: v[None] for k, v in params.items()}, flat, reference=at)
         return apply_symmetry(params, element[0], flat)
-    order = int(np.prod(layer_orders(net, "likelihood"), dtype=float))
+    order = math.prod(layer_orders(net, "likelihood"))
     if order > 100_000:
         raise SpecError(
-            f"Got a network with {order} symmetric copies, all of which are tried. Take fewer hidden units."
+            f"Got a network with {written_order(order)} symmetric copies, all of which are tried. Take fewer hidden "
+            "units."
         )
     moved = apply_symmetry(params, numbered_elements(net, range(order), "likelihood"), net)
     distance = sum(((v - at[k]) ** 2).reshape(order, -1).sum(axis=1) for k, v in moved.items() if k in net.dims())

@@ -139,7 +139,7 @@ def information_root(
     that kinks do no harm.
     """
     n, m = f.shape
-    if isinstance(loss, Location):
+    if is_ours(loss) and isinstance(loss, Location):
         assert noise is not None
         ff, fs, ss = unit_information(loss)
         root = np.linalg.cholesky([[ff, fs], [fs, ss]]).T / noise

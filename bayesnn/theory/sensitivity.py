@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed
+from bayesnn.arguments import Seed, as_list
 from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting import fit_mle
 from bayesnn.fitting.climb import climb
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.objective import Objective
-from bayesnn.network import MLP
+from bayesnn.network import MLP, check_net
 from bayesnn.prediction import pointwise_log_likelihood
 from bayesnn.theory.results import Result
 from bayesnn.tree import Inputs, ScalingChoice, kind_of, new_inputs, params_of, prepare, problem_of
@@ -147,7 +147,9 @@ def map_to_mle(
     >>> found.scaled.ravel().round(4), found.limit.round(4)   # 5 rows: -5 (.7872)^2 .7954
     (array([-1.3966, -2.4627]), array([-2.4648]))
     """
-    many = np.atleast_1d(copies)
+    check_net(net)
+    numbers = [copies] if isinstance(copies, int) else as_list("copies", copies, [1, 4, 16])
+    many: Any = np.array(numbers) if all(isinstance(c, int | np.integer) for c in numbers) else np.zeros(0)
     if many.dtype.kind not in "iu" or many.ndim != 1 or not len(many) or (many < 1).any():
         raise SpecError(f"Got copies={copies!r}; they are positive integers. Write copies=[1, 4, 16].")
     if net.prior.has_learned_scale or not net.prior.proper:

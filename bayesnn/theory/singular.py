@@ -8,19 +8,22 @@ truth.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, as_list, check_arguments, rng_of
+from bayesnn.data import as_array
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.posterior import check_proper
-from bayesnn.network import MLP
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
+from bayesnn.network import MLP, check_net
 from bayesnn.theory.criteria import FEWEST, information_criteria
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, quiet, run_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,8 +71,8 @@ def product_evidence(n: ArrayLike) -> np.ndarray:
     """
     from scipy.special import kve
 
-    n = np.asarray(n, dtype=float)
-    if not (np.isfinite(n) & (n > 0)).all():
+    n = as_array(n, "n", ndim=(0, 1, 2))
+    if not (n > 0).all():
         raise DataError(f"Got n={n}; numbers of rows are positive. Write n=[100, 10_000].")
     return kve(0, 1 / (4 * n)) / np.sqrt(2 * np.pi * n)
 
@@ -233,11 +236,14 @@ def singular_study(
         progressbar=progressbar,
     )
     check_executor(executor)
-    check_proper(net)
+    if path is not None:
+        check_arguments(path=path)
+    check_proper(check_net(net))
     true_net, weights = true_network(net, truth)
     sizes = _check_sizes(n_values)
-    low, high = span
-    if not (np.isfinite(span).all() and low < high):
+    ends = as_list("span", span, (-3, 3))
+    low, high = ends if len(ends) == 2 and all(isinstance(end, Real) for end in ends) else (0, 0)
+    if not -np.inf < low < high < np.inf:
         raise SpecError(f"Got span={span!r}; inputs lie between two numbers that ascend. Write span=(-3, 3).")
     seed = int(rng_of(random_seed).integers(2**31))
     options = {
@@ -265,7 +271,13 @@ def singular_study(
         "seed": seed,
     }
     with quiet():
-        ran = run_tasks(tasks, executor, label="fits", progressbar=progressbar, path=path, settings=settings)
+        ran = run_tasks(
+            tasks,
+            executor,
+            label="fits",
+            progressbar=progressbar,
+            kept=Lines(path, settings) if path is not None else None,
+        )
     if not ran.done:
         ran.give_up()
     return SingularStudy(tuple(ran.done.values()), ran.interrupted, ran.failed)
@@ -291,7 +303,9 @@ def true_network(net: MLP, truth: Mapping[str, ArrayLike]) -> tuple[MLP, dict[st
     SpecError
         Names or shapes that do not fit together.
     """
-    weights = {name: np.asarray(value, dtype=float) for name, value in truth.items()}
+    if not isinstance(truth, Mapping):
+        raise SpecError(f"Got truth={truth!r}; it must be a dict of arrays. Give one for each of {[*net.dims()]}.")
+    weights = {name: as_array(value, f"the truth's {name}", ndim=(0, 1, 2)) for name, value in truth.items()}
     needed = [*net.dims(), *(["noise"] if net.noise_prior is not None else [])]
     if set(weights) != set(needed):
         raise SpecError(f"Got a truth with {sorted(weights)}; the network has {needed}. Give an array for each.")
@@ -302,12 +316,13 @@ def true_network(net: MLP, truth: Mapping[str, ArrayLike]) -> tuple[MLP, dict[st
         if all(weights[name].shape == shape for name, shape in shapes.items()):
             return true_net, weights
     shapes = {name: value.shape for name, value in weights.items()}
-    raise SpecError(f"Got a truth of shapes {shapes}; W2 has as many rows as W1 has columns, and so on.")
+    raise SpecError(f"Got a truth of shapes {shapes}; W2 has as many rows as W1 has columns, and so on. Reshape them.")
 
 
 def _check_sizes(n_values):
     """Give the numbers of rows in ascending order."""
-    sizes = np.unique(n_values)
+    values = as_list("n_values", n_values, [20, 80])
+    sizes = np.unique(values) if all(isinstance(n, int | np.integer) for n in values) else np.zeros(0)
     if sizes.dtype.kind not in "iu" or not len(sizes) or sizes[0] < FEWEST:
         raise DataError(f"Got n_values={n_values!r}; criteria for large n need {FEWEST} rows. Write n_values=[20, 80].")
     return sizes.tolist()

@@ -66,7 +66,13 @@ class Truth:
         """Draw inputs (n, p)."""
         if hasattr(self.inputs, "rvs"):
             return self.inputs.rvs(size=(n, self.n_features), random_state=rng)
-        X = np.asarray(self.inputs(rng, n), dtype=float)
+        try:
+            X = np.asarray(self.inputs(rng, n), dtype=float)
+        except TypeError as error:
+            raise SpecError(
+                f"Got inputs={self.inputs!r}, which can't be called with (rng, n) ({error}). Write "
+                "inputs=lambda rng, n: rng.uniform(-3, 3, (n, 1))."
+            ) from error
         X = X[:, None] if X.ndim == 1 else X
         if X.ndim != 2 or len(X) != n:
             raise DataError(

@@ -1,6 +1,7 @@
 """A product of densities against the sum of their logarithms: where floating-point numbers end."""
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,7 +110,12 @@ def underflow(likelihood: TextbookLikelihood, *theta: float) -> Underflow:
     (1075, 0.0, -745.133219)
     """
     if not isinstance(likelihood, TextbookLikelihood):
-        raise SpecError(f"Got {type(likelihood).__name__}; it must come from bnn.theory.textbook_likelihood.")
+        raise SpecError(
+            f"Got {type(likelihood).__name__}; it must come from bnn.theory.textbook_likelihood. Pass what that "
+            "returns."
+        )
+    if wrong := [t for t in theta if not isinstance(t, Real)]:
+        raise SpecError(f"Got theta={wrong[0]!r}; parameters must be numbers. Write underflow(likelihood, 0.5), say.")
     at = tuple(float(t) for t in theta) or tuple(likelihood.mle.values())
     if not np.isfinite(likelihood.log_likelihood(*at)):
         raise SpecError(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
-from bayesnn.errors import FitError, SpecError, UnknownNameError
+from bayesnn.arguments import Seed, as_list, check_arguments, check_name, rng_of
+from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting import fit_posterior
+from bayesnn.fitting.tasks import check_executor, complete, run_tasks
 from bayesnn.theory.references import Reference, functions, reference_posteriors
 from bayesnn.theory.results import Result
-from bayesnn.theory.tasks import check_executor, complete, run_tasks
 from bayesnn.tree import kind_of, params_of
 
 if TYPE_CHECKING:
@@ -173,10 +173,9 @@ def validate_sampler(
     check_arguments(progressbar=progressbar)
     rng, known = rng_of(random_seed), reference_posteriors()
     seeds = dict(zip(known, rng.integers(2**31, size=len(known)).tolist(), strict=True))
-    wanted = list(known) if references is None else list(references)
+    wanted = list(known) if references is None else as_list("references", references, list(known)[:1])
     for one in wanted:
-        if one not in known:
-            raise UnknownNameError("reference", one, known)
+        check_name("reference", one, known)
     tasks: dict[Any, tuple[Any, ...]] = {one: (hold, known[one], draw, seeds[one], {}) for one in wanted}
     ran = run_tasks(tasks, executor, label=f"Validating {name}", progressbar=progressbar)
     rows = {(one, number): row for one, found in ran.done.items() for number, row in found.items()}
@@ -193,7 +192,7 @@ def validate_sampler(
 def _named(sampler):
     if callable(sampler):
         return getattr(sampler, "__name__", type(sampler).__name__), sampler
-    if sampler not in ("nuts", "tempering"):
+    if not isinstance(sampler, str) or sampler not in ("nuts", "tempering"):
         raise SpecError(
             f"Got sampler={sampler!r}; it must be 'nuts', 'tempering' or a function of (net, X, y, random_seed) that "
             "gives a posterior tree. Write sampler='tempering'."

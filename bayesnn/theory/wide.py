@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.arguments import Seed, check_arguments, rng_of
+from bayesnn.arguments import Seed, as_list, check_arguments, rng_of
 from bayesnn.data import check_X
 from bayesnn.errors import ImproperPriorError, SpecError, UnknownNameError
 from bayesnn.fitting.prior import prior_draws_of
-from bayesnn.network import MLP
-from bayesnn.priors import Prior, as_prior
+from bayesnn.network import MLP, check_net
+from bayesnn.priors import Normal, Prior, as_prior
 from bayesnn.theory.results import Result
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def wide_limit(net: MLP, X: "Inputs") -> np.ndarray:
     array([[2.    , 1.3183],
            [1.3183, 2.    ]])
     """
-    if net.hidden and not (net.phi.builtin and net.phi.name in MOMENTS):
+    if check_net(net).hidden and not (net.phi.builtin and net.phi.name in MOMENTS):
         raise UnknownNameError("activation with a known limit", net.phi.name, MOMENTS)
     if not _is_normal(net):
         raise SpecError(
@@ -256,17 +256,16 @@ def prior_functions(
     """
     from scipy.stats import kurtosis
 
-    check_arguments(draws=draws, curves=curves)
-    if not 0 < prob < 1:
-        raise SpecError(f"Got prob={prob!r}; it must lie between 0 and 1. Write prob=0.9 for a 90% band.")
-    if not net.hidden:
+    check_arguments(draws=draws, curves=curves, prob=prob)
+    if not check_net(net).hidden:
         raise SpecError("Got a network without hidden layers; there is nothing to widen. Write hidden=(10,).")
     rng, rows = rng_of(random_seed), check_X(X)  # type: ignore[arg-type]
     cells = []
-    for prior in [net.prior] if priors is None else [as_prior(prior) for prior in priors]:
+    asked = [net.prior] if priors is None else as_list("priors", priors, [Normal(1.0)])
+    for prior in map(as_prior, asked):
         if not prior.proper:
             raise ImproperPriorError(f"Got {prior!r}; nothing can be drawn from a flat prior. Use bnn.Normal(1.0).")
-        for width in [None] if widths is None else widths:
+        for width in [None] if widths is None else as_list("widths", widths, [3, 30, 300]):
             hidden = net.hidden if width is None else (width,) * len(net.hidden)
             one = replace(net, hidden=hidden, prior=prior)
             f = _functions(one, rows, int(draws), rng)

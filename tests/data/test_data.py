@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -660,7 +661,7 @@ def test_a_column_that_is_constant_in_the_training_rows_alone():
         (",a,y\n0,1.5,2\n1,2.5,3\n", "without a name for column 0; .* index=False"),
         ("a,a,y\n1,2,0.5\n2,5,1.5\n", "more than one column named 'a'"),
         ("1.5,2,3\n4,5,6\n", "with the first line '1.5', '2', '3'; it must hold the names"),
-        ("a;b;y\n1;2;3\n2;3;4\n", "A single column was read: separate the values by commas"),
+        ("a b y\n1 2 3\n2 3 4\n", "A single column was read: separate the values by commas, or say by what they are"),
         ("a,y\n1,0.5\n?,1.5\n", r"not numbers: 'a' \(such as '\?' in 'a'\)"),
         ("a,y\n1,0.5\n,1.5\n", "missing values in 'a': row 1"),
     ],
@@ -673,7 +674,7 @@ def test_a_file_that_breaks_a_rule(tmp_path, text, message):
 
 
 def test_a_file_that_is_not_there_or_not_text(tmp_path):
-    with pytest.raises(DataError, match=r"where there is no file; the path of a CSV file is needed. Check"):
+    with pytest.raises(DataError, match=r"where there is no file; the path of a CSV or Parquet file is needed. Check"):
         bnn.load_data(tmp_path / "none.csv", target="y")
     with pytest.raises(DataError, match="no file"):
         bnn.load_data("none.csv", target="y")
@@ -722,3 +723,103 @@ def test_a_dataset_copies_its_arrays():
 def test_importing_the_module_is_cheap():
     code = "import sys, bayesnn.data; print({'pandas', 'sklearn', 'pymc', 'scipy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+ROWS = [(0.5, 1.25, -3.5), (1.5, -0.125, 2.25), (1234.5678, 1e-3, 0.75), (4.0, 7.5, 1e6)]
+
+
+def written(rows, sep=",", decimal="."):
+    lines = [sep.join(("a", "b", "y")), *(sep.join(repr(v).replace(".", decimal) for v in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("sep", "decimal", "said"),
+    [
+        (",", ".", ""),
+        (";", ".", ", separated by semicolons"),
+        (";", ",", ", separated by semicolons, decimal comma"),
+        ("\t", ",", ", separated by tabs, decimal comma"),
+        ("|", ".", ", separated by bars"),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_separators_and_decimals_are_found_and_said(tmp_path, sep, decimal, said, told):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + written(ROWS, sep, decimal).encode())
+    options = {"sep": sep, "decimal": decimal} if told else {}
+    data = bnn.load_data(path, target="y", test_size=0, **options)
+    assert data.description == f"Read from rows.csv{said}."
+    np.testing.assert_array_equal(np.column_stack([data.X, data.y]), np.array(ROWS))
+
+
+def test_quoted_decimal_commas_and_spaces_are_read(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('a,y\n"1,5","2,25"\n"3,5",4\n')
+    data = bnn.load_data(path, target="y", test_size=0)
+    assert (data.X[:, 0].tolist(), data.y.tolist()) == ([1.5, 3.5], [2.25, 4.0])
+    path.write_text("a   y\n1 2.5\n 3  4.25\n")
+    assert bnn.load_data(path, target="y", test_size=0, sep=" ").y.tolist() == [2.5, 4.25]
+
+
+def test_what_shows_nothing_is_read_as_it_is_told(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a;y\n1,234;1,5\n1,235;2,5\n")
+    assert bnn.load_data(path, target="y", test_size=0).X[:, 0].tolist() == [1.234, 1.235]
+    path.write_text("a;y\n1,234;1\n1,235;2\n1,236;30\n")
+    with pytest.raises(DataError, match=r"'1,234', whose comma may come before decimals or after thousands"):
+        bnn.load_data(path, target="y", test_size=0)
+    told = bnn.load_data(path, target="y", test_size=0, decimal=",", task="regression")
+    assert told.X[:, 0].tolist() == [1.234, 1.235, 1.236]
+
+
+@pytest.mark.parametrize(("late", "kind"), [("x", "classes"), ("2", "classes"), ("2.5", "regression")])
+def test_labels_that_look_like_numbers_for_many_rows_are_labels(tmp_path, late, kind):
+    path = tmp_path / "long.csv"
+    path.write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(2**16)) + f"1,{late}\n")
+    data = bnn.load_data(path, target="y", test_size=0, task=kind)
+    assert len(data.y) == 2**16 + 1
+    if kind == "classes":
+        assert data.class_names == ("0", "1", late)
+        assert data.y[-1] == 2
+    else:
+        assert data.y[-1] == 2.5
+
+
+def test_parquet_and_csv_give_the_same_data(tmp_path):
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b", "c"])
+    table["kind"] = pd.Categorical.from_codes(rng.integers(3, size=300), ["low", "mid", "high"], ordered=True)
+    table.to_parquet(tmp_path / "rows.parquet")
+    found = bnn.load_data(tmp_path / "rows.parquet", target="kind")
+    frame = bnn.load_data(table, target="kind")
+    assert (found.task, found.class_names, found.scaling) == ("ordinal", ("low", "mid", "high"), frame.scaling)
+    for name in ("X", "y", "X_test", "y_test"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(frame, name))
+    table.drop(columns="kind").set_index("a").to_parquet(tmp_path / "indexed.parquet")
+    assert bnn.load_data(tmp_path / "indexed.parquet", target="b").feature_names == ("c",)
+
+
+def test_a_large_table_is_in_memory_once_beside_its_arrays(tmp_path):
+    n, p = 400_000, 6
+    rng = np.random.default_rng(1)
+    path = tmp_path / "large.csv"
+    block = "".join(",".join(map("{:.4f}".format, row)) + "\n" for row in rng.normal(size=(n // 40, p)))
+    path.write_text(",".join(map("c{}".format, range(p))) + "\n" + 40 * block)
+    code = (
+        "import sys, bayesnn as bnn\n"
+        "def kb(key): return next(int(line.split()[1]) for line in open('/proc/self/status') if key in line)\n"
+        "bnn.load_data(sys.argv[2], target='c0')\n"
+        "open('/proc/self/clear_refs', 'w').write('5')\n"
+        "before = kb('VmRSS')\n"
+        "data = bnn.load_data(sys.argv[1], target='c0')\n"
+        "print((kb('VmHWM') - before) * 1024)"
+    )
+    small = tmp_path / "small.csv"
+    small.write_text("\n".join(path.read_text().split("\n", 100)[:100]) + "\n")
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("the peak of memory is read from Linux' /proc")
+    ran = subprocess.run([sys.executable, "-c", code, path, small], capture_output=True, text=True, check=True)
+    # The table and the arrays are 8 n p bytes each.
+    assert int(ran.stdout) < 2.6 * 8 * n * p

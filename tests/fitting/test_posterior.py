@@ -52,14 +52,14 @@ def sampler(counts, *, total=4000, kept=None):
     ],
 )
 def test_more_than_one_divergence_in_a_thousand_makes_a_repetition(counts, kept, tried):
-    params, stats, target, found, _ = _repeat(sampler(counts), 2000, TARGETS, False)
+    params, stats, target, found, _ = _repeat(sampler(counts), 2000, 2, TARGETS, False)
     assert (params["b1"] == kept).all()
     assert (target, found) == (kept, tried)
     assert int(stats.diverging.sum()) == tried[kept]
 
 
 def test_a_target_that_was_asked_for_is_not_exceeded():
-    params, _, target, tried, ended = _repeat(sampler([43]), 2000, TARGETS[:1], False)
+    params, _, target, tried, ended = _repeat(sampler([43]), 2000, 2, TARGETS[:1], False)
     assert (target, tried, ended) == (0.8, {0.8: 43}, "draws")
     assert (params["b1"] == 0.8).all()
 
@@ -67,7 +67,7 @@ def test_a_target_that_was_asked_for_is_not_exceeded():
 @pytest.mark.parametrize("sample", [sampler([43, None]), sampler([43, 0], kept=10)], ids=["raised", "partial"])
 def test_an_interrupted_repetition_leaves_the_run_before_it(sample):
     with pytest.warns(ConvergenceWarning, match="repetition at target_accept=0.95 was interrupted: the run before it"):
-        params, stats, target, tried, ended = _repeat(sample, 2000, TARGETS, False)
+        params, stats, target, tried, ended = _repeat(sample, 2000, 2, TARGETS, False)
     assert params["b1"].shape == (2, 2000, 1)
     assert (target, tried, ended) == (0.8, {0.8: 43}, "interrupted")
     assert stats.sizes["draw"] == 2000
@@ -80,12 +80,19 @@ def test_an_interrupted_first_run_leaves_the_draws_that_every_chain_has():
         return {"b1": draws}, xr.Dataset({"diverging": (("chain", "draw"), np.ones((2, 6), dtype=bool))})
 
     with pytest.warns(ConvergenceWarning, match="4 of 6 draws"):
-        params, stats, target, tried, ended = _repeat(sample, 6, TARGETS, False)
+        params, stats, target, tried, ended = _repeat(sample, 6, 2, TARGETS, False)
     assert_allclose(params["b1"], sample(0.8)[0]["b1"][:, :4])
     assert stats.sizes["draw"] == 4
     assert (target, tried, ended) == (0.8, {0.8: 8}, "interrupted")
     with pytest.raises(KeyboardInterrupt):
-        _repeat(sampler([None]), 2000, TARGETS, False)
+        _repeat(sampler([None]), 2000, 2, TARGETS, False)
+
+
+def test_an_interrupted_first_run_leaves_the_chains_that_are_whole():
+    with pytest.warns(ConvergenceWarning, match="Sampling was interrupted: 2 of 5 chains are kept"):
+        params, _, _, _, ended = _repeat(sampler([43]), 2000, 5, TARGETS, False)
+    assert params["b1"].shape == (2, 2000, 1)
+    assert ended == "interrupted"
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +126,10 @@ def test_the_smallest_network_is_sampled_again_by_itself(smallest, monkeypatch, 
     def interruptible(*args):
         sample = compiled(*args)
 
-        def run(target):
+        def run(target, **options):
             if target > 0.8:
                 raise KeyboardInterrupt
-            return sample(target)
+            return sample(target, **options)
 
         return run
 

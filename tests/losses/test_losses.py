@@ -801,3 +801,39 @@ def test_labels_take_every_loss_for_labels():
     data = bnn.load_data("two_moons", random_seed=0)
     for loss in ("binary_cross_entropy", "cross_entropy", "ordinal"):
         assert prepare(bnn.MLP(loss=loss), data).net.loss.name == loss
+
+
+def test_noise_mle_of_an_own_loss_far_from_one_and_without_bound():
+    import pytensor.tensor as pt
+
+    cauchy = bnn.losses.ResidualLoss("cauchy", lambda u: pt.log1p(u**2))
+    y = st.cauchy.rvs(size=50, random_state=np.random.default_rng(1))
+    # Outliers put the start of the search far above the scale.
+    y[0] = 1e9
+    _, scale = st.cauchy.fit(y, floc=0.0)
+    assert cauchy.noise_mle(y, np.zeros((50, 1))) == pytest.approx(scale, rel=1e-3)
+    # More than half of the residuals vanish: the smaller the scale, the better, though not all of them do.
+    assert cauchy.noise_mle(np.r_[np.zeros(9), 1.0], np.zeros((10, 1))) == 0.0
+
+
+def test_distribution_function_of_a_scale_that_is_an_output():
+    f = np.array([[0.5, np.log(2.0)], [-1.0, np.log(0.3)]])
+    found = GaussianNLL().cdf([1.0, -0.8], f)
+    assert found.shape == (2, 1)
+    assert_allclose(found[:, 0], st.norm([0.5, -1.0], [2.0, 0.3]).cdf([1.0, -0.8]), rtol=1e-14)
+
+
+def test_an_own_loss_does_not_change_and_is_its_formula():
+    import pytensor.tensor as pt
+
+    power = bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p, p=1.5)
+    with pytest.raises(AttributeError, match="a loss does not change"):
+        power.name = "other"
+    assert power == bnn.losses.ResidualLoss("power", lambda v, q: abs(v) ** q, p=1.5)
+    assert power != bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p, p=1.4)
+    assert power != bnn.losses.ResidualLoss("power", lambda u, p: abs(u) ** p + pt.abs(u), p=1.5)
+    assert power != "power"
+    assert repr(power) == "ResidualLoss('power', p=1.5)"
+    assert power.mode == pytest.approx(0.0, abs=1e-8)
+    with pytest.raises(SpecError, match="its formula has other parameters"):
+        bnn.losses.ResidualLoss.from_json(power.to_json() | {"parameters": {}})

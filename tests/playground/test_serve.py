@@ -26,7 +26,7 @@ def test_an_address_has_one_value_of_each_name_and_not_too_many():
 def test_where_panel_is_missing_the_extra_is_named(monkeypatch):
     have_panel()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SpecError, match=r'pip install "bayesnn-pymc\[explore\]"'):
+    with pytest.raises(SpecError, match=r"pip install panel panel-material-ui"):
         have_panel()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pymc as pm
 import pytest
 import sklearn.linear_model as lm
+from numpy.testing import assert_allclose
 from scipy import integrate, optimize, special, stats
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -802,3 +803,59 @@ def test_what_cannot_be_drawn_is_refused(prior):
     if isinstance(prior, Hierarchical):
         with pytest.raises(SpecError, match="is a parameter"):
             prior.rates("weight", 1)
+
+
+@pytest.mark.parametrize(
+    "prior", [Flat(), Normal(0.7), Laplace(1.3), ElasticNet(0.8, 0.4), StudentT(3.0, 0.6)], ids=repr
+)
+@pytest.mark.parametrize(("kind", "factor"), [("weight", 0.5), ("bias", 1.0)])
+def test_rates_are_the_negative_log_density_of_an_element(prior, kind, factor):
+    w = np.array([-2.0, -0.3, 0.1, 1.7])
+    wide = dataclasses.replace(prior, fan_in=True)
+    l1, l2, a, s = wide.rates(kind, fan_in=4)
+    at_zero = prior.elementwise_logp(0.0, factor)
+    assert_allclose(at_zero - prior.elementwise_logp(w, factor), l1 * abs(w) + l2 * w**2 + a * np.log1p(s * w**2))
+    assert wide.kink(kind, fan_in=4) == pytest.approx(l1)
+    assert prior.flat == isinstance(prior, Flat)
+
+
+def test_a_penalty_with_parameters_and_a_scale_is_the_same_for_numpy_and_pymc():
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from bayesnn.priors import PenaltyPrior
+
+    power = PenaltyPrior("power", lambda w, p: abs(w) ** p, scale=0.4, parameters={"p": 1.5}, fan_in=True)
+    assert power.values == (1.5,)
+    assert power.penalty("weight", 3)[1:] == ((1.5,), pytest.approx(np.sqrt(3) / 0.4))
+    assert power.penalty("bias", 3)[2] == pytest.approx(1 / 0.4)
+    z, factor = np.array([[-1.0, 0.2], [0.7, 2.0]]), 1 / np.sqrt(3)
+    exact = stats.gennorm(1.5, scale=0.4 * factor)
+    assert_allclose(power.elementwise_logp(z, factor), exact.logpdf(z), rtol=1e-11)
+    with pm.Model(coords={"a": range(2), "b": range(2)}) as model:
+        W = power.rv("W1", kind="weight", fan_in=3, dims=("a", "b"))
+    mode = pytensor_mode()
+    value = model.rvs_to_values[W]
+    logp = model.compile_fn(model.logp(sum=False)[0], inputs=[value], mode=mode, point_fn=False)
+    assert_allclose(logp(z), exact.logpdf(z), rtol=1e-11)
+    draws = pm.draw(pm.modelcontext(model)["W1"], draws=500, random_seed=1, mode=mode)
+    assert stats.kstest(draws.ravel(), exact.cdf).pvalue > 1e-3
+    assert prior_from_json(prior_to_json(power)) == power
+    # Its kink is that of its slope on both sides of zero, in units of the scale.
+    assert PenaltyPrior("l1", lambda w: 3 * abs(w), scale=0.5).kink("weight", 4) == pytest.approx(6.0)
+    assert power.kink("weight", 4) == 0.0
+    improper = PenaltyPrior("log", lambda w: pt.log1p(abs(w)) / 2, scale=2.0)
+    assert improper.elementwise_logp(4.0) == pytest.approx(-np.log1p(2.0) / 2)
+
+
+def pytensor_mode():
+    from pytensor.compile.mode import Mode
+
+    return Mode(linker="py", optimizer="fast_run")
+
+
+def test_a_learned_scale_multiplies_what_the_fan_in_divides():
+    wide = Hierarchical(1.0, fan_in=True)
+    # -log p = w^2 / (2 (s / 2)^2) at s = 1.
+    assert (wide.unscaled("weight", 4), wide.unscaled("bias", 4)) == (2.0, 0.5)
+    assert Normal(1.0).unscaled("weight", 4) is None

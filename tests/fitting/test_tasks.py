@@ -6,7 +6,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from bayesnn.errors import SpecError
-from bayesnn.theory.tasks import run_tasks
+from bayesnn.fitting.store import Lines
+from bayesnn.fitting.tasks import run_tasks
 
 QUIET = {"label": "numbers", "progressbar": False}
 
@@ -52,7 +53,7 @@ def test_what_is_in_the_file_is_not_computed_again(tmp_path):
 
     def run(stop):
         these = {i: (noted, i, {"stop": stop}) for i in range(4)}
-        return run_tasks(these, path=path, settings={"seed": 1}, **QUIET)
+        return run_tasks(these, kept=Lines(path, {"seed": 1}), **QUIET)
 
     first = run(2)
     assert first.interrupted
@@ -66,9 +67,9 @@ def test_what_is_in_the_file_is_not_computed_again(tmp_path):
 
 def test_results_of_other_settings_are_not_mixed(tmp_path):
     path = tmp_path / "numbers.jsonl"
-    run_tasks(tasks(), path=path, settings={"seed": 1}, **QUIET)
+    run_tasks(tasks(), kept=Lines(path, {"seed": 1}), **QUIET)
     with pytest.raises(SpecError, match=r"seed=1, where seed=2 is asked for.*another path"):
-        run_tasks(tasks(), path=path, settings={"seed": 2}, **QUIET)
+        run_tasks(tasks(), kept=Lines(path, {"seed": 2}), **QUIET)
 
 
 def test_an_executor_that_is_none_is_refused():

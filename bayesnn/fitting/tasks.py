@@ -1,17 +1,19 @@
 """Independent tasks, here or in any executor: the same numbers with any, and nothing that is done is lost."""
 
-import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
-from bayesnn.errors import ConvergenceWarning, SpecError
+from bayesnn.errors import ConvergenceWarning, SpecError, WorkerError
 from bayesnn.fitting.progress import bar
+from bayesnn.fitting.store import Kept
+
+LOOK = 0.1
+"""Seconds between two looks at whether somebody pressed Ctrl-C."""
 
 
 @dataclass
@@ -99,8 +101,7 @@ def run_tasks(
     *,
     label: str,
     progressbar: bool,
-    path: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    kept: Kept | None = None,
     ended: Callable[[Any, Any], bool] = lambda key, value: False,
 ) -> Ran:
     """Run tasks that do not need each other, here one after the other or in an executor.
@@ -117,39 +118,37 @@ def run_tasks(
         Of the progress bar.
     progressbar : bool
         Show it on standard error.
-    path : path, optional
-        File to which each result is appended as it comes, a line of JSON each, and from which it is read the next
-        time instead of being computed. What the functions return is then made of dicts, lists, numbers and strings.
-    settings : dict, optional
-        What the results depend on, besides their keys; kept in the file.
+    kept : Kept, optional
+        Keeps each result as it comes; what it has already is not computed again.
     ended : callable
         Says of a key and its result whether it was cut short by an interruption that its function has caught.
 
     Returns
     -------
     Ran
-        Results and failures. Interrupted by the keyboard, those there are.
+        Results and failures; tasks whose executor was lost have failed with a `WorkerError`. Interrupted by the
+        keyboard, those there are.
 
     Raises
     ------
     SpecError
-        An executor that is none, or a file of results with other settings.
+        An executor that is none.
     """
     check_executor(executor)
-    ran = Ran(done=_read(path, tasks, settings) if path is not None else {})
+    ran = Ran(done=kept.read(tasks) if kept is not None else {})
     left = {key: task for key, task in tasks.items() if key not in ran.done}
     futures: dict[Any, Any] = {}
 
     def finish(key, result):
         try:
             ran.done[key] = result()
-        except Exception as error:
-            ran.failed[key] = error
+        except (Exception, CancelledError) as error:
+            ran.failed[key] = _named(error, len(ran.done), len(tasks)) if executor is not None else error
             return
-        if path is not None:
-            with Path(path).open("a") as file:
-                file.write(json.dumps([key, ran.done[key]]) + "\n")
-        ran.interrupted |= ended(key, ran.done[key])
+        cut = ended(key, ran.done[key])
+        if kept is not None and not cut:
+            kept.keep(key, ran.done[key])
+        ran.interrupted |= cut
 
     with bar(label, len(tasks), show=progressbar) as step:
         for _ in ran.done:
@@ -163,8 +162,12 @@ def run_tasks(
                         break
             else:
                 for key, (function, *arguments, options) in left.items():
-                    futures[executor.submit(function, *arguments, **options)] = key
-                for future in as_completed(futures):
+                    try:
+                        futures[executor.submit(function, *arguments, **options)] = key
+                    except RuntimeError as error:
+                        # It is lost, or was shut down, before it had all of them.
+                        ran.failed[key] = _named(error, len(ran.done), len(tasks))
+                for future in _as_completed(futures):
                     finish(futures[future], future.result)
                     step()
         except KeyboardInterrupt:
@@ -179,31 +182,25 @@ def run_tasks(
     return ran
 
 
-def _read(path, tasks, settings):
-    """Read what a file has of the tasks' results; begin the file if there is none."""
-    path, wanted = Path(path), json.loads(json.dumps(dict(settings or {})))
-    if not path.exists():
-        path.write_text(json.dumps(wanted) + "\n")
-        return {}
-    text = path.read_text()
-    if not text.endswith("\n"):
-        # Of a run that was killed while it wrote.
-        path.write_text(text := text + "\n")
-    head, *lines = text.splitlines()
-    known = json.loads(head)
-    other = [name for name in {**known, **wanted} if known.get(name) != wanted.get(name)]
-    if other:
-        name = other[0]
-        raise SpecError(
-            f"Got path={str(path)!r}, a file of results for {name}={known.get(name)!r}, where {name}="
-            f"{wanted.get(name)!r} is asked for; results of other settings can't be mixed. Write another path."
-        )
-    by_name, done = {json.dumps(key): key for key in tasks}, {}
-    for line in lines:
-        try:
-            key, value = json.loads(line)
-        except ValueError:
-            continue
-        if json.dumps(key) in by_name:
-            done[by_name[json.dumps(key)]] = value
-    return done
+def _as_completed(futures):
+    """Wait for futures, and look up in between: not every platform lets Ctrl-C end a wait."""
+    pending = set(futures)
+    while pending:
+        with suppress(TimeoutError):
+            for future in as_completed(pending, timeout=LOOK):
+                pending = pending - {future}
+                yield future
+
+
+def _named(error, done, total):
+    """Name the loss of an executor, which each library calls otherwise; leave the errors of tasks as they are."""
+    shut = type(error) is RuntimeError and "shutdown" in str(error)
+    of_cluster = type(error).__module__.startswith("distributed")
+    if not (shut or of_cluster or isinstance(error, BrokenExecutor | CancelledError)):
+        return error
+    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return WorkerError(
+        f"Got an executor that was shut down or lost its workers ({why}) when {done} of {total} tasks were done; a "
+        "task needs one that is there until it ends. Start it anew, and call again: what was kept is not computed "
+        "twice."
+    )
