@@ -16,6 +16,7 @@ from bayesnn.fitting.agreement import ROWS, function_rhat, function_values
 from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import log_density, slowness
 from bayesnn.fitting.expense import announce_chains
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.nuts import unknown
 from bayesnn.fitting.once import Once
 from bayesnn.fitting.progress import announce, compiling, tell_once
@@ -84,7 +85,7 @@ def sample_chains(
             for line in (slowness(problem.net), unknown()) if sampler == "nutpie" else ():
                 tell_once(line, show=progressbar)
             # A user's executor has as many workers as cores.
-            threads = threads_of(chains, cores) if executor is None else 1
+            threads = min(threads_of(chains, cores), idle_cores()) if executor is None else 1
             once = Once(_ready, problem, collapse, sampler, threads)
             if executor is None:
                 _announce(problem, once.get()[0], draws + tune, chains, cores, progressbar)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.fitting.selfcheck import check_density, few_rows
 from bayesnn.formulas import Formula
@@ -35,8 +36,8 @@ def log_density(
     split : bool
         Give log-likelihood and log-prior apart, for tempering.
     threads : int, optional
-        Most threads that our own kernels share the rows among, where there are many; None takes all cores. No number
-        depends on it.
+        Most threads that our own kernels share the rows among, where there are many; None takes the cores that are
+        idle at that moment. No number depends on it.
 
     Returns
     -------
@@ -416,7 +417,7 @@ class FusedDensity(Layout):
             unscaled=self.unscaled(prior) if learned else None,
             scale_rate=scale_rate,
             scales=scales,
-            threads=threads,
+            threads=idle_cores() if threads is None else threads,
         )
 
     def __call__(self, x):

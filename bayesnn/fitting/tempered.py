@@ -14,6 +14,7 @@ from bayesnn.fitting.collapse import draw_output_layer
 from bayesnn.fitting.density import collapses, log_density, slowness
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.fitting.expense import announce_tempering, seconds_of_gradient
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.rounds import Systems, run_rounds
 from bayesnn.fitting.sampled import Sampled
@@ -74,7 +75,7 @@ def temper(
     # An executor of the user's is left open.
     where = nullcontext(executor) if executor else ThreadPoolExecutor(min(cores or os.cpu_count() or 1, chains))
     # One of the user's has as many workers as cores.
-    threads = 1 if executor else threads_of(chains, cores)
+    threads = 1 if executor else min(threads_of(chains, cores), idle_cores())
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell, where as pool:
         systems = Systems(problem, collapse, threads, target=target or TARGET, rungs=rungs, executor=pool, kept=kept)
         density = systems.once.get()[0]

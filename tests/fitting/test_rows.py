@@ -12,6 +12,7 @@ from bayesnn.data.columns import LARGE, columns_under, is_large, mean_sd
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting import expense
 from bayesnn.fitting.existence import evidence_of
+from bayesnn.fitting.idle import idle_cores
 from bayesnn.tree import prepare, problem_of
 
 N, P = 200_000, 9
@@ -201,3 +202,15 @@ def test_a_gradient_is_timed():
 )
 def test_durations(seconds, words):
     assert expense.duration(seconds) == words
+
+
+def test_only_idle_cores_get_threads(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for running, cores in ((1, 8), (3, 6), (8, 1), (40, 1), (0, 8)):
+        monkeypatch.setattr("bayesnn.fitting.idle._running", lambda running=running: running)
+        assert idle_cores() == cores
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr("bayesnn.fitting.idle._running", lambda: 1)
+    assert idle_cores() == 2
