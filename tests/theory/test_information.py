@@ -260,7 +260,7 @@ def test_a_loss_from_outside_brings_its_information():
 
 def test_bad_arguments_are_refused():
     for params, words in (
-        ({k: v for k, v in TRUTH.items() if k != "b1"}, r"Got no b1.*has b1 of shape \(2,\)"),
+        ({k: v for k, v in TRUTH.items() if k != "b1"}, r"Got no b1.*has b1 of shape \(2\)"),
         (TRUTH | {"W1": [[1.0, 2.0], [1.0, 2.0]]}, r"W1 of shape \(2, 2\)"),
         (TRUTH | {"W1": np.ones((3, 1, 2))}, "batch of parameters"),
     ):
