@@ -615,25 +615,28 @@ def check_params(params: Any, net: MLP, *, finite: bool = True) -> None:
     """
     remedy = "Pass one array for each, such as params_of(fit) has."
     names = list(net.dims())
-    if not isinstance(params, Mapping) or not set(names) <= set(params):
-        got = f"the names {sorted(map(str, params))}" if isinstance(params, Mapping) else f"a {type(params).__name__}"
-        raise SpecError(f"Got {got} as parameters; those of this network are {', '.join(names)}. {remedy}")
+    if not isinstance(params, Mapping):
+        raise SpecError(
+            f"Got a {type(params).__name__} as parameters; those of this network are {', '.join(names)}. {remedy}"
+        )
+    width = {0: None} | dict(enumerate(net.hidden, start=1))
     ends: dict[str, int] = {}
     for name in names:
+        layer, ndim = int(name[1:]), 2 if name[0] == "W" else 1
+        wanted = (width.get(layer - 1), width.get(layer))[-ndim:]
+        shape = ", ".join("any" if w is None else str(w) for w in wanted)
+        if name not in params:
+            raise SpecError(f"Got no {name} among the parameters; this network has {name} of shape ({shape}). {remedy}")
         try:
             value = np.asarray(params[name], dtype=float)
         except (TypeError, ValueError) as error:
             raise SpecError(f"Got {name} that is no array of numbers ({error}); it must be one. {remedy}") from error
-        layer, ndim = int(name[1:]), 2 if name[0] == "W" else 1
-        width = {0: None} | dict(enumerate(net.hidden, start=1))
-        wanted = (width.get(layer - 1), width.get(layer))[-ndim:]
         fits = value.ndim >= ndim and all(
             w in (None, size) for w, size in zip(wanted, value.shape[-ndim:], strict=True)
         )
         if fits and layer == net.n_layers:
             fits = ends.setdefault("out", value.shape[-1]) == value.shape[-1]
         if not fits:
-            shape = ", ".join("any" if w is None else str(w) for w in wanted)
             raise SpecError(f"Got {name} of shape {value.shape}; in this network it has shape (..., {shape}). {remedy}")
         if finite and not np.isfinite(value).all():
             raise SpecError(f"Got {name} with numbers that are not finite; weights must be. {remedy}")

@@ -392,7 +392,7 @@ READERS = [
     ),
     *rows(
         lambda m, params, net=NET: bnn.orbit(params, net),
-        ({"params": {}}, SpecError, "names []"),
+        ({"params": {}}, SpecError, "no W1"),
         ({"params": {"W1": "x"}}, SpecError, "W1"),
         ({"params": None}, FitError, "NoneType"),
     ),

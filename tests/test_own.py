@@ -187,7 +187,7 @@ def test_parameters_are_data():
         (lambda: ResidualLoss("hinge", lambda u: pt.maximum(0.0, 1 - u)), "NOT a negative log-likelihood"),
         (lambda: ResidualLoss("bounded", lambda u: u**2 / (1 + u**2)), "grows on both sides"),
         (lambda: ResidualLoss("squared_error", lambda u: u**2), "built-in loss"),
-        (lambda: ResidualLoss("x", lambda u, p: abs(u) ** p, p="2"), "finite number"),
+        (lambda: ResidualLoss("x", lambda u, p: abs(u) ** p, p="2"), "must be a number"),
         (lambda: ResidualLoss("x", lambda u: pt.exp(u**2)), "finite from"),
         (lambda: bnn.Activation("tanh", pt.tanh), "built-in activation"),
         (lambda: bnn.Activation("x", lambda z: pt.log(z)), "finite from"),

@@ -706,7 +706,7 @@ def test_capacity_refuses_before_anything_long(sine, monkeypatch):
     for args, options, words in (
         ((net, sine), {}, "neither hidden nor prior_sd"),
         ((net, sine), {"hidden": [1], "prior_sd": [1.0]}, "both"),
-        ((net, sine), {"hidden": []}, "no values"),
+        ((net, sine), {"hidden": []}, "at least one"),
         ((net, sine), {"hidden": [1], "answers": ["mcmc"]}, "'posterior'"),
         ((net, replace(sine, X_test=None, y_test=None)), {"hidden": [1]}, "held-out"),
         ((net, sine.X), {"hidden": [1]}, "ndarray"),

@@ -230,7 +230,7 @@ def test_what_is_learned_besides_weights_has_no_race():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prior_sds": ()}, "positive numbers"),
+        ({"prior_sds": ()}, "at least one"),
         ({"prior_sds": (1, -1)}, "positive numbers"),
         ({"steps": 0}, "steps=0"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0"),

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate
 
 import bayesnn as bnn
-from bayesnn.errors import SpecError
+from bayesnn.errors import BayesnnError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.objective import Objective
 from bayesnn.theory import fisher_information
@@ -260,11 +260,11 @@ def test_a_loss_from_outside_brings_its_information():
 
 def test_bad_arguments_are_refused():
     for params, words in (
-        ({k: v for k, v in TRUTH.items() if k != "b1"}, r"Got no b1.*has b1 of shape \(2,\)"),
-        (TRUTH | {"W1": [[1.0, 2.0], [1.0, 2.0]]}, r"W1 of shape \(2, 2\)"),
+        ({k: v for k, v in TRUTH.items() if k != "b1"}, r"Got no b1.*has b1 of shape \(2\)"),
+        (TRUTH | {"W1": [[1.0, 2.0], [1.0, 2.0]]}, r"X of shape \(40, 1\); the network has 2 features"),
         (TRUTH | {"W1": np.ones((3, 1, 2))}, "batch of parameters"),
     ):
-        with pytest.raises(SpecError, match=words):
+        with pytest.raises(BayesnnError, match=words):
             fisher_information(TWO, params, X)
     with pytest.raises(SpecError, match="Got no noise"):
         fisher_information(bnn.MLP((2,)), TRUTH, X)
