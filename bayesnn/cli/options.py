@@ -178,7 +178,8 @@ def grid_of(hidden: str, prior_sd: str) -> tuple[list[int], list[float]]:
     """Read the widths and the standard deviations of a grid of networks, each value once."""
     from bayesnn.arguments import check_arguments
 
-    widths_of(hidden)
+    if hidden.strip(", "):
+        widths_of(hidden)
     widths = [int(h) for h in hidden.split(",") if h.strip()]
     try:
         sds = [float(sd) for sd in prior_sd.split(",") if sd.strip()]
