@@ -157,7 +157,7 @@ def test_an_output_layer_that_is_integrated_out_is_looked_at_too(plant, targets,
 def test_many_rows_are_looked_at_by_some_of_them(monkeypatch):
     X, y = np.linspace(-1, 1, 20_000)[:, None], np.r_[np.zeros(19_999), 1].astype(int)
     problem = prepare(bnn.MLP((2,), loss="ordinal"), X, y)
-    assert log_density(problem, jacobian=False).density.data.size > 20_000
+    assert log_density(problem, jacobian=False).density.inputs.size > 20_000
     # Where NumPy has no number there is nothing to compare, and fits say so themselves.
     loud = prepare(bnn.MLP((), loss="squared_error", noise=1e-50), X, 1e140 * np.stack([y, -y], axis=1))
     assert log_density(loud, jacobian=False)(np.ones(4))[0] == -np.inf

@@ -1,8 +1,8 @@
 """Where simulated data come from: a network's own function, or one that it can't have, at inputs that are drawn."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,9 +124,11 @@ class Truth:
         y = y[:, 0] if y.shape[1] == 1 else y
         features = tuple(f"x{i + 1}" for i in range(X.shape[1]))
         problem = Problem(net, X, y, None, features, tuple(f"f{i + 1}" for i in range(f.shape[1])))
-        objective = (Objective if self.noise is not None else partial(_OfMeans, problem))(
-            log_density(problem, jacobian=False)
-        )
+        if self.noise is not None:
+            objective = Objective(log_density(problem, jacobian=False))
+        else:
+            # No density takes means for labels: what it gives here is where each weight stands.
+            objective = _OfMeans(problem, log_density(replace(problem, y=np.rint(y).astype(int)), jacobian=False))
         smooth, kinks = not net.hidden or net.phi.smooth, np.zeros(objective.size)
         first = starts(problem, objective, STARTS, np.random.default_rng([self.seed, 1]))
         ends = [climb(objective, start, kinks=kinks, smooth=smooth, maxiter=2000)[0] for start in first]
