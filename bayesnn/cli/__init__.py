@@ -27,13 +27,11 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != "--traceback"]
     try:
         app(args=words)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
+    except (SystemExit, KeyboardInterrupt) as end:
+        code = end.code if isinstance(end, SystemExit) else INTERRUPTED
+        if code == INTERRUPTED:
             _tell("Interrupted", "what was saved before is whole.")
-        raise
-    except KeyboardInterrupt:
-        _tell("Interrupted", "what was saved before is whole.")
-        sys.exit(INTERRUPTED)
+        sys.exit(code)
     except Exception as error:
         if len(words) < len(sys.argv) - 1:
             raise

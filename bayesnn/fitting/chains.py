@@ -1,6 +1,5 @@
 """Chains of NUTS, by nutpie, PyMC or NumPyro: repeated while too many draws diverge, and judged."""
 
-import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from bayesnn.fitting.progress import announce, compiling, tell_once
 from bayesnn.fitting.remedies import noises
 from bayesnn.fitting.sampled import Sampled
 from bayesnn.fitting.store import Arrays, Kept
-from bayesnn.fitting.tasks import LOOK, run_tasks
+from bayesnn.fitting.tasks import LOOK, at_once, run_tasks
 from bayesnn.model import model_of
 from bayesnn.tree import Problem, params_of
 
@@ -114,8 +113,8 @@ def _announce(problem, sample, draws, chains, cores, show):
 
     density = getattr(sample, "density", None)
     if density is not None and show:
-        at_once = min(chains, cores or available())
-        announce_chains(problem, density, draws=draws, chains=chains, at_once=at_once, show=show)
+        most = min(chains, cores or available())
+        announce_chains(problem, density, draws=draws, chains=chains, at_once=most, show=show)
 
 
 def _repeat(sample, draws, chains, targets, progressbar):
@@ -215,8 +214,7 @@ def _chain_by_chain(once, seeds, options, target, *, executor, cores, kept, prog
     }
     # Other samplers than nutpie can't be stopped in a thread.
     threads = executor is None and once.arguments[2] == "nutpie"
-    side_by_side = min(cores or os.cpu_count() or 1, len(seeds))
-    with ThreadPoolExecutor(side_by_side) if threads else nullcontext(executor) as pool:
+    with ThreadPoolExecutor(at_once(len(seeds), cores)) if threads else nullcontext(executor) as pool:
         ran = run_tasks(tasks, pool, label=f"{len(seeds)} chains", progressbar=progressbar, kept=kept)
         if threads and len(ran.done) < len(tasks):
             once.get()[1].set()

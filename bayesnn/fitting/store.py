@@ -89,6 +89,11 @@ class Lines:
             os.fsync(file.fileno())
 
 
+def lines_of(path: str | Path | None, settings: Mapping[str, Any]) -> Lines | None:
+    """Open the file of results that was named, if one was."""
+    return None if path is None else Lines(path, settings)
+
+
 class Store:
     """A folder of results, each a file of arrays that is written whole or not at all.
 

@@ -1,5 +1,6 @@
 """Independent tasks, here or in any executor: the same numbers with any, and nothing that is done is lost."""
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -93,6 +94,11 @@ def complete(fit: Any) -> Any:
     if getattr(fit, "attrs", {}).get("bayesnn_ended") == "interrupted":
         raise KeyboardInterrupt
     return fit
+
+
+def at_once(count: int, cores: int | None) -> int:
+    """Count the tasks that run at a time in this process: no more than cores that were asked for, or are there."""
+    return min(count, cores or os.cpu_count() or 1)
 
 
 def run_tasks(

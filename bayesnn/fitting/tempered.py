@@ -1,6 +1,5 @@
 """A posterior by tempering: what is asked of it, and how it is written into a tree."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from bayesnn.fitting.progress import compiling, status, tell_once
 from bayesnn.fitting.rounds import Systems, run_rounds
 from bayesnn.fitting.sampled import Sampled
 from bayesnn.fitting.store import Kept
+from bayesnn.fitting.tasks import at_once
 from bayesnn.fitting.tempering import LEAPS, SETTLING, TARGET, Round
 from bayesnn.tree import Problem, params_of
 
@@ -73,7 +73,7 @@ def temper(
     tell_once(slowness(problem.net), show=progressbar)
     tune = TUNE if tune is None else tune
     # An executor of the user's is left open.
-    where = nullcontext(executor) if executor else ThreadPoolExecutor(min(cores or os.cpu_count() or 1, chains))
+    where = nullcontext(executor) if executor else ThreadPoolExecutor(at_once(chains, cores))
     # One of the user's has as many workers as cores.
     threads = 1 if executor else min(threads_of(chains, cores), idle_cores())
     with compiling(show=progressbar), status("Tempering", show=progressbar) as tell, where as pool:
@@ -161,7 +161,7 @@ def _expected(density, *, draws, chains, cores):
     of_gradient = seconds_of_gradient(density, density.prior_draws(np.random.default_rng(1), 20))
     iterations = (draws + TUNE) * (1 + 1 / SETTLING)
     gradients = START + iterations * TEMPERATURES * (1 + LEAPS) / 2
-    return of_gradient * gradients * chains / min(chains, cores or os.cpu_count() or 1)
+    return of_gradient * gradients * chains / at_once(chains, cores)
 
 
 def evidence_of(rounds: Sequence[Round]) -> tuple[float, float]:

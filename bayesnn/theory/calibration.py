@@ -15,7 +15,7 @@ from bayesnn.data import Dataset, check_X
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.density import log_density
 from bayesnn.fitting.posterior import SAMPLERS, check_proper, fit_posterior
-from bayesnn.fitting.store import Lines, digest_of
+from bayesnn.fitting.store import digest_of, lines_of
 from bayesnn.fitting.tasks import complete, quiet, run_tasks
 from bayesnn.network import MLP
 from bayesnn.symmetry.align import spread
@@ -196,7 +196,7 @@ def calibrate(
             executor,
             label="calibrating",
             progressbar=progressbar,
-            kept=Lines(path, settings) if path is not None else None,
+            kept=lines_of(path, settings),
         )
     if not ran.done:
         raise next(iter(ran.failed.values()), KeyboardInterrupt())

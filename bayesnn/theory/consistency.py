@@ -13,7 +13,7 @@ from scipy import stats
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.errors import FitError, SpecError
 from bayesnn.fitting.progress import compiling
-from bayesnn.fitting.store import Lines
+from bayesnn.fitting.store import lines_of
 from bayesnn.fitting.tasks import check_executor, run_tasks
 from bayesnn.network import MLP, Params, check_net
 from bayesnn.theory.information import Information, fisher_information
@@ -281,7 +281,7 @@ def consistency_study(
             executor,
             label="data sets",
             progressbar=progressbar,
-            kept=Lines(path, settings) if path is not None else None,
+            kept=lines_of(path, settings),
         )
     if not ran.done and ran.failed:
         raise FitError(f"All {len(ran.failed)} data sets failed, the first with: {next(iter(ran.failed.values()))}")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from bayesnn.arguments import SCALE, Seed, as_list, check_arguments, is_scale, rng_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting import fit_map, fit_mle, fit_posterior
-from bayesnn.fitting.store import Lines
+from bayesnn.fitting.store import lines_of
 from bayesnn.fitting.tasks import check_executor, complete, quiet, run_tasks
 from bayesnn.network import MLP, check_net
 from bayesnn.prediction import log_likelihood_of
@@ -240,7 +240,7 @@ def prior_grid(
             executor,
             label="fits",
             progressbar=progressbar,
-            kept=Lines(path, settings) if path is not None else None,
+            kept=lines_of(path, settings),
         )
     mle = {n: found for (kind, n), found in ran.done.items() if kind == "mle"}
     cells = {key: found for key, found in ran.done.items() if key[0] != "mle" and key[1] in mle}

@@ -19,7 +19,7 @@ from bayesnn.arguments import Seed, as_list, check_arguments, rng_of
 from bayesnn.data import as_array
 from bayesnn.errors import DataError, SpecError
 from bayesnn.fitting.posterior import check_proper
-from bayesnn.fitting.store import Lines
+from bayesnn.fitting.store import lines_of
 from bayesnn.fitting.tasks import check_executor, quiet, run_tasks
 from bayesnn.network import MLP, check_net
 from bayesnn.theory.criteria import FEWEST, information_criteria
@@ -276,7 +276,7 @@ def singular_study(
             executor,
             label="fits",
             progressbar=progressbar,
-            kept=Lines(path, settings) if path is not None else None,
+            kept=lines_of(path, settings),
         )
     if not ran.done:
         ran.give_up()
