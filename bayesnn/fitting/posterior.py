@@ -328,12 +328,20 @@ def check_proper(net: MLP) -> None:
 
 def _check_installed(sampler):
     """Refuse a sampler whose library is left to the user and is not there."""
-    missing = [name for name in {"numpyro": ("numpyro", "jax")}.get(sampler, ()) if find_spec(name) is None]
+    missing = [name for name in {"numpyro": ("numpyro", "jax")}.get(sampler, ()) if not _is_there(name)]
     if missing:
         raise SpecError(
             f"Got sampler={sampler!r}, for which {' and '.join(missing)} must be installed. Install it: pip install "
             f"{' '.join(missing)}; or leave sampler out."
         )
+
+
+def _is_there(name):
+    """Whether a library can be loaded; one that others load lazily is loaded by the look, and may lack its own."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def _check_meant(sampler, *, adaptation, **of_tempering):
