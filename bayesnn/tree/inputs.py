@@ -1,0 +1,155 @@
+"""Data that a fit is applied to: rows of a Dataset, new inputs, and targets to score against."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from bayesnn.data import Dataset, as_array, check_X
+from bayesnn.errors import DataError, SpecError
+from bayesnn.tree.problem import Problem, column_names, numbered
+
+type Rows = Literal["test", "train"] | None
+"""What a function takes as rows."""
+
+
+def check_dataset(data: Any) -> Dataset:
+    """Refuse what is no Dataset.
+
+    Parameters
+    ----------
+    data : Dataset
+        From a user.
+
+    Returns
+    -------
+    Dataset
+        The same.
+
+    Raises
+    ------
+    SpecError
+        Anything else.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got data of type {type(data).__name__}; it must be a Dataset. Make one with bnn.load_data, or leave it "
+            "out."
+        )
+    return data
+
+
+def dataset_rows(data: Dataset, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows that a Dataset stands for where a fit is applied.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    rows : {"test", "train"}, optional
+        Held-out rows, which is what None means, or training rows.
+
+    Returns
+    -------
+    X, y : array (n, p) and array (n,) or (n, K)
+        In the user's units.
+
+    Raises
+    ------
+    SpecError
+        Held-out rows of a Dataset that has none, or another word.
+    """
+    if not isinstance(data, Dataset):
+        raise SpecError(
+            f"Got rows={rows!r} without a Dataset, whose rows it chooses. Leave rows out, or pass a Dataset."
+        )
+    if rows is not None and not (isinstance(rows, str) and rows in ("test", "train")):
+        raise SpecError(
+            f"Got rows={rows!r}; it must be 'test' (the held-out rows) or 'train' (the training rows). Write "
+            "rows='train', or leave it out."
+        )
+    if rows == "train":
+        return data.X, data.y
+    if data.X_test is None:
+        raise SpecError(
+            f"Got the Dataset {data.name!r}, which has no held-out rows. Take its training rows: rows='train' where "
+            "a function has it, otherwise data.X and data.y."
+        )
+    return data.X_test, data.y_test  # type: ignore[return-value]
+
+
+def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
+    """Check inputs for a prediction and bring them into the units the model works in.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    X : array (n, p), DataFrame or Dataset
+        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order.
+    rows : {"test", "train"}, optional
+        Which rows of a Dataset, as for `dataset_rows`.
+
+    Returns
+    -------
+    array (n, p)
+        Inputs for `MLP.forward`.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule, or another number of columns.
+    SpecError
+        A Dataset without held-out rows, or `rows` without a Dataset.
+    """
+    if isinstance(X, Dataset) or rows is not None:
+        import pandas as pd
+
+        X = pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
+    names, p = column_names(X), len(problem.feature_names)
+    if names is not None and set(problem.feature_names) <= set(names):
+        X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
+    elif names is not None and problem.feature_names != numbered(p):
+        missing = [name for name in problem.feature_names if name not in names]
+        raise DataError(
+            f"Got a frame with the columns {list(names)}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted, or pass an array with the columns in their order."
+        )
+    # Rows first in memory, whatever held them: products of matrices then round alike.
+    X = np.ascontiguousarray(check_X(X, n_features=p, allow_empty_features=p == 0))
+    return problem.scaling.transform_X(X) if problem.scaling is not None else X
+
+
+def new_targets(problem: Problem, y: Any) -> np.ndarray:
+    """Check targets to score against and bring them into the units the model works in.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    y : array (n,) or (n, K)
+        Targets in the user's units.
+
+    Returns
+    -------
+    array (n,) or (n, K)
+        Targets for `MLP.log_likelihood`.
+
+    Raises
+    ------
+    DataError
+        Data that break a rule, or labels that the fit has not seen.
+    """
+    loss = problem.net.loss
+    if loss.task in ("binary", "classes", "ordinal"):
+        values = as_array(y, "y", ndim=(1,))
+        top = len(problem.class_names) - 1
+        bad = ~np.isin(values, np.arange(top + 1))
+        if bad.any():
+            raise DataError(
+                f"Got label {values[bad][0]:g}; the fit knows the classes 0 to {top}. Encode labels as in its data."
+            )
+        return values.astype(np.int64)
+    y = loss.check_target(y)
+    if problem.scaling is not None and loss.task == "regression":
+        y = problem.scaling.transform_y(y)
+    return y
