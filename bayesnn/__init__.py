@@ -67,6 +67,7 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
+    "inspection": ("marginal_effects", "partial_dependence", "posterior_predictive_check"),
     "playground": ("explore",),
     "reporting": ("report",),
     "plots": (
@@ -93,6 +94,7 @@ _MODULES = (
     "errors",
     "fitting",
     "formulas",
+    "inspection",
     "losses",
     "model",
     "network",

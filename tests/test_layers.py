@@ -30,6 +30,7 @@ ROOMS = (
     "prediction",
     "theory",
     "diagnostics",
+    "inspection",
     "plots",
     "reporting",
     "playground",
