@@ -196,7 +196,9 @@ def dependence_of(
     grids = [grid_of(original[:, j], resolution, percentiles) for j in columns]
     means = means_of(fit, draws=draws)
     tails = [(1 - prob) / 2, (1 + prob) / 2]
-    averages, curves, base = [], [], 0.0
+    averages: list[np.ndarray] = []
+    curves: list[list[np.ndarray]] = []
+    base: Any = 0.0
     for place in np.ndindex(*map(len, grids)):
         changed = original.copy()
         for j, grid, at in zip(columns, grids, place, strict=True):
@@ -219,8 +221,9 @@ def dependence_of(
         each = np.moveaxis(np.array(curves), 0, -1)
         words = ("individual", "individual_lower", "individual_upper")
         variables |= {k: (("row", "output", *names), v) for k, v in zip(words, each, strict=True)}
-    coords = {"output": outputs_of(problem), **dict(zip(names, grids, strict=True))}
-    labels = [label_of(problem, k) for k in range(len(coords["output"]))]
+    outputs = outputs_of(problem)
+    coords: dict[str, Any] = {"output": outputs, **dict(zip(names, grids, strict=True))}
+    labels = [label_of(problem, k) for k in range(len(outputs))]
     attrs = {
         "fit": heading(fit), "rows": len(X), "total_rows": total, "draws": len(stacked), "prob": prob,
         "of": labels, "centred": int(centred),

@@ -208,6 +208,67 @@ def test_an_input_of_few_values_is_shown_at_these():
     assert list(lines(ax)["MAP"].get_xdata()) == [0, 1, 2]
 
 
+def test_few_values_are_dots_with_bars_and_the_share_of_the_rows():
+    few = np.column_stack([X[:, 0], np.arange(60) % 3 == 0])
+    params = {"W1": RNG.normal(size=(2, 30, 2, 1)), "b1": np.zeros((2, 30, 1))}
+    post = tree_of(bnn.MLP((), noise=0.4), few, NUMBERS, params)
+    (ax,) = bnn.plot_partial_dependence(post, features=2, prob=0.8)
+    dots = lines(ax)["posterior"]
+    assert dots.get_linestyle() == "None"
+    assert dots.get_marker() == "o"
+    f = params["W1"].reshape(60, 2)
+    (bars,) = ax.collections
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    own = [np.quantile(f @ [few[:, 0].mean(), v], [0.1, 0.9]) for v in (0, 1)]
+    assert_allclose(ends, own, rtol=1e-9)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(67%)", "1\n(33%)"]
+
+
+def test_a_pair_is_a_surface_for_each_fit_with_how_well_it_is_known():
+    params = {"W1": np.array([1.5, -0.5])[:, None] + 0.1 * RNG.normal(size=(2, 30, 2, 1)), "b1": np.zeros((2, 30, 1))}
+    post = tree_of(bnn.MLP((), noise=0.4), X, NUMBERS, params)
+    point = fit_of("squared_error", NUMBERS, noise=0.4, b1=[0.0])
+    picture = bnn.plot_partial_dependence(point, post, features=[(1, 2)], grid_resolution=24)
+    assert [ax.get_title() for ax in picture] == ["MAP", "posterior"]
+    assert [ax.get_ylabel() for ax in picture] == ["x2", "x2"]
+    assert [len(ax.collections) for ax in picture] == [1, 2], "a band has its width, a point has none"
+    filled = picture[0].collections[0].get_array()
+    u, v = (np.quantile(X[:, j], [0.05, 0.95]) for j in (0, 1))
+    assert filled.min() <= 1.5 * u[0] - 0.5 * v[1]
+    assert filled.max() >= 1.5 * u[1] - 0.5 * v[0] - (filled[1] - filled[0])
+    reach = float(1.5 * np.ptp(u) + 0.5 * np.ptp(v))
+    assert float(picture.alt_text.split("MAP: ")[1].split()[0]) == pytest.approx(reach, rel=0.01)
+
+
+def test_a_pair_with_few_values_has_a_line_for_each():
+    few = np.column_stack([X[:, 0], np.arange(60) % 2])
+    (ax,) = bnn.plot_partial_dependence(fit_of("squared_error", NUMBERS, X=few, noise=0.4), features=[(2, 1)])
+    assert ax.get_xlabel() == "x1"
+    zero, one = (lines(ax)[f"x2 = {v}"].get_ydata() for v in (0, 1))
+    assert_allclose(one - zero, -0.5)
+
+
+def test_several_classes_have_panels_and_single_rows_bands():
+    y = np.arange(60) % 3
+    params = {"W1": RNG.normal(size=(2, 30, 2, 3)), "b1": np.zeros((2, 30, 3))}
+    post = tree_of(bnn.MLP((), loss="cross_entropy"), X, y, params)
+    picture = bnn.plot_partial_dependence(post, target=[1, 2, 3], features=[1, 2], kind="individual", curves=2)
+    assert len(picture) == 6
+    assert [ax.get_ylabel() for ax in picture] == ["p(0)", "", "p(1)", "", "p(2)", ""]
+    assert [len(ax.collections) for ax in picture] == [2] * 6
+    for k in (0, 1):
+        heights = [np.array([line.get_ydata() for line in ax.get_lines()[:2]]) for ax in picture[k::2]]
+        assert_allclose(sum(heights), 1, rtol=1e-12)
+
+
+def test_centred_curves_of_a_line_lie_on_each_other():
+    ax = bnn.plot_partial_dependence(fit_of("squared_error", NUMBERS, noise=0.4), kind="both", centred=True)[0]
+    curves = np.array([line.get_ydata() for line in ax.get_lines() if line.get_linewidth() == 0.7])
+    assert len(curves) == 20
+    assert_allclose(curves - curves[0], 0, atol=1e-12)
+    assert ax.get_ylabel() == "change of mean of target"
+
+
 def test_two_fits_of_a_kind_are_told_apart():
     fit = fit_of("squared_error", NUMBERS, noise=0.4)
     ax = bnn.plot_partial_dependence(one=fit, two=fit, features=1)[0]
@@ -219,6 +280,10 @@ def test_two_fits_of_a_kind_are_told_apart():
     [
         ({"features": 3}, "there are x1, x2"),
         ({"features": []}, "Give some"),
+        ({"features": [(1, 2, 3)]}, "there are x1, x2"),
+        ({"features": [(1, 1)]}, "a pair of two"),
+        ({"target": []}, "there are target"),
+        ({"centred": 1}, "True or False"),
         ({"target": "z"}, "there are target"),
         ({"kind": "mean"}, "'average', 'individual' or 'both'"),
         ({"percentiles": (0.9, 0.1)}, "must rise"),
