@@ -120,7 +120,7 @@ class MarginalEffects(Result):
             row = mine.loc[key]
             band = "" if np.isnan(row["lower"]) else f" ({self.prob:.0%}: {row['lower']:.3g} to {row['upper']:.3g})"
             of = f" on {self.labels[key[1]]}" if len(self.labels) > 1 else ""
-            words.append(f"{fit}: largest{of} is {_words(key, row['change'])}, {row['effect']:+.3g}{band}.")
+            words.append(f"{fit}: largest{of}, {_words(key, row['change'])}: {row['effect']:+.3g}{band}.")
             bent = mine["over_rows"].idxmax()
             if mine.loc[bent, "over_rows"] > BENT * abs(row["effect"]):
                 sd = f"standard deviation {mine.loc[bent, 'over_rows']:.3g}"
@@ -132,9 +132,10 @@ class MarginalEffects(Result):
 
 
 def _words(key: Key, change: float) -> str:
+    """Say what is changed, and by how much."""
     _, _, name, contrast = key
-    what = {"sd": "one standard deviation", "iqr": "the lower to the upper quartile"}.get(contrast)
-    return f"{name} from {contrast}" if what is None else f"{name} by {what}, {change:.3g}"
+    what = {"sd": "one standard deviation", "iqr": "from the lower to the upper quartile"}.get(contrast)
+    return f"{name} from {contrast}" if what is None else f"{name} by +{change:.3g} ({what})"
 
 
 def marginal_effects(

@@ -231,7 +231,13 @@ def _statistics(fit, problem: Problem, X, y, at, own, rng):
     params, forward = draws_of(fit, problem, at=at)
     loss, args = problem.net.loss, problem.net.likelihood_args(params)
     f = forward(X)
-    fresh = loss.sample(f, rng, **args)
+    try:
+        fresh = loss.sample(f, rng, **args)
+    except NotImplementedError as error:
+        raise SpecError(
+            f"Got the loss {loss.name!r}, which draws no targets; a check compares with such draws. Give the class of "
+            "the loss a method sample(f, rng)."
+        ) from error
     task = loss.task
     observed: dict[str, np.ndarray] = {}
     repeated: dict[str, np.ndarray] = {}

@@ -92,6 +92,7 @@ def plot_ppc(
 
     See Also
     --------
+    bayesnn.posterior_predictive_check : The same question as test statistics, with predictive p-values.
     bayesnn.score : Coverage and calibration error as numbers.
     plot_prior : The check before the data.
 
@@ -255,9 +256,10 @@ def _bars(ax, fit, problem, observed, repeated, prob):
         ax.tick_params(axis="x", rotation=30 if step == 1 else 90)
     outside = (seen < ends[0]) | (seen > ends[1])
     worst = int(np.argmax(np.abs(seen - mean)))
+    chance = f"by chance {short((1 - prob) * bins)} at most, on average"
     return (
-        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval; farthest off is {labels[worst]}: "
-        f"{seen[worst]} observed, {short(mean[worst])} expected"
+        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval ({chance}); "
+        f"farthest off is {labels[worst]}: {seen[worst]} observed, {short(mean[worst])} expected"
     )
 
 

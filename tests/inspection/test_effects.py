@@ -111,7 +111,8 @@ def test_words_name_the_largest_effect_and_what_bends():
     params = {k: np.array(v)[None, None] for k, v in params.items()}
     fit = tree_of(net, FRAME, NUMBERS, params, kind="map")
     said = bnn.marginal_effects(fit).message
-    assert said.startswith("Average effects on the mean of target, over 50 rows. MAP: largest is dose by one standard")
+    assert said.startswith("Average effects on the mean of target, over 50 rows. MAP: largest, dose by +")
+    assert f"dose by +{X[:, 2].std():.3g} (one standard deviation): +" in said
     assert "dose acts differently from row to row" in said
     both = bnn.marginal_effects({"one": fit, "two": fit}, features=1)
     assert set(both.table.index.get_level_values("fit")) == {"one", "two"}

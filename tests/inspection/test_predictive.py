@@ -8,7 +8,8 @@ from scipy import stats
 import bayesnn as bnn
 from bayesnn.errors import SpecError
 from bayesnn.losses import LOSSES
-from tests.conftest import tree_of
+from tests.conftest import X5, tree_of
+from tests.test_own import Exponential
 
 RNG = np.random.default_rng(8)
 N = 200
@@ -133,3 +134,10 @@ def test_held_out_rows_and_statistics_of_ones_own():
 def test_what_is_no_check_is_refused(options, words):
     with pytest.raises(SpecError, match=words):
         check(constant("squared_error", RNG.normal(size=N), noise=1.0), **options)
+
+
+def test_a_loss_that_draws_nothing_is_refused():
+    params = {"W1": np.zeros((1, 1, 1, 1)), "b1": np.zeros((1, 1, 1))}
+    fit = tree_of(bnn.MLP((), loss=Exponential()), X5, X5**2 + 1, params, kind="map")
+    with pytest.raises(SpecError, match="draws no targets"):
+        check(fit)

@@ -1,6 +1,7 @@
 """Predictive checks and partial dependence: what is drawn is what SciPy and scikit-learn say."""
 
 import numpy as np
+import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -9,7 +10,9 @@ from sklearn.inspection import partial_dependence
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
+from bayesnn.losses import LOSSES
 from tests.conftest import X5, Y5, tree_of
+from tests.test_own import Exponential
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(60, 2))
@@ -147,6 +150,51 @@ def test_several_targets_have_a_curve_each():
     assert [k for k in lines(bnn.plot_ppc(fit)[0]) if k.startswith("PIT")] == ["PIT of target_0", "PIT of target_1"]
     with pytest.raises(SpecError, match="2 targets; it takes one"):
         bnn.plot_ppc(fit, kind="ordered")
+
+
+# Every loss, right and wrong
+
+OWN = {
+    "logcosh": bnn.losses.ResidualLoss("logcosh", lambda u: pt.log(pt.cosh(u))),
+    "cauchy": bnn.losses.ResidualLoss("cauchy", lambda u: pt.log1p(u**2)),
+    "exponential": Exponential(),
+}
+
+
+def constant(loss, y, b=0.0, **params):
+    """A point whose outputs do not depend on the input."""
+    net = bnn.MLP((), loss=loss, noise=params.pop("noise", None))
+    shapes = net.shapes(1, net.loss.n_outputs(y))
+    params = {k: np.full(s, b if k == "b1" else 0.0) for k, s in shapes.items()} | params
+    params = {k: np.asarray(v)[None, None] for k, v in params.items()}
+    return tree_of(net, np.arange(float(len(y)))[:, None], y, params, kind="mle")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *OWN])
+def test_every_loss_has_its_picture_and_data_that_are_right_are_not_flagged(name):
+    loss, n, rng = (LOSSES | OWN)[name], 150, np.random.default_rng(11)
+    args = {"noise": 0.7} if loss.has_noise else {}
+    args |= {"cutpoints": np.array([-1.0, 1.0])} if loss.task == "ordinal" else {}
+    f = np.zeros((n, 3 if loss.task == "classes" else 2 if loss.scale_is_output else 1))
+    y = rng.exponential(size=n) if name == "exponential" else loss.sample(f, rng, **args)
+    picture = bnn.plot_ppc(constant(loss, y, **args), random_seed=1, prob=0.99)
+    if loss.task == "regression":
+        assert f"PIT of {n} rows of the fit against uniform numbers. MLE stays in the 99% band" in picture.alt_text
+    else:
+        assert "MLE has 0 of " in picture.alt_text
+        assert sum(bar.get_height() for bar in picture[0].containers[0]) == n
+
+
+def test_a_misfit_shows_in_the_numbers_of_the_picture():
+    heavy = stats.t.rvs(2.0, size=300, random_state=1)
+    assert (
+        "leaves the 90% band: predictions too wide"
+        in bnn.plot_ppc(constant("squared_error", heavy, noise=heavy.std())).alt_text
+    )
+    spread = stats.nbinom.rvs(1, 1 / 4, size=300, random_state=1)
+    said = bnn.plot_ppc(constant("poisson", spread, np.log(spread.mean())), random_seed=1).alt_text
+    assert int(said.split("MLE has ")[1].split()[0]) > 4
+    assert f"farthest off is 0: {np.sum(spread == 0)} observed" in said
 
 
 # Partial dependence
