@@ -564,7 +564,7 @@ INSPECTION = [
         ({"prob": 90}, SpecError, "prob=90"),
         ({"draws": -1}, SpecError, "draws=-1"),
         ({"data": [[1.0]]}, DataError, "1"),
-        ({"data": [[1.0, np.nan]]}, DataError, "nan"),
+        ({"data": [[1.0, np.nan]]}, DataError, "row 0"),
         ({"rows": "test"}, SpecError, "rows='test'"),
     ),
     *rows(lambda m: bnn.marginal_effects(), ({}, SpecError, "no fits")),

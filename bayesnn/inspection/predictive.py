@@ -11,7 +11,7 @@ from bayesnn.data import Dataset
 from bayesnn.errors import SpecError
 from bayesnn.prediction import draws_of, some_draws
 from bayesnn.theory.results import Result
-from bayesnn.tree import Problem, Rows, dataset_rows, heading, new_inputs, new_targets, problem_of
+from bayesnn.tree import Problem, Rows, check_dataset, dataset_rows, heading, new_inputs, new_targets, problem_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,6 +202,8 @@ def posterior_predictive_check(
     rng = rng_of(random_seed)
     problem = problem_of(fit)
     own = _own(statistics)
+    if data is not None:
+        check_dataset(data)
     if data is None and rows is None:
         X, y, which = problem.X, problem.y, "rows of the fit"
     else:
@@ -314,5 +316,7 @@ def _numbers(problem, f, args, y, fresh, k, of, observed, repeated, rng):
     usual = rng.standard_normal(residual.shape)
     for name, power in (("residual skewness", 3), ("residual kurtosis", 4)):
         for where, z in ((observed, residual), (repeated, usual)):
-            z = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
+            z = z - z.mean(axis=1, keepdims=True)
+            # Where all residuals are equally far out, or there is one, they have no shape.
+            z = z / np.maximum(z.std(axis=1, keepdims=True), 1e-12)
             where[name + of] = (z**power).mean(axis=1)
