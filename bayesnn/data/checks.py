@@ -225,8 +225,8 @@ def _as_float(value, name):
         ) from None
     if array.dtype.names is not None:
         raise DataError(
-            f"Got {name} with the fields {', '.join(array.dtype.names)}, as bnn.target makes it; only numbers are taken "
-            "here. Pass y['y']."
+            f"Got {name} with the fields {', '.join(array.dtype.names)}, as bnn.target makes it; only numbers are "
+            "taken here. Pass y['y']."
         )
     if array.dtype.kind in "biuf":
         with np.errstate(over="ignore"):

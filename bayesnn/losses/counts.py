@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, override
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr, betainc, expit, gammaln, pdtr
+from scipy.special import betainc, expit, gammaln, pdtr
 
 from bayesnn.data.target import known_of, values_of
 from bayesnn.errors import DataError
@@ -351,8 +351,8 @@ class Binomial(_Counts):
         if wrong.any():
             at = int(np.argmax(wrong))
             raise DataError(
-                f"Got {y[at]} successes in {known['trials'][at]:g} trials at row {at}; there can't be more. Check which "
-                "column is which: bnn.target(successes, trials=n)."
+                f"Got {y[at]} successes in {known['trials'][at]:g} trials at row {at}; there can't be more. Check "
+                "which column is which: bnn.target(successes, trials=n)."
             )
 
     @override
@@ -422,7 +422,7 @@ class Binomial(_Counts):
         trials: ArrayLike = 1.0,
     ) -> np.ndarray:
         n, k = np.asarray(trials, dtype=float)[..., None], np.floor(np.reshape(y, (-1, 1)))
-        inside = bdtr(np.clip(k, 0.0, n), n, expit(np.asarray(f, dtype=float)))
+        inside = betainc(np.maximum(n - k, 1.0), np.maximum(k, 0.0) + 1.0, expit(-np.asarray(f, dtype=float)))
         return np.where(k < 0, 0.0, np.where(k >= n, 1.0, inside))
 
     @override
