@@ -86,7 +86,7 @@ def target(
     n = len(fields["y"])
     for name, values in {"exposure": exposure, "trials": trials, "precision": precision, "repeats": repeats}.items():
         if values is not None:
-            fields[name] = _checked(name, values, n)
+            fields[name] = check_known(name, values, n)
     if len(fields) == 1:
         raise SpecError(
             "Got a target without exposure, trials, precision or repeats; something must be known of its rows. Pass y "
@@ -95,11 +95,31 @@ def target(
     return joined(fields)
 
 
-def _checked(name, values, n):
-    """Numbers of the rows, or an error that says why they can't be that."""
+def check_known(name: str, values: ArrayLike, n: int) -> np.ndarray:
+    """Turn what is known of rows into an array, or raise where it can't be what it is called.
+
+    Parameters
+    ----------
+    name : str
+        An argument of `target`.
+    values : array (n,) or float
+        From a user.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    array (n,)
+        float64.
+
+    Raises
+    ------
+    DataError
+        Another number of rows, or numbers that break the rule of their name.
+    """
     array = as_array(np.broadcast_to(values, (n,)) if np.ndim(values) == 0 else values, name, ndim=(1,))
     if len(array) != n:
-        raise DataError(f"Got {name} of {len(array)} rows and y of {n}; each row has its own. Pass as many.")
+        raise DataError(f"Got {name} of {len(array)} rows where there are {n}; each row has its own. Pass as many.")
     whole, least = name in ("trials", "repeats"), 0.0 if name == "repeats" else np.finfo(float).tiny
     wrong = (array < least) | (whole & (array % 1 != 0))
     if wrong.any():

@@ -132,6 +132,12 @@ class Location(Loss):
         return draws[..., 0] if f.shape[-1] == 1 else draws
 
     @override
+    def saturated(self, y: np.ndarray, *, noise: float | None = None) -> float:
+        known, values = known_of(y), values_of(y)
+        at = self.mode * float(_scale(self, noise)) / np.sqrt(known.get("precision", np.ones(len(y))))[:, None]
+        return float(self.logp(y, values.reshape(len(y), -1) - at, noise=noise).sum())
+
+    @override
     def cdf(
         self,
         y: ArrayLike,
