@@ -192,6 +192,26 @@ def known_of(y: Any) -> dict[str, np.ndarray]:
     return {name: y[name] for name in y.dtype.names if name != "y"} if is_joined(y) else {}
 
 
+def rates_of(y: np.ndarray) -> np.ndarray:
+    """Divide counts by their exposure or trials.
+
+    Parameters
+    ----------
+    y : array
+        From `target`, or any other.
+
+    Returns
+    -------
+    array (n,) or (n, K)
+        What outputs predict for one unit of exposure, or one trial.
+    """
+    known = known_of(y)
+    for name in ("exposure", "trials"):
+        if name in known:
+            return values_of(y) / known[name]
+    return values_of(y)
+
+
 def is_joined(y: Any) -> bool:
     """Whether an array comes from `target`."""
     return isinstance(y, np.ndarray) and y.dtype.names is not None and y.dtype.names[0] == "y"

@@ -26,7 +26,7 @@ def remedy_of(kind: str, problem: Problem, existence: Existence) -> str:
     """
     net = problem.net
     if "overdispersion" in existence.numbers:
-        return "Take loss='poisson', or give the noise a prior that keeps it from zero (fit_map)."
+        return "Take loss='poisson', or give fit_map a noise that stays from zero, noise=bnn.InverseGamma(3.0, 1.0)."
     if not {"relative_noise", "largest_residual"} & set(existence.numbers):
         if kind == "mle":
             return "Give the weights a proper prior (fit_map), such as prior=bnn.Normal(1.0)."
