@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.data.target import known_of
 from bayesnn.errors import SpecError
 from bayesnn.prediction import draws_of, some_draws
 from bayesnn.tree import Inputs, Problem, Rows, new_inputs, problem_of
@@ -26,17 +27,18 @@ def means_of(fit: "xr.DataTree", *, draws: int) -> Callable[[np.ndarray], np.nda
     Returns
     -------
     callable
-        From inputs (n, p), in the units the model works in, to means (draw, n, K) in the user's units. A likelihood
-        without a mean has its median in place of it.
+        From inputs (n, p), in the units the model works in, to means (draw, n, K) in the user's units; of counts for
+        one unit of exposure, or one trial. A likelihood without a mean has its median in place of it.
     """
     problem = problem_of(fit)
     params, forward = draws_of(fit, problem, at=some_draws(fit, draws))
     net, args = problem.net, problem.net.likelihood_args(params)
+    scaling = problem.scaling if net.loss.support == "real" else None
 
     def means(X: np.ndarray) -> np.ndarray:
         parts = [net.loss.mean(forward(X[rows]), **args) for rows in net.row_blocks(params, len(X))]
         found = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        return found if problem.scaling is None else problem.scaling.inverse_y(found)
+        return found if scaling is None else scaling.inverse_y(found)
 
     return means
 
@@ -61,7 +63,10 @@ def label_of(problem: Problem, k: int) -> str:
     name = outputs_of(problem)[k]
     if problem.class_names:
         return f"p({name})"
-    return f"{'mean' if problem.net.loss.has_mean else 'median'} of {name}"
+    known = known_of(problem.y)
+    if "trials" in known:
+        return f"probability of {name}"
+    return f"{'rate' if 'exposure' in known else 'mean' if problem.net.loss.has_mean else 'median'} of {name}"
 
 
 def numbered(given: Any, names: Sequence[str], what: str) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
+from bayesnn.data.target import known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.prediction import draws_of, some_draws
 from bayesnn.theory.results import Result
@@ -232,9 +233,9 @@ def _statistics(fit, problem: Problem, X, y, at, own, rng):
     """Statistics of the data and of one data set from each draw."""
     params, forward = draws_of(fit, problem, at=at)
     loss, args = problem.net.loss, problem.net.likelihood_args(params)
-    f = forward(X)
+    f, known, y = forward(X), known_of(y), values_of(y)
     try:
-        fresh = loss.sample(f, rng, **args)
+        fresh = loss.sample(f, rng, **args, **known)
     except NotImplementedError as error:
         raise SpecError(
             f"Got the loss {loss.name!r}, which draws no targets; a check compares with such draws. Give the class of "
@@ -258,8 +259,9 @@ def _statistics(fit, problem: Problem, X, y, at, own, rng):
         y, fresh = y.reshape(len(X), -1), fresh.reshape(len(at), len(X), -1)
         for k, target in enumerate(problem.target_names):
             of = f" of {target}" if len(problem.target_names) > 1 else ""
-            _numbers(problem, f, args, y[None, :, k], fresh[..., k], k, of, observed, repeated, rng)
-    values, seen = (v if problem.scaling is None else problem.scaling.inverse_y(v) for v in (fresh, y))
+            _numbers(problem, f, args, known, y[None, :, k], fresh[..., k], k, of, observed, repeated, rng)
+    scaling = problem.scaling if loss.support == "real" else None
+    values, seen = (v if scaling is None else scaling.inverse_y(v) for v in (fresh, y))
     for name, function in own.items():
         seen_one = _called(name, function, seen)
         observed[name] = np.full(len(at), seen_one)
@@ -285,7 +287,7 @@ def _called(name, function, y):
     return value
 
 
-def _numbers(problem, f, args, y, fresh, k, of, observed, repeated, rng):
+def _numbers(problem, f, args, known, y, fresh, k, of, observed, repeated, rng):
     """Statistics of one target: of numbers or counts."""
     loss, sets = problem.net.loss, len(fresh)
     shift, unit = 0.0, 1.0
@@ -301,7 +303,7 @@ def _numbers(problem, f, args, y, fresh, k, of, observed, repeated, rng):
         repeated[name + of] = statistic(shift + unit * fresh, axis=1)
     if loss.task == "count":
         noise = {"noise": args["noise"]} if "noise" in args else {}
-        mean, variance = loss.mean(f, **args)[..., k], loss.variance(f, **noise)[..., k]
+        mean, variance = loss.mean(f, **args, **known)[..., k], loss.variance(f, **noise, **known)[..., k]
         for where, values in ((observed, y), (repeated, fresh)):
             where[f"dispersion{of}"] = ((values - mean) ** 2 / variance).mean(axis=1)
         return
@@ -309,7 +311,7 @@ def _numbers(problem, f, args, y, fresh, k, of, observed, repeated, rng):
 
     whole = np.zeros((y.shape[1], len(problem.target_names)))
     whole[:, k] = y[0]
-    below = loss.cdf(whole, f, **args)[..., k]
+    below = loss.cdf(whole, f, **args, **known)[..., k]
     # What rounds to 0 or 1 has a residual of about eight, which is far out enough.
     residual = ndtri(np.clip(below, 1e-16, 1 - 1e-16))
     # Those of a data set from the draw are standard normal numbers, exactly.

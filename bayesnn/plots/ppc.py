@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
+from bayesnn.data.target import known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.plots.fits import title_each
 from bayesnn.plots.functions import original_y, short
@@ -142,8 +143,8 @@ def plot_ppc(
         if kind == "pit":
             words = _pit(ax, fit, problem, X, y, prob)
         else:
-            repeated = replicates(fit, X, draws=int(draws), rng=rng)
-            observed, repeated = original_y(problem, y), repeated.reshape(len(repeated), len(X), -1)[..., 0]
+            repeated = replicates(fit, X, draws=int(draws), rng=rng, known=known_of(y))
+            observed, repeated = original_y(problem, values_of(y)), repeated.reshape(len(repeated), len(X), -1)[..., 0]
             draw = _bars if kind == "bars" else _ordered
             words = draw(ax, fit, problem, observed.reshape(len(X), -1)[:, 0], repeated, prob)
         said.append(f"{name} {words}")

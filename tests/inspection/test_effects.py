@@ -105,6 +105,16 @@ def test_effects_of_a_tanh_network_are_sums_over_rows(loss):
         assert_allclose(table.groupby(["input", "contrast"])["effect"].sum(), 0, atol=1e-9)
 
 
+def test_effects_on_counts_are_for_one_unit_of_exposure():
+    y = bnn.target(np.arange(50) % 4, exposure=np.linspace(1, 9, 50))
+    params = {"W1": np.array([[0.02], [0.3], [0.1]]), "b1": np.array([0.2])}
+    fit = tree_of(bnn.MLP((), loss="poisson"), FRAME, y, {k: v[None, None] for k, v in params.items()}, kind="map")
+    found = bnn.marginal_effects(fit, features="dose", contrasts=["slope"])
+    rate = np.exp(X @ params["W1"] + params["b1"])
+    assert found.table["effect"].item() == pytest.approx(0.1 * rate.mean(), rel=1e-9)
+    assert found.labels == {"target": "rate of target"}
+
+
 def test_words_name_the_largest_effect_and_what_bends():
     net = bnn.MLP((1,), noise=0.4)
     params = {"W1": [[0.0], [0.0], [3.0]], "b1": [3.0], "W2": [[5.0]], "b2": [0.0]}

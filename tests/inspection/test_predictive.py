@@ -66,6 +66,7 @@ def test_a_poisson_fitted_to_overdispersed_counts_is_flagged_and_one_that_is_rig
     assert "with more zeros" in wrong.message
     assert wrong.table.loc["dispersion", "observed"] == pytest.approx(y.var() / y.mean(), rel=0.05)
     assert wrong.table.loc["zeros", "observed"] == (y == 0).mean()
+    assert check(constant("negative_binomial", y, at=np.log(y.mean()), noise=np.sqrt(0.5))).passed
     right = stats.poisson.rvs(3.0, size=N, random_state=3)
     assert check(constant("poisson", right, at=np.log(right.mean()))).passed
 
@@ -85,6 +86,16 @@ def test_labels_are_checked_by_shares_and_by_how_sure_the_fit_is():
     assert "too sure" in sure.message
 
 
+def test_counts_are_compared_with_those_of_as_long_an_exposure():
+    exposure = np.random.default_rng(2).uniform(0.5, 20, N)
+    y = stats.poisson.rvs(exposure, random_state=3)
+    found = check(constant("poisson", bnn.target(y, exposure=exposure)), statistics={"largest": np.max})
+    assert found.passed, found.message
+    assert found.table.loc["dispersion", "observed"] == pytest.approx(np.mean((y - exposure) ** 2 / exposure))
+    assert found.table.loc["largest", "observed"] == y.max()
+    assert "dispersion" in check(constant("poisson", y, at=np.log(y.mean()))).flagged, "without it they vary too much"
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_checked_and_one_that_is_right_passes(name):
     loss = LOSSES[name]
@@ -93,7 +104,9 @@ def test_every_loss_is_checked_and_one_that_is_right_passes(name):
     args = ({"noise": 0.7} if loss.has_noise else {}) | (
         {"cutpoints": np.array([-1.0, 1.0])} if task == "ordinal" else {}
     )
-    y = loss.sample(f, np.random.default_rng(5), **args)
+    known = {"trials": np.full(N, 8.0)} if name == "binomial" else {}
+    y = loss.sample(f, np.random.default_rng(5), **args, **known)
+    y = bnn.target(y, **known) if known else y
     found = check(constant(loss, y, **args), prob=0.99)
     assert found.passed, found.message
     assert found.table.notna().all(axis=None)

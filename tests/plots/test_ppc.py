@@ -176,7 +176,9 @@ def test_every_loss_has_its_picture_and_data_that_are_right_are_not_flagged(name
     args = {"noise": 0.7} if loss.has_noise else {}
     args |= {"cutpoints": np.array([-1.0, 1.0])} if loss.task == "ordinal" else {}
     f = np.zeros((n, 3 if loss.task == "classes" else 2 if loss.scale_is_output else 1))
-    y = rng.exponential(size=n) if name == "exponential" else loss.sample(f, rng, **args)
+    known = {"trials": np.full(n, 8.0)} if name == "binomial" else {}
+    y = rng.exponential(size=n) if name == "exponential" else loss.sample(f, rng, **args, **known)
+    y = bnn.target(y, **known) if known else y
     picture = bnn.plot_ppc(constant(loss, y, **args), random_seed=1, prob=0.99)
     if loss.task == "regression":
         assert f"PIT of {n} rows of the fit against uniform numbers. MLE stays in the 99% band" in picture.alt_text
