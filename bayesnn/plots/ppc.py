@@ -158,7 +158,7 @@ def plot_ppc(
     number = f"{n} {which}" if n == len(X) else f"{n} of {len(X)} {which}"
     labels = {
         "pit": ("PIT", "share below − PIT"),
-        "bars": (first.target_names[0], f"number of {which}"),
+        "bars": ("class" if first.class_names else first.target_names[0], f"number of {which}"),
         "ordered": (f"{which}, the lowest first", first.target_names[0]),
     }[kind]
     for one in axes:

@@ -184,6 +184,7 @@ def test_every_loss_has_its_picture_and_data_that_are_right_are_not_flagged(name
         assert f"PIT of {n} rows of the fit against uniform numbers. MLE stays in the 99% band" in picture.alt_text
     else:
         assert "MLE has 0 of " in picture.alt_text
+        assert picture[0].get_xlabel() == ("target" if loss.task == "count" else "class")
         assert sum(bar.get_height() for bar in picture[0].containers[0]) == n
 
 
