@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments
 from bayesnn.errors import SpecError
-from bayesnn.inspection.means import label_of, means_of, numbered, outputs_of, rows_of
+from bayesnn.inspection.means import Input, given_input, inputs_of, label_of, means_of, outputs_of, placed, rows_of
 from bayesnn.symmetry.align import spread
 from bayesnn.tree import Inputs, Problem, Rows, heading, problem_of
 
@@ -47,7 +47,7 @@ def partial_dependence(
         Which rows of a Dataset; the held-out ones if left out.
     grid_resolution : int, optional
         Places along each input, 40 if left out and 20 each for two inputs; one with fewer values is evaluated at
-        these.
+        these, a category at its levels.
     percentiles : tuple of float
         Share of the values of an input below the lowest and below the highest place.
     centred : bool
@@ -102,13 +102,13 @@ def partial_dependence(
     check_arguments(draws=draws, prob=prob, centred=centred)
     check_grid(grid_resolution, percentiles)
     problem = problem_of(fit)
-    columns = columns_of(problem, features)
+    varied = varied_of(problem, features)
     X = rows_of(problem, data, rows)
     return dependence_of(
         fit,
-        columns,
+        varied,
         X,
-        resolution=grid_resolution or (40 if len(columns) == 1 else 20),
+        resolution=grid_resolution or (40 if len(varied) == 1 else 20),
         percentiles=percentiles,
         centred=centred,
         draws=int(draws),
@@ -143,8 +143,8 @@ def check_grid(grid_resolution: Any, percentiles: Any) -> None:
         )
 
 
-def columns_of(problem: Problem, features: Any) -> tuple[int, ...]:
-    """Find the columns of one input, or of a pair.
+def varied_of(problem: Problem, features: Any) -> tuple[Input, ...]:
+    """Find one input, or a pair.
 
     Parameters
     ----------
@@ -155,30 +155,30 @@ def columns_of(problem: Problem, features: Any) -> tuple[int, ...]:
 
     Returns
     -------
-    tuple of int
-        One or two, counted from 0.
+    tuple of Input
+        One or two.
 
     Raises
     ------
     SpecError
         An input that there is not, the same twice, or more than two.
     """
-    names = problem.feature_names
+    names = [one.name for one in inputs_of(problem)]
     if not names:
         raise SpecError("Got a fit without inputs; there is nothing that its mean depends on. Use plot_ppc.")
     given = list(features) if isinstance(features, list | tuple) else [features]
-    columns = tuple(numbered(one, names, "features") for one in given)
-    if len(columns) not in (1, 2) or len(set(columns)) < len(columns):
+    varied = tuple(given_input(problem, one) for one in given)
+    if len(varied) not in (1, 2) or len(set(varied)) < len(varied):
         raise SpecError(
             f"Got features={features!r}; one input, or a pair of two, can be varied. Write features={names[0]!r}"
             f"{f', or features=({names[0]!r}, {names[1]!r})' if len(names) > 1 else ''}."
         )
-    return columns
+    return varied
 
 
 def dependence_of(
     fit: "xr.DataTree",
-    columns: Sequence[int],
+    varied: Sequence[Input],
     X: np.ndarray,
     *,
     resolution: int,
@@ -187,31 +187,33 @@ def dependence_of(
     draws: int,
     prob: float,
 ) -> "xr.Dataset":
-    """Evaluate what `partial_dependence` returns, for columns and rows that were found."""
+    """Evaluate what `partial_dependence` returns, for inputs and rows that were found."""
     import xarray as xr
 
     problem, total = problem_of(fit), len(X)
-    X = X[spread(total, MOST if len(columns) == 1 else MOST_OF_PAIRS)]
+    X = X[spread(total, MOST if len(varied) == 1 else MOST_OF_PAIRS)]
     original = X if problem.scaling is None else problem.scaling.inverse_X(X)
-    grids = [grid_of(original[:, j], resolution, percentiles) for j in columns]
+    grids = [
+        np.array(one.levels) if one.levels else grid_of(original[:, one.columns[0]], resolution, percentiles)
+        for one in varied
+    ]
     means = means_of(fit, draws=draws)
     tails = [(1 - prob) / 2, (1 + prob) / 2]
     averages: list[np.ndarray] = []
     curves: list[list[np.ndarray]] = []
     base: Any = 0.0
     for place in np.ndindex(*map(len, grids)):
-        changed = original.copy()
-        for j, grid, at in zip(columns, grids, place, strict=True):
-            changed[:, j] = grid[at]
-        found = means(changed if problem.scaling is None else problem.scaling.transform_X(changed))
+        changed = X
+        for one, grid, at in zip(varied, grids, place, strict=True):
+            changed = placed(problem, changed, one, one.codes[at] if one.levels else grid[at])
+        found = means(changed)
         base = found if centred and not averages else base
         found = found - base
         averages.append(found.mean(axis=1))
-        if len(columns) == 1:
+        if len(varied) == 1:
             ends = np.quantile(found, tails, axis=0) if len(found) > 1 else found.repeat(2, axis=0)
             curves.append([found.mean(axis=0), *ends])
-    names = [problem.feature_names[j] for j in columns]
-    names = [f"{name}_" if name in _TAKEN else name for name in names]
+    names = [f"{one.name}_" if one.name in _TAKEN else one.name for one in varied]
     shape = tuple(map(len, grids))
     stacked = np.stack(averages, axis=-1)
     ends = np.quantile(stacked, tails, axis=0)

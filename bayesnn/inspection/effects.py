@@ -8,11 +8,13 @@ import numpy as np
 
 from bayesnn.arguments import as_list, check_arguments, check_name
 from bayesnn.inspection.means import (
+    Input,
+    given_input,
     label_of,
     listed_inputs,
     means_of,
-    numbered,
     outputs_of,
+    placed,
     rows_of,
     training_inputs,
 )
@@ -111,7 +113,8 @@ class MarginalEffects(Result):
             (label,) = self.labels.values()
             words = [f"Average effects on {label if label.startswith('p(') else f'the {label}'}, over {over}."]
         table = self.table
-        finite = table[table["change"].notna()]
+        # A slope is in units of its own, and can't be compared.
+        finite = table[table.index.get_level_values("contrast") != "slope"]
         for fit in dict.fromkeys(key[0] for key in self.averages):
             if fit not in finite.index.get_level_values("fit"):
                 continue
@@ -159,7 +162,8 @@ def marginal_effects(
     contrasts : sequence of {"slope", "sd", "iqr"}
         Of inputs with more than two values: the average slope; the average effect of a change by one standard
         deviation, from half of it below to half of it above each row's own value; the average effect of a change from
-        the lower to the upper quartile. An input with two values has one contrast, from the lower to the higher.
+        the lower to the upper quartile. An input with two values has one contrast, from the lower to the higher; a
+        category one for each level, from the reference to it.
     data : array (n, p), DataFrame or Dataset, optional
         Rows to average over, of a Dataset the held-out ones; None takes the rows of the fit. Of more than 1000, so
         many, evenly spread. Standard deviations and quartiles are those of the rows of the fit.
@@ -225,19 +229,19 @@ def marginal_effects(
     labels: dict[str, str] = {}
     for name, fit in shown.items():
         problem = problem_of(fit)
-        columns = [numbered(one, problem.feature_names, "features") for one in listed_inputs(problem, features)]
+        inputs = list(dict.fromkeys(given_input(problem, one) for one in listed_inputs(problem, features)))
         X = rows_of(problem, data, rows)
         some = X[spread(len(X), MOST)]
         means, outputs = means_of(fit, draws=int(draws)), outputs_of(problem)
         shown_outputs = [1] if problem.net.loss.task == "binary" else range(len(outputs))
         labels |= {outputs[k]: label_of(problem, k) for k in shown_outputs}
         found: dict[Key, Any] = {}
-        for j in columns:
-            for contrast, change, weights in _contrasts(problem, j, contrasts, some):
+        for one in inputs:
+            for contrast, change, weights in _contrasts(problem, one, contrasts, some):
                 effect = sum(weight * means(moved) for weight, moved in weights)
-                changes[problem.feature_names[j], contrast] = change
+                changes[one.name, contrast] = change
                 for k in shown_outputs:
-                    key = name, outputs[k], problem.feature_names[j], contrast
+                    key = name, outputs[k], one.name, contrast
                     found[key] = effect[..., k].mean(axis=1), effect[..., k].mean(axis=0)
         # Targets first, and then the inputs of each.
         for k in shown_outputs:
@@ -246,29 +250,33 @@ def marginal_effects(
     return MarginalEffects(averages, individual, changes, labels, len(some), len(X), prob)
 
 
-def _contrasts(problem: Problem, j: int, contrasts: Sequence[str], X: np.ndarray) -> Any:
-    """Contrasts of one input: name, change in the user's units, and weights of the means at changed rows."""
-    values = np.unique(training_inputs(problem)[:, j])
-    seen = problem.X[:, j]
-    unit = 1.0 if problem.scaling is None else problem.scaling.x_sd[j]
+def _contrasts(problem: Problem, one: Input, contrasts: Sequence[str], X: np.ndarray) -> Any:
+    """Contrasts of an input: name, change in the user's units, and weights of the means at changed rows."""
 
-    def at(value):
-        moved = X.copy()
-        moved[:, j] = value
-        return moved
+    def at(values):
+        return placed(problem, X, one, values)
 
+    if one.levels:
+        reference, *others = one.codes
+        for level, code in zip(one.levels[1:], others, strict=True):
+            yield f"{one.levels[0]} to {level}", np.nan, [(1.0, at(code)), (-1.0, at(reference))]
+        return
+    (j,) = one.columns
+    seen = training_inputs(problem)[:, j]
+    values = np.unique(seen)
     if len(values) == 2:
-        low, high = seen.min(), seen.max()
-        yield f"{values[0]:g} to {values[1]:g}", float(np.ptp(values)), [(1.0, at(high)), (-1.0, at(low))]
+        low, high = values
+        yield f"{low:g} to {high:g}", float(high - low), [(1.0, at(high)), (-1.0, at(low))]
         return
     sd = float(seen.std())
+    own = X[:, j] if problem.scaling is None else X[:, j] * problem.scaling.x_sd[j] + problem.scaling.x_mean[j]
     for contrast in contrasts:
         if contrast == "slope":
             h = STEP * (sd or 1.0)
             stencil = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
-            yield "slope", np.nan, [(w / (h * unit), at(X[:, j] + k * h)) for k, w in stencil]
+            yield "slope", np.nan, [(w / h, at(own + k * h)) for k, w in stencil]
         elif contrast == "sd":
-            yield "sd", sd * unit, [(1.0, at(X[:, j] + sd / 2)), (-1.0, at(X[:, j] - sd / 2))]
+            yield "sd", sd, [(1.0, at(own + sd / 2)), (-1.0, at(own - sd / 2))]
         else:
             low, high = np.quantile(seen, [0.25, 0.75])
-            yield "iqr", float(high - low) * unit, [(1.0, at(high)), (-1.0, at(low))]
+            yield "iqr", float(high - low), [(1.0, at(high)), (-1.0, at(low))]

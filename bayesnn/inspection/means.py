@@ -1,6 +1,7 @@
 """The mean of the target at given inputs, draw by draw and in the user's units; and which inputs and targets."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +99,115 @@ def numbered(given: Any, names: Sequence[str], what: str) -> int:
     return int(given) - 1
 
 
+@dataclass(frozen=True)
+class Input:
+    """What is varied as one: a column of numbers, or the columns of zeros and ones of a category.
+
+    Parameters
+    ----------
+    name : str
+        Of the column of the user's table.
+    columns : tuple of int
+        What the network reads for it, counted from 0.
+    levels : tuple of str
+        Of a category, the reference first, which is where all columns are zero; empty for a number.
+    """
+
+    name: str
+    columns: tuple[int, ...]
+    levels: tuple[str, ...] = ()
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Values of the columns at each level (level, column), in the user's units."""
+        return np.eye(len(self.levels))[:, 1:]
+
+
+def inputs_of(problem: Problem) -> list[Input]:
+    """List what can be varied: the columns of the table that was fitted.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+
+    Returns
+    -------
+    list of Input
+        In the order of the columns. A category is one input; that a number was missing is one of its own.
+    """
+    coding = getattr(problem, "coding", None)
+    if coding is None:
+        return [Input(name, (j,)) for j, name in enumerate(problem.feature_names)]
+    found: list[Input] = []
+    start = 0
+    for column in coding.columns:
+        names = column.feature_names
+        at = tuple(range(start, start + len(names)))
+        if column.kind == "category":
+            found.append(Input(column.name, at, (*column.levels, *["missing"] * column.missing)))
+        else:
+            found += [Input(name, (j,)) for name, j in zip(names, at, strict=True)]
+        start += len(names)
+    return found
+
+
+def given_input(problem: Problem, given: Any) -> Input:
+    """Find an input by its name or number, or by the name of one of its columns.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    given : int or str
+        From a user.
+
+    Returns
+    -------
+    Input
+        What is meant.
+
+    Raises
+    ------
+    SpecError
+        What there is not.
+    """
+    known = inputs_of(problem)
+    if isinstance(given, str) and given in problem.feature_names:
+        column = problem.feature_names.index(given)
+        return next(one for one in known if column in one.columns)
+    return known[numbered(given, [one.name for one in known], "features")]
+
+
+def placed(problem: Problem, X: np.ndarray, one: Input, values: Any) -> np.ndarray:
+    """Put rows where one input has given values.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    X : array (n, p)
+        Rows, in the units the model works in.
+    one : Input
+        What is changed.
+    values : float, array (n,) or array (columns,)
+        Of a number, or the code of a level, in the user's units.
+
+    Returns
+    -------
+    array (n, p)
+        Other rows, in the units the model works in.
+    """
+    moved = X.copy()
+    values = np.asarray(values, dtype=float)
+    for k, j in enumerate(one.columns):
+        value = values[k] if one.levels else values
+        moved[:, j] = (
+            value if problem.scaling is None else (value - problem.scaling.x_mean[j]) / problem.scaling.x_sd[j]
+        )
+    return moved
+
+
 def listed_inputs(problem: Problem, features: Any) -> list[Any]:
     """List the inputs that a user asks for, as they were written.
 
@@ -118,13 +228,13 @@ def listed_inputs(problem: Problem, features: Any) -> list[Any]:
     SpecError
         An empty list, or a fit without inputs.
     """
-    names = problem.feature_names
-    if not names:
+    if not problem.feature_names:
         raise SpecError("Got a fit without inputs; there is nothing that its mean depends on. Use plot_ppc.")
     if features is None:
-        return list(range(1, len(names) + 1))
+        return list(range(1, len(inputs_of(problem)) + 1))
     several = isinstance(features, Iterable) and not isinstance(features, str)
     given = list(features) if several else [features]
     if not given:
+        names = tuple(one.name for one in inputs_of(problem))
         raise SpecError(f"Got features={features!r}; there are {', '.join(names)}. Give some, or leave it out.")
     return given

@@ -7,8 +7,8 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset
-from bayesnn.inspection.dependence import check_grid, columns_of, dependence_of
-from bayesnn.inspection.means import label_of, listed_inputs, numbered, outputs_of, rows_of
+from bayesnn.inspection.dependence import check_grid, dependence_of, varied_of
+from bayesnn.inspection.means import Input, label_of, listed_inputs, numbered, outputs_of, rows_of
 from bayesnn.plots.functions import counted, short
 from bayesnn.plots.picture import Picture, listed
 from bayesnn.plots.style import CHAINS, DASHES, INK, MARKERS, Panels, Size, add_legend, line_of, mark_of, new_axes
@@ -129,7 +129,7 @@ def plot_partial_dependence(
     check_grid(grid_resolution, percentiles)
     shown = named_fits(fits, named)
     problem = problem_of(next(iter(shown.values())))
-    groups = [columns_of(problem, one) for one in listed_inputs(problem, features)]
+    groups = [varied_of(problem, one) for one in listed_inputs(problem, features)]
     outputs = _outputs(problem, target)
     X = rows_of(problem, data, rows)
     found = {
@@ -154,13 +154,13 @@ def plot_partial_dependence(
     for place, (one, (k, group, names)) in enumerate(zip(axes, panels, strict=True)):
         label = f"change of {label_of(problem, k)}" if centred else label_of(problem, k)
         tables = {name: found[name, group].isel(output=k) for name in names}
-        up, along = label, problem.feature_names[group[0]]
+        up, along = label, group[0].name
         if len(group) == 1:
             _one(one, tables, looks, kind, int(curves), prob)
-            _marks(one, original[:, group[0]], _places(tables[names[0]])[0])
-        elif min(map(len, _places(tables[names[0]]))) > FEW:
-            _surface(one, tables[names[0]], label, original[:, list(group)])
-            up = problem.feature_names[group[1]]
+            _marks(one, original[:, group[0].columns], group[0], _places(tables[names[0]])[0])
+        elif not any(map(_few, _places(tables[names[0]]))):
+            _surface(one, tables[names[0]], label, original[:, [part.columns[0] for part in group]])
+            up = group[1].name
         else:
             along = _lines(one, tables[names[0]], prob)
         one.set_xlabel(along)
@@ -180,7 +180,7 @@ def plot_partial_dependence(
         add_legend(axes, entries.values(), entries.keys())
     used = min(table.attrs["rows"] for table in found.values())
     over = f"{len(X)} rows" if used == len(X) else f"{used} of {len(X)} rows"
-    inputs = listed([" with ".join(problem.feature_names[j] for j in group) for group in groups])
+    inputs = listed([" with ".join(one.name for one in group) for group in groups])
     each = [f"{name}: {', '.join(words)}" for name, words in said.items()]
     what = listed([_what(label_of(problem, k)) for k in outputs])
     change = ", centred," if centred else ""
@@ -241,7 +241,7 @@ def _one(ax: Any, tables: Any, looks: Any, kind: str, curves: int, prob: float) 
     for place, (name, table) in enumerate(tables.items()):
         (dim,) = _dims(table)
         grid, look = table[dim].to_numpy(), looks[name]
-        few = len(grid) <= FEW
+        few = _few(grid)
         at = _beside(grid, place, len(tables)) if few else grid
         line = {"color": look["color"], "ls": look["ls"]}
         if kind != "individual":
@@ -271,22 +271,43 @@ def _average(ax: Any, at: np.ndarray, table: Any, name: str, look: Any, few: boo
     ax.plot(at, table["average"], lw=2, label=name, zorder=4, color=look["color"], ls=look["ls"])
 
 
+def _few(grid: np.ndarray) -> bool:
+    """Whether places are drawn as dots: there are few, or they are levels of a category."""
+    return len(grid) <= FEW or grid.dtype.kind not in "fiu"
+
+
+def _numbers(grid: np.ndarray) -> np.ndarray:
+    """Where places stand on an axis: levels of a category side by side."""
+    return grid if grid.dtype.kind in "fiu" else np.arange(float(len(grid)))
+
+
 def _beside(grid: np.ndarray, place: int, of: int) -> np.ndarray:
     """Places of one fit's dots, beside those of others."""
+    grid = _numbers(grid)
     gap = np.diff(grid).min() if len(grid) > 1 else 1.0
     return grid + 0.14 * gap * (place - (of - 1) / 2)
 
 
-def _marks(ax: Any, values: np.ndarray, grid: np.ndarray) -> None:
+def _marks(ax: Any, values: np.ndarray, one: Input, grid: np.ndarray) -> None:
     """Show where the rows are: marks along the axis, or the share of the rows at each of few values."""
-    if len(grid) <= FEW:
-        share = {v: f"\n({np.mean(values == v):.0%})" if len(grid) <= 4 else "" for v in grid}
-        ax.set_xticks(grid, [f"{v:.4g}{share[v]}" for v in grid])
-        ax.margins(x=0.12)
+    if _few(grid):
+        codes = one.codes if one.levels else grid[:, None]
+        shares = [np.isclose(values, code, atol=1e-9).all(axis=1).mean() for code in codes]
+        _ticks(ax, grid, [f"\n({share:.0%})" if len(grid) <= 4 else "" for share in shares])
         return
+    values = values[:, 0]
     inside = np.unique(values[(values >= grid[0]) & (values <= grid[-1])])
     look = {"color": INK, "ms": 5, "alpha": 0.5, "ls": "", "transform": ax.get_xaxis_transform()}
     ax.plot(inside, np.full(len(inside), 0.02), "|", label="_rows", **look)
+
+
+def _ticks(ax: Any, grid: np.ndarray, more: Sequence[str]) -> None:
+    """Write few values, or the levels of a category, at their places."""
+    names = [f"{v:.4g}" if grid.dtype.kind in "fiu" else str(v) for v in grid]
+    ax.set_xticks(_numbers(grid), [name + words for name, words in zip(names, more, strict=True)])
+    if max(map(len, names)) * len(names) > 24:
+        ax.tick_params(axis="x", rotation=30)
+    ax.margins(x=0.12)
 
 
 def _surface(ax: Any, table: "xr.Dataset", label: str, values: np.ndarray) -> None:
@@ -314,18 +335,17 @@ def _surface(ax: Any, table: "xr.Dataset", label: str, values: np.ndarray) -> No
 def _lines(ax: Any, table: "xr.Dataset", prob: float) -> str:
     """Draw the average along one input, a line for each value of another that has few; return what is along."""
     along, other = _dims(table)
-    if table[other].size > FEW:
+    if not _few(table[other].to_numpy()):
         along, other = other, along
     grid, values = table[along].to_numpy(), table[other].to_numpy()
-    few = len(grid) <= FEW
+    few = _few(grid)
     for k, value in enumerate(values):
-        name = f"{other} = {short(value)}"
+        name = f"{other} = {short(value) if values.dtype.kind in 'fiu' else value}"
         at = _beside(grid, k, len(values)) if few else grid
         part = table.sel({other: value})
         _average(ax, at, part, name, _look(k), few, prob, f"{100 * prob:.0f}% of the draws, {name}")
     if few:
-        ax.set_xticks(grid)
-        ax.margins(x=0.12)
+        _ticks(ax, grid, [""] * len(grid))
     return along
 
 
