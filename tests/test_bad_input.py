@@ -895,6 +895,7 @@ COMMANDS = [
     ("effects {folder}/post.nc --prob 2", "--prob 2.0"),
     ("effects {folder}/post.nc --data none.csv", "'none.csv'"),
     ("effects {folder}/named.nc --data {folder}/tables/headless.csv", "'1', '2'"),
+    ("effects {folder}/post.nc --data {folder}/tables/one.csv", "['x1']"),
     ("effects {folder}/post.nc --out /proc/none/e.csv", "/proc/none/e.csv"),
     ("effects {folder}/post.nc --draw /proc/none.png", "/proc/none.png"),
     ("check {folder}/none.nc", "none.nc"),

@@ -172,19 +172,12 @@ def predict(
 
     import pandas as pd
 
-    from bayesnn.data import read_table
     from bayesnn.prediction import predict as predictions_of
     from bayesnn.tree import load_fit, problem_of
 
     tree = load_fit(run)
     problem = problem_of(tree)
-    frame, said = read_table(data, sep=sep, decimal=decimal)
-    missing = [c for c in problem.feature_names if c not in frame.columns]
-    if missing:
-        raise DataError(
-            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
-            "data that were fitted."
-        )
+    frame, said = _rows_of(problem, data, sep, decimal)
     found = predictions_of(tree, frame, prob=prob)
     wide: dict[Any, Any] = {}
     for name, var in found.data_vars.items():
@@ -202,6 +195,20 @@ def predict(
     if said != data.name:
         console_of().print(f"Read from {said}.", markup=False, highlight=False)
     console_of().print(f"wrote {len(frame)} predictions to {out}")
+
+
+def _rows_of(problem, data, sep, decimal):
+    """Read the inputs of a fit from a file, and say how it was read."""
+    from bayesnn.data import read_table
+
+    frame, said = read_table(data, sep=sep, decimal=decimal)
+    missing = [c for c in problem.feature_names if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted."
+        )
+    return frame, said
 
 
 @app.command()
@@ -224,12 +231,11 @@ def effects(
         if path is not None:
             check_writable(path, path, option=option)
 
-    from bayesnn.data import read_table
     from bayesnn.inspection import marginal_effects
-    from bayesnn.tree import load_fit
+    from bayesnn.tree import load_fit, problem_of
 
     tree, console = load_fit(run), console_of()
-    frame, said = (None, "") if data is None else read_table(data, sep=sep, decimal=decimal)
+    frame, said = (None, "") if data is None else _rows_of(problem_of(tree), data, sep, decimal)
     found = marginal_effects(tree, data=frame, prob=prob)
     if data is not None and said != data.name:
         console.print(f"Read from {said}.", markup=False, highlight=False)
