@@ -217,7 +217,7 @@ def _axes(panels: Any, across: int, alike: bool, ax: Any, figsize: Any) -> np.nd
     pairs = any(len(group) == 2 for _, group, _ in panels)
     whole = len({k for k, _, _ in panels}) * across == len(panels)
     sharey: Any = False if pairs else alike or ("row" if whole and ax is None else False)
-    width = {1: 4.8, 2: 4.2, 3: 3.2}.get(across, 2.5) + 0.6 * pairs
+    width = {1: 4.8, 2: 4.2, 3: 3.2}.get(across, 2.5) + 0.6 * (pairs and across < 3)
     size: dict[str, Any] = {"width": width, "height": 2.9 if down == 1 else 2.5 if pairs else 2.2}
     return new_axes(down, across, ax=ax, figsize=figsize, panels=len(panels), sharey=sharey, **size)
 
