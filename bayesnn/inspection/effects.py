@@ -147,7 +147,7 @@ def marginal_effects(
     contrasts: Sequence[str] = ("slope", "sd"),
     data: Inputs | None = None,
     rows: Rows = None,
-    draws: int = 1000,
+    draws: int = 500,
     prob: float = 0.9,
     **named: "xr.DataTree",
 ) -> MarginalEffects:
