@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesnn.data import Dataset, as_array, check_X
+from bayesnn.data.tables import as_frame, is_frame
 from bayesnn.errors import DataError, SpecError
 from bayesnn.tree.problem import Problem, column_names, numbered
 
@@ -85,7 +86,8 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     problem : Problem
         What was fitted.
     X : array (n, p), DataFrame or Dataset
-        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order.
+        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order. Where
+        columns were coded, a DataFrame is coded alike, and an array is taken as coded already.
     rows : {"test", "train"}, optional
         Which rows of a Dataset, as for `dataset_rows`.
 
@@ -102,9 +104,14 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
         A Dataset without held-out rows, or `rows` without a Dataset.
     """
     if isinstance(X, Dataset) or rows is not None:
-        import pandas as pd
-
-        X = pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
+        X = _frame_of(problem, X, rows)
+    elif is_frame(X):
+        X = as_frame(X)
+    coding = problem.coding
+    if coding is not None and (given := column_names(X)) is not None:
+        # By the names that the table has before it is coded, or by those that it has afterwards.
+        if set(coding.names) <= set(given) or not set(coding.feature_names) <= set(given):
+            X = coding.transform(X)
     names, p = column_names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
@@ -117,6 +124,16 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     # Rows first in memory, whatever held them: products of matrices then round alike.
     X = np.ascontiguousarray(check_X(X, n_features=p, allow_empty_features=p == 0))
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
+
+
+def _frame_of(problem, data, rows):
+    """Rows of a Dataset by name: coded as the fit has it, or where it coded otherwise, as they were before."""
+    import pandas as pd
+
+    X, theirs, ours = dataset_rows(data, rows)[0], data.coding, problem.coding
+    if ours is None or (theirs is not None and theirs.columns == ours.columns):
+        return pd.DataFrame(X, columns=list(data.feature_names))
+    return pd.DataFrame(X, columns=list(data.feature_names)) if theirs is None else theirs.inverse(X)
 
 
 def new_targets(problem: Problem, y: Any) -> np.ndarray:

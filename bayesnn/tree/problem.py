@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.data import Dataset, Scaling, check_rows, check_size, check_X
+from bayesnn.data import Coding, Dataset, Scaling, check_rows, check_size, check_X
+from bayesnn.data.coding import needs_coding
 from bayesnn.data.columns import is_large, read_large
+from bayesnn.data.tables import as_frame, is_frame
 from bayesnn.errors import SpecError
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params, check_net
@@ -39,6 +41,8 @@ class Problem:
         Coordinates of the ``feature`` and ``output`` dimensions.
     class_names : tuple of str
         Names of the labels 0, 1, ...; empty for numbers.
+    coding : Coding or None
+        How `X`, in the user's units, came of the columns of a table; None where these were numbers.
     """
 
     net: MLP
@@ -48,6 +52,7 @@ class Problem:
     feature_names: tuple[str, ...]
     output_names: tuple[str, ...]
     class_names: tuple[str, ...] = ()
+    coding: Coding | None = None
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -124,7 +129,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     net : MLP
         The network.
     X : array (n, p), DataFrame or Dataset
-        Inputs. A Dataset brings its own training targets, names and scaling.
+        Inputs. A Dataset brings its own training targets, names, coding and scaling; text and booleans of a DataFrame
+        are coded as `Coding.fit` says.
     y : array (n,) or (n, K), optional
         Targets; left out when `X` is a Dataset.
     scaling : None, "standard", False or Scaling
@@ -145,7 +151,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         as an instance such as ``SquaredError()``.
     """
     check_net(net)
-    class_names = target_names = None
+    class_names = target_names = coding = None
     if isinstance(X, Dataset):
         if y is not None:
             raise SpecError(
@@ -154,10 +160,14 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         data = X
         check_task(net.loss, data.task, f"the Dataset {data.name!r}, whose target is a {_target_words(data)}")
         X, y, names = data.X, data.y, tuple(data.feature_names)
-        class_names, target_names = data.class_names, data.target_names
+        class_names, target_names, coding = data.class_names, data.target_names, data.coding
         scaling = data.scaling if scaling is None else scaling
     else:
-        names = column_names(X)
+        if is_frame(X):
+            X = as_frame(X)
+            if needs_coding(X):
+                X, coding = _coded(X, check_constant=bool(net.bias))
+        names = coding.feature_names if coding is not None else column_names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
     large = is_large(X)
@@ -169,6 +179,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     check_rows(X, y)
     if isinstance(scaling, str) and scaling == "standard":
         scaling = Scaling.fit(X, y, scale_y=net.loss.task == "regression")
+        scaling = scaling if coding is None else coding.keep_units(scaling)
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
@@ -189,4 +200,13 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif target_names is not None and net.loss.task in ("regression", "count"):
         outputs = (*target_names, *outputs[len(target_names) :])
     names = names or numbered(X.shape[1])
-    return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
+    return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels, coding)
+
+
+def _coded(frame, *, check_constant):
+    """Numbers of a frame that has other columns, and how they were made."""
+    coding = Coding.fit(frame)
+    X = coding.transform(frame)
+    if check_constant:
+        coding.check_constant(X)
+    return X, None if coding.is_plain else coding
