@@ -195,7 +195,9 @@ def read_excel(path: Path, sheet: str | None, text_columns: Collection[str]) -> 
             chosen = sheets[0] if sheet is None else sheet
             header = book.parse(chosen, header=None, nrows=1, dtype=object)
             if header.empty:
-                raise DataError(f"Got {path.name!r}, whose sheet {chosen!r} is empty; it must hold a table. Name another.")
+                raise DataError(
+                    f"Got {path.name!r}, whose sheet {chosen!r} is empty; it must hold a table. Name another."
+                )
             check_header(header.iloc[0], path)
             names = list(map(str, header.iloc[0]))
             kinds = {k: str for k, name in enumerate(names) if name in text_columns}

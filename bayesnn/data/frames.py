@@ -146,8 +146,8 @@ def _keep_known(frame, coding, test):
     if moved:
         warnings.warn(
             f"Got levels, or missing values, that the split would have held out of training altogether, in "
-            f"{some(moved)}; {sum(moved.values())} rows with them were kept for training. Join rare levels with others, "
-            "or pass another random_seed.",
+            f"{some(moved)}; {sum(moved.values())} rows with them were kept for training. Join rare levels with "
+            "others, or pass another random_seed.",
             DataWarning,
             stacklevel=2,
         )
@@ -238,7 +238,7 @@ def _rows_there(frame, names):
     missing = frame[names].isna().to_numpy().any(axis=1)
     if missing.all():
         raise DataError(
-            f"Got a missing value in every one of the {len(frame)} rows; none would be left. Leave out columns that are "
-            "rarely filled (exclude=), or pass missing='indicator'."
+            f"Got a missing value in every one of the {len(frame)} rows; none would be left. Leave out columns that "
+            "are rarely filled (exclude=), or pass missing='indicator'."
         )
     return frame[~missing].reset_index(drop=True) if missing.any() else frame

@@ -176,8 +176,8 @@ def _column(values, orders, chosen, reference, indicator, rows):
         return Column(name, "ordinal", levels, bool(gaps.any()), float(train.mean()) if gaps.any() else None)
     if reference is not None:
         raise SpecError(
-            f"Got reference={{{name!r}: {reference!r}}}, a column of {kind}s, which has no levels. Leave it out, or pass "
-            f"categorical=[{name!r}] as well."
+            f"Got reference={{{name!r}: {reference!r}}}, a column of {kind}s, which has no levels. Leave it out, or "
+            f"pass categorical=[{name!r}] as well."
         )
     found = as_numbers(values, name)
     train = found[~gaps if rows is None else ~gaps & rows]
@@ -195,8 +195,8 @@ def _levels_of(values, name, chosen, orders, reference):
         _check_names(texts, name)
     if len(counts) == len(texts) > 1 or len(counts) > max(FEW, len(texts) / 2):
         raise DataError(
-            f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come back "
-            f"in other rows, or nothing is learnt of it. Join levels to fewer, or {_leave_out(name)}."
+            f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come "
+            f"back in other rows, or nothing is learnt of it. Join levels to fewer, or {_leave_out(name)}."
         )
     _warn(name, counts)
     if name in orders:
@@ -259,11 +259,15 @@ def _check_names(texts, name):
     number = np.array([_is_number(text) for text in texts])
     if number.any():
         odd = texts[~number]
-        got = f"both numbers and text, such as {odd.iloc[0]!r}" if len(odd) else f"numbers kept as text, such as {texts[0]!r}"
+        got = (
+            f"both numbers and text, such as {odd.iloc[0]!r}"
+            if len(odd)
+            else f"numbers kept as text, such as {texts[0]!r}"
+        )
         raise DataError(
             f"Got {name!r} with {got}; it must be one of them. If it is a number, read it with pandas.to_numeric, or "
-            f"correct the cells that are none; if it is a category, pass categorical=[{name!r}] (--categorical {name} on "
-            "the command line)."
+            f"correct the cells that are none; if it is a category, pass categorical=[{name!r}] (--categorical {name} "
+            "on the command line)."
         )
 
 
@@ -280,8 +284,8 @@ def _warn(name, counts):
     once = sorted(counts.index[counts == 1])
     if once:
         warnings.warn(
-            f"Got {name!r} with levels of a single row: {some(once)}; what is learnt of such a level is that row alone. "
-            "Join them with others, or leave these rows out.",
+            f"Got {name!r} with levels of a single row: {some(once)}; what is learnt of such a level is that row "
+            "alone. Join them with others, or leave these rows out.",
             DataWarning,
             stacklevel=2,
         )
@@ -319,8 +323,8 @@ def _no_date(name, value):
 
 def _no_duration(name, value):
     return DataError(
-        f"Got durations in {name!r}, such as {str(value)!r}; every feature must be a number or a category. Make numbers "
-        f"of them, such as frame[{name!r}].dt.total_seconds(), or {_leave_out(name)}."
+        f"Got durations in {name!r}, such as {str(value)!r}; every feature must be a number or a category. Make "
+        f"numbers of them, such as frame[{name!r}].dt.total_seconds(), or {_leave_out(name)}."
     )
 
 

@@ -107,11 +107,10 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
         X = _frame_of(problem, X, rows)
     elif is_frame(X):
         X = as_frame(X)
-    coding = problem.coding
-    if coding is not None and (given := column_names(X)) is not None:
-        # By the names that the table has before it is coded, or by those that it has afterwards.
-        if set(coding.names) <= set(given) or not set(coding.feature_names) <= set(given):
-            X = coding.transform(X)
+    coding, given = problem.coding, set(column_names(X) or ())
+    # By the names that the table has before it is coded, or by those that it has afterwards.
+    if coding is not None and given and (set(coding.names) <= given or not set(coding.feature_names) <= given):
+        X = coding.transform(X)
     names, p = column_names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
