@@ -376,7 +376,7 @@ def takes(options: type, **defaults: Any) -> Any:
             return command(options(**{p.name: given.pop(p.name) for p in shared}), **given)
 
         needed = [p for p in own if p.default is p.empty]
-        wrapper.__signature__ = Signature([*needed, *shared, *own[len(needed) :]])  # type: ignore[attr-defined]
+        wrapper.__signature__ = Signature([*needed, *shared, *own[len(needed) :]])
         return wrapper
 
     return decorate

@@ -2,13 +2,13 @@
 
 import json
 import reprlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bayesnn.data.checks import as_array, places, refuse_constant, some
+from bayesnn.data.checks import as_array, check_names, columns_of, places, some
 from bayesnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from bayesnn.data.scaling import Scaling
 
+MOST = 6
+"""Columns whose coding is put in words."""
 KINDS = ("number", "boolean", "category", "ordinal")
 """What a column can be."""
 
@@ -54,9 +56,8 @@ class Column:
     @property
     def flags(self) -> tuple[bool, ...]:
         """Which of these hold zeros and ones."""
-        return ((self.kind in ("boolean", "category")),) * (len(self.feature_names) - self.missing) + (
-            True,
-        ) * self.missing
+        own = len(self.feature_names) - self.missing
+        return (*[self.kind in ("boolean", "category")] * own, *[True] * self.missing)
 
     @property
     def said(self) -> str:
@@ -93,18 +94,18 @@ class Column:
                 rows = np.flatnonzero(codes > 0)
                 own[rows, codes[rows] - 1] = 1.0
             else:
-                own = np.where(gaps, np.nan if self.fill is None else self.fill, codes)[:, None]
+                own = np.where(gaps, self.fill or 0.0, codes)[:, None]
         else:
             own = as_numbers(values, self.name, boolean=self.kind == "boolean")[:, None]
             if gaps.any():
-                own = np.where(gaps[:, None], self.fill, own)
+                own[gaps] = self.fill
         return np.column_stack([own, gaps]) if self.missing else own
 
     def _places(self, levels, gaps):
         """Find each level among those that are known; 0 where there is none."""
-        known = {level: k for k, level in enumerate(self.levels)}
-        codes = np.array([known.get(level, -1) for level in levels], dtype=np.int64)
-        codes[gaps] = 0
+        import pandas as pd
+
+        codes = np.where(gaps, 0, pd.Index(self.levels).get_indexer(pd.Index(levels, dtype=object)))
         if (codes < 0).any():
             row = int(np.flatnonzero(codes < 0)[0])
             raise DataError(
@@ -113,6 +114,17 @@ class Column:
                 "have it (rows count from 0)."
             )
         return codes
+
+    def strata(self, values: "pd.Series") -> list[np.ndarray]:
+        """Rows (n,) of each level that there is, and of the missing values."""
+        from bayesnn.data.kinds import as_levels
+
+        gaps = values.isna().to_numpy(dtype=bool)
+        rows = [gaps] * bool(gaps.any())
+        if self.levels:
+            codes = np.where(gaps, -1, self._places(as_levels(values), gaps))
+            rows += [codes == k for k in np.unique(codes[~gaps])]
+        return rows
 
     def decode(self, X: np.ndarray) -> Any:
         """Turn numbers (n, k) back into values (n,)."""
@@ -193,13 +205,19 @@ class Coding:
     @property
     def said(self) -> str:
         """The coding in words."""
-        rows = f"{self.dropped} row{'s' * (self.dropped > 1)} with missing values dropped" if self.dropped else ""
-        return "; ".join(filter(None, [*(column.said for column in self.columns), rows]))
+        parts = [column.said for column in self.columns if column.said]
+        more = [f"and {len(parts) - MOST} more"] * (len(parts) > MOST)
+        rows = [f"{self.dropped} row{'s' * (self.dropped > 1)} with missing values dropped"] * bool(self.dropped)
+        return "; ".join([*parts[:MOST], *more, *rows])
 
     @property
     def text_columns(self) -> tuple[str, ...]:
         """Names of the columns that a file holds as text, whatever they look like."""
-        return tuple(column.name for column in self.columns if column.kind in ("category", "ordinal"))
+        return tuple(
+            column.name
+            for column in self.columns
+            if column.kind == "category" or not all(level.lstrip("-").isdigit() for level in column.levels)
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -253,19 +271,13 @@ class Coding:
         DataWarning
             Levels of a single row, or such as differ in capitals or spaces alone.
         """
+        from bayesnn.data.choices import Choices
         from bayesnn.data.kinds import columns_of_frame
-        from bayesnn.data.tables import as_frame
 
-        return cls(
-            columns_of_frame(
-                as_frame(frame),
-                categorical=categorical,
-                ordinal=ordinal,
-                reference=reference or {},
-                missing=missing,
-                rows=rows,
-            )
-        )
+        choices = Choices(categorical, ordinal, {} if reference is None else reference, missing)
+        frame = _named(frame)
+        choices.features(list(frame.columns))
+        return cls(columns_of_frame(frame, choices, rows=rows))
 
     def transform(self, frame: Any) -> np.ndarray:
         """Code a table.
@@ -285,10 +297,9 @@ class Coding:
         DataError
             A column that is missing, a level that is not known, or a missing value where there was none before.
         """
-        from bayesnn.data.tables import as_frame
+        import pandas as pd
 
-        frame = as_frame(frame)
-        frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+        frame = _named(frame)
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
             raise DataError(
@@ -296,12 +307,17 @@ class Coding:
                 "as in the data that were fitted."
             )
         out = np.empty((len(frame), len(self.feature_names)))
+        for _, at, part in self.parts(frame):
+            out[:, at] = part
+        return as_array(pd.DataFrame(out, columns=list(self.feature_names), copy=False), "X")
+
+    def parts(self, frame: "pd.DataFrame") -> Iterator[tuple[str, slice, np.ndarray]]:
+        """Code a table column by column: the name, where its numbers belong, and these."""
         start = 0
         for column in self.columns:
             part = column.code(frame[column.name])
-            out[:, start : start + part.shape[1]] = part
+            yield column.name, slice(start, start + part.shape[1]), part
             start += part.shape[1]
-        return as_array(out, "X") if out.size else out
 
     def inverse(self, X: np.ndarray) -> "pd.DataFrame":
         """Give coded numbers as the table that they were coded from.
@@ -324,22 +340,6 @@ class Coding:
             found[column.name] = column.decode(X[:, start:stop])
             start = stop
         return pd.DataFrame(found)
-
-    def check_constant(self, X: np.ndarray) -> None:
-        """Refuse columns of which all coded rows are alike, by the name that they have in the table."""
-        if len(X) < 2:
-            return
-        alike = X.max(axis=0) == X.min(axis=0)
-        ends = np.cumsum([len(column.feature_names) for column in self.columns])
-        starts = ends - [len(column.feature_names) for column in self.columns]
-        constant = [
-            column.name
-            for column, a, b in zip(self.columns, starts, ends, strict=True)
-            if a == b or (alike[a:b].all() and not column.missing)
-        ]
-        constant += [name for name, same in zip(self.feature_names, alike, strict=True) if same and "[" in name]
-        if constant:
-            refuse_constant(dict.fromkeys(constant), len(X))
 
     def keep_units(self, scaling: "Scaling") -> "Scaling":
         """Leave zeros and ones undivided in a scaling.
@@ -396,6 +396,17 @@ class Coding:
             raise DataError(
                 f"Got {reprlib.repr(text)}, which is not the JSON text of a coding. Write it with to_json()."
             ) from error
+
+
+def _named(frame):
+    """Give a pandas DataFrame with rows, and with names that are text, each of its own."""
+    from bayesnn.data.tables import as_frame
+
+    frame = as_frame(frame)
+    check_names(columns_of(frame) or [])
+    if not len(frame):
+        as_array(np.zeros(frame.shape), "X")
+    return frame.set_axis(columns_of(frame), axis=1)
 
 
 def needs_coding(frame: Any, chosen: Collection[str] = ()) -> bool:

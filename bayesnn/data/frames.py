@@ -2,43 +2,21 @@
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesnn.data.checks import as_array, check_X, places, refuse_constant, some
+from bayesnn.data.choices import Choices
 from bayesnn.data.coding import Coding, needs_coding
 from bayesnn.data.dataset import Dataset, make_dataset
-from bayesnn.data.kinds import check_choices, missing_values
+from bayesnn.data.kinds import columns_of_frame, missing_values
 from bayesnn.data.labels import code_target
 from bayesnn.data.scaling import Scaling
-from bayesnn.errors import DataError, DataWarning, SpecError
+from bayesnn.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a user says about the columns of a table; as for `load_data`."""
-
-    categorical: Sequence[str] = ()
-    ordinal: Mapping[str, Sequence[Any]] | Sequence[str] = ()
-    reference: Mapping[str, Any] = field(default_factory=dict)
-    missing: str = "error"
-    exclude: Sequence[str] = ()
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Those that are not as they are when left out."""
-        return {name: value for name, value in vars(self).items() if value != "error" and len(value) > 0}
-
-    @property
-    def text_columns(self) -> list[str]:
-        """Columns that a file holds as text, whatever they look like."""
-        return [str(name) for name in (*self.categorical, *self.ordinal)]
 
 
 def from_frame(
@@ -59,7 +37,7 @@ def from_frame(
     choices = choices or Choices()
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
     targets = _target_columns(frame, target)
-    names = _feature_columns(frame, targets, choices)
+    names = choices.features(list(frame.columns), targets)
     n = len(frame)
     if choices.missing == "error":
         _check_there(frame[[*names, *targets]] if choices.exclude else frame)
@@ -114,40 +92,36 @@ def from_frame(
 
 def _code(frame, test, choices, dropped):
     """Code the features, as the training rows say, and give those of training and test rows."""
-    options = {name: getattr(choices, name) for name in ("categorical", "ordinal", "reference", "missing")}
     with warnings.catch_warnings():
         # It is said once, below.
         warnings.simplefilter("ignore", DataWarning)
-        levels = Coding.fit(frame, **options)
-    _keep_known(frame, levels, test)
-    coding = replace(Coding.fit(frame, rows=~test, **options), dropped=dropped)
-    X = coding.transform(frame)
-    coding.check_constant(X)
-    X, X_test = (X[~test], X[test]) if test.any() else (X, None)
-    return X, X_test, None if coding.is_plain else coding
+        _keep_known(frame, columns_of_frame(frame, choices), test)
+    coding = Coding(columns_of_frame(frame, choices, rows=~test), dropped=dropped)
+    n_test, p, constant = int(test.sum()), len(coding.feature_names), []
+    X, X_test = np.empty((len(frame) - n_test, p)), np.empty((n_test, p))
+    for name, at, part in coding.parts(frame):
+        if len(part) > 1 and (part.max(axis=0, initial=-np.inf) == part.min(axis=0, initial=np.inf)).any():
+            constant.append(name)
+        X[:, at], X_test[:, at] = part[~test], part[test]
+    if constant:
+        refuse_constant(constant, len(frame))
+    return X, X_test if n_test else None, None if coding.is_plain else coding
 
 
-def _keep_known(frame, coding, test):
+def _keep_known(frame, columns, test):
     """Take rows whose level, or whose gap, is in no training row out of the held-out ones: nothing is learnt of it."""
     moved = {}
-    for column in coding.columns:
-        own = replace(column, fill=0.0 if column.fill is None else column.fill)
-        codes = own.code(frame[column.name])
-        if column.kind == "number" or column.kind == "boolean":
-            codes = codes[:, 1:]
-        elif column.kind == "category":
-            codes = np.column_stack([codes, ~codes.any(axis=1)])
-        else:
-            codes = np.column_stack([codes[:, :1] == k for k in range(len(column.levels))] + [codes[:, 1:]])
-        for level in codes.T.astype(bool):
-            if level.any() and not (level & ~test).any():
-                moved[column.name] = moved.get(column.name, 0) + int(level.sum())
-                test[level] = False
+    for column in columns:
+        if column.levels or column.missing:
+            for rows in column.strata(frame[column.name]):
+                if not (rows & ~test).any():
+                    moved[column.name] = moved.get(column.name, 0) + int(rows.sum())
+                    test[rows] = False
     if moved:
         warnings.warn(
-            f"Got levels, or missing values, that the split would have held out of training altogether, in "
-            f"{some(moved)}; {sum(moved.values())} rows with them were kept for training. Join rare levels with "
-            "others, or pass another random_seed.",
+            f"Got levels, or missing values, of {some(moved)} in held-out rows alone; nothing would be learnt of them. "
+            f"These {sum(moved.values())} rows were kept for training: join rare levels with others, or pass another "
+            "random_seed.",
             DataWarning,
             stacklevel=2,
         )
@@ -198,32 +172,6 @@ def _target_columns(frame, target):
             "see load_data('coin') for a sample without features."
         )
     return list(dict.fromkeys(targets))
-
-
-def _feature_columns(frame, targets, choices):
-    """Names of the features, after checks of what is said of them."""
-    names = [c for c in frame.columns if c not in targets]
-    excluded = [str(name) for name in choices.exclude] if not isinstance(choices.exclude, str) else []
-    orders = check_choices(list(frame.columns), **{k: getattr(choices, k) for k in vars(choices)})
-    said = {
-        "categorical": choices.categorical,
-        "ordinal": orders,
-        "reference": choices.reference,
-        "exclude": choices.exclude,
-    }
-    for argument, columns in said.items():
-        for name in map(str, columns):
-            if name in targets or (argument != "exclude" and name in excluded):
-                what = "the target" if name in targets else "excluded"
-                remedy = "say by task= what the target is" if name in targets else "take it out of one of them"
-                raise SpecError(f"Got {name!r} in {argument}, which is {what}. Leave it out there, and {remedy}.")
-    kept = [name for name in names if name not in excluded]
-    if not kept:
-        raise DataError(
-            f"Got exclude={excluded!r}, which leaves no feature; at least one is needed. Keep a column, or see "
-            "load_data('coin') for a sample without features."
-        )
-    return kept
 
 
 def _check_there(frame):

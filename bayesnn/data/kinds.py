@@ -5,13 +5,14 @@ import decimal
 import numbers
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesnn.arguments import check_arguments
-from bayesnn.data.checks import places, some
+from bayesnn.data.checks import places, refuse_constant, some
+from bayesnn.data.choices import Choices
 from bayesnn.data.coding import Column
 from bayesnn.errors import DataError, DataWarning, SpecError, UnknownNameError
 
@@ -24,24 +25,31 @@ FEW = 10
 """Up to this many levels a column may have in however few rows."""
 
 
-def columns_of_frame(
-    frame: "pd.DataFrame",
-    *,
-    categorical: Sequence[str],
-    ordinal: Mapping[str, Sequence[Any]] | Sequence[str],
-    reference: Mapping[str, Any],
-    missing: str,
-    rows: np.ndarray | None,
-) -> tuple[Column, ...]:
-    """Find how each column of a frame is coded; arguments are as for `Coding.fit`."""
-    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
-    orders = check_choices(list(frame.columns), categorical, ordinal, reference, missing)
-    chosen = {*map(str, categorical), *orders}
-    first = {str(name): level for name, level in reference.items()}
-    columns = tuple(
-        _column(frame[name], orders, name in chosen, first.get(name), missing == "indicator", rows)
-        for name in frame.columns
-    )
+def columns_of_frame(frame: "pd.DataFrame", choices: Choices, *, rows: np.ndarray | None = None) -> tuple[Column, ...]:
+    """Find how each column of a frame is to be coded.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Features alone, with names that are text.
+    choices : Choices
+        What was said of them.
+    rows : array of bool, optional
+        Rows from which means are taken; None: all.
+
+    Returns
+    -------
+    tuple of Column
+        One for each.
+
+    Raises
+    ------
+    DataError
+        A column that can't be coded.
+    SpecError
+        A choice that does not suit its column.
+    """
+    columns = tuple(_column(frame[name], choices, rows) for name in frame.columns)
     found = [name for column in columns for name in column.feature_names]
     if twice := [name for name in dict.fromkeys(found) if found.count(name) > 1]:
         raise DataError(
@@ -51,46 +59,12 @@ def columns_of_frame(
     return columns
 
 
-def check_choices(
-    names: list[str],
-    categorical: Any,
-    ordinal: Any,
-    reference: Any,
-    missing: Any,
-    exclude: Any = (),
-) -> dict[str, tuple[Any, ...] | None]:
-    """Check the choices of how columns are coded, and give the order of each ordinal one, None where it has its own."""
-    check_arguments(missing=missing)
-    for argument, value in (("categorical", categorical), ("exclude", exclude)):
-        if isinstance(value, str) or not isinstance(value, Sequence | set | frozenset):
-            raise SpecError(
-                f"Got {argument}={value!r}; it must be a list of columns. Write {argument}=['zip'], or leave it out."
-            )
-    pairs = ordinal if isinstance(ordinal, Mapping) else dict.fromkeys(ordinal if _is_list(ordinal) else (None,))
-    if None in pairs or not all(value is None or _is_list(value) for value in pairs.values()):
-        raise SpecError(
-            f"Got ordinal={ordinal!r}; it must be a dict of columns to their levels in order, or a list of ordered "
-            "categoricals. Write ordinal={'size': ['S', 'M', 'L']}, or leave it out."
-        )
-    if not isinstance(reference, Mapping):
-        raise SpecError(
-            f"Got reference={reference!r}; it must be a dict of columns to levels. Write reference={{'species': "
-            "'Gentoo'}, or leave it out."
-        )
-    for name in [*categorical, *pairs, *reference, *exclude]:
-        if str(name) not in names:
-            raise UnknownNameError("column", str(name), names)
-    both = [name for name in map(str, categorical) if name in map(str, pairs)]
-    if both:
-        raise SpecError(
-            f"Got {some(both)} as categorical and as ordinal; a column is one of them. Leave it out of one list."
-        )
-    return {str(name): None if value is None else tuple(value) for name, value in pairs.items()}
-
-
-def as_levels(values: "pd.Series") -> list[str]:
+def as_levels(values: "pd.Series") -> np.ndarray:
     """Write each value of a category as text; whole numbers without decimals, whatever holds them."""
-    return [_level(value) for value in values]
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    return np.array([*map(_level, found), ""], dtype=object)[codes]
 
 
 def as_numbers(values: "pd.Series", name: str, *, boolean: bool = False) -> np.ndarray:
@@ -103,7 +77,13 @@ def as_numbers(values: "pd.Series", name: str, *, boolean: bool = False) -> np.n
         )
     if values.dtype == object:
         values = values.map(lambda v: float(v) if isinstance(v, decimal.Decimal) else v)
-    found = values.to_numpy(dtype=float, na_value=np.nan)
+    try:
+        found = values.to_numpy(dtype=float, na_value=np.nan)
+    except OverflowError:
+        raise DataError(
+            f"Got {name!r} with an integer that no float holds; every value must be a finite number. Change the unit, "
+            "such as to thousands."
+        ) from None
     if boolean and not np.isin(found[~np.isnan(found)], (0.0, 1.0)).all():
         odd = found[~np.isnan(found) & ~np.isin(found, (0.0, 1.0))][0]
         raise DataError(
@@ -153,38 +133,40 @@ def kind_of(values: "pd.Series", name: str) -> str:
     return "category"
 
 
-def _column(values, orders, chosen, reference, indicator, rows):
+def _column(values, choices, rows):
     """Find the coding of one column."""
-    name = str(values.name)
+    name, orders = str(values.name), choices.orders
+    chosen = name in orders or name in map(str, choices.categorical)
     kind = "category" if chosen else kind_of(values, name)
     gaps = values.isna().to_numpy(dtype=bool)
     if gaps.all():
         raise DataError(f"Got {name!r} without any value; a column must have some. Fill it, or {_leave_out(name)}.")
-    if gaps.any() and not indicator:
+    if gaps.any() and choices.missing != "indicator":
         raise missing_values(f"in {name!r}: {places(gaps)}")
-    if name in orders or kind == "category":
-        levels = _levels_of(values, name, chosen, orders, reference)
+    if name in choices.references and (kind != "category" or name in orders):
+        raise SpecError(
+            f"Got reference={{{name!r}: {choices.references[name]!r}}}, a column that is no category. Leave it out, or "
+            f"pass categorical=[{name!r}]."
+        )
+    if kind != "category":
+        column = Column(name, kind)
+    else:
+        levels = _levels_of(values, name, chosen, choices)
         if gaps.any() and "missing" in levels:
             raise DataError(
                 f"Got {name!r} with the level 'missing' and with missing values; these would be called alike. Rename "
                 "the level."
             )
-        if name not in orders:
-            return Column(name, "category", levels, missing=bool(gaps.any()))
-        codes = Column(name, "ordinal", levels).code(values[~gaps])[:, 0]
-        train = codes if rows is None else codes[rows[~gaps]]
-        return Column(name, "ordinal", levels, bool(gaps.any()), float(train.mean()) if gaps.any() else None)
-    if reference is not None:
-        raise SpecError(
-            f"Got reference={{{name!r}: {reference!r}}}, a column of {kind}s, which has no levels. Leave it out, or "
-            f"pass categorical=[{name!r}] as well."
-        )
-    found = as_numbers(values, name)
-    train = found[~gaps if rows is None else ~gaps & rows]
-    return Column(name, kind, missing=bool(gaps.any()), fill=float(train.mean()) if gaps.any() else None)
+        column = Column(name, "ordinal" if name in orders else "category", levels)
+    if not gaps.any():
+        return column
+    if column.kind == "category":
+        return replace(column, missing=True)
+    train = column.code(values[~gaps])[:, 0]
+    return replace(column, missing=True, fill=float(train[slice(None) if rows is None else rows[~gaps]].mean()))
 
 
-def _levels_of(values, name, chosen, orders, reference):
+def _levels_of(values, name, chosen, choices):
     """Levels in their order, the reference first; after a look at whether they are any."""
     import pandas as pd
 
@@ -193,17 +175,19 @@ def _levels_of(values, name, chosen, orders, reference):
     counts = texts.value_counts()
     if not chosen and not isinstance(values.dtype, pd.CategoricalDtype):
         _check_names(texts, name)
+    if len(counts) == 1 and len(texts) == len(values) > 1:
+        refuse_constant([name], len(values))
     if len(counts) == len(texts) > 1 or len(counts) > max(FEW, len(texts) / 2):
         raise DataError(
             f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come "
             f"back in other rows, or nothing is learnt of it. Join levels to fewer, or {_leave_out(name)}."
         )
     _warn(name, counts)
-    if name in orders:
-        return _in_order(values, name, counts, orders[name])
+    if name in choices.orders:
+        return _in_order(values, name, counts, choices.orders[name])
     levels = _sorted(present)
-    if reference is not None:
-        first = _level(reference)
+    if name in choices.references:
+        first = _level(choices.references[name])
         if first not in levels:
             raise UnknownNameError(f"reference of {name!r}", first, levels)
         levels = [first, *(level for level in levels if level != first)]
@@ -331,7 +315,3 @@ def _no_duration(name, value):
 def _first(values):
     present = values.dropna()
     return present.iloc[0] if len(present) else None
-
-
-def _is_list(value):
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)

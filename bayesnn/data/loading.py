@@ -9,9 +9,10 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments, check_name, rng_of
 from bayesnn.data.bundled import NAMES, load_bundled
+from bayesnn.data.choices import Choices
 from bayesnn.data.dataset import TASKS, Dataset
 from bayesnn.data.files import read_table
-from bayesnn.data.frames import Choices, from_frame
+from bayesnn.data.frames import from_frame
 from bayesnn.data.tables import as_frame, is_frame
 from bayesnn.errors import DataError, SpecError, UnknownNameError
 

@@ -103,14 +103,7 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     SpecError
         A Dataset without held-out rows, or `rows` without a Dataset.
     """
-    if isinstance(X, Dataset) or rows is not None:
-        X = _frame_of(problem, X, rows)
-    elif is_frame(X):
-        X = as_frame(X)
-    coding, given = problem.coding, set(column_names(X) or ())
-    # By the names that the table has before it is coded, or by those that it has afterwards.
-    if coding is not None and given and (set(coding.names) <= given or not set(coding.feature_names) <= given):
-        X = coding.transform(X)
+    X = _coded(problem, X, rows)
     names, p = column_names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
@@ -125,14 +118,23 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
 
 
-def _frame_of(problem, data, rows):
-    """Rows of a Dataset by name: coded as the fit has it, or where it coded otherwise, as they were before."""
+def _coded(problem, X, rows):
+    """Inputs as they were given, but for rows of a Dataset and for columns that the fit has coded."""
     import pandas as pd
 
-    X, theirs, ours = dataset_rows(data, rows)[0], data.coding, problem.coding
-    if ours is None or (theirs is not None and theirs.columns == ours.columns):
-        return pd.DataFrame(X, columns=list(data.feature_names))
-    return pd.DataFrame(X, columns=list(data.feature_names)) if theirs is None else theirs.inverse(X)
+    coding = problem.coding
+    if isinstance(X, Dataset) or rows is not None:
+        data, X = X, pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
+        if coding is None or (data.coding is not None and data.coding.columns == coding.columns):
+            return X
+        X = X if data.coding is None else data.coding.inverse(X.to_numpy())
+    elif is_frame(X):
+        X = as_frame(X)
+    names = set(column_names(X) or ())
+    # By the names that the table had before it was coded, or by those that it has afterwards.
+    if coding is None or not names or (set(coding.feature_names) <= names and not set(coding.names) <= names):
+        return X
+    return pd.DataFrame(coding.transform(X), columns=list(coding.feature_names), copy=False)
 
 
 def new_targets(problem: Problem, y: Any) -> np.ndarray:

@@ -166,8 +166,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         if is_frame(X):
             X = as_frame(X)
             if needs_coding(X):
-                X, coding = _coded(X, check_constant=bool(net.bias))
-        names = coding.feature_names if coding is not None else column_names(X)
+                X, coding = _coded(X)
+        names = column_names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
     large = is_large(X)
@@ -203,10 +203,10 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels, coding)
 
 
-def _coded(frame, *, check_constant):
-    """Numbers of a frame that has other columns, and how they were made."""
+def _coded(frame):
+    """Numbers of a frame that has other columns, by name, and how they were made."""
+    import pandas as pd
+
     coding = Coding.fit(frame)
-    X = coding.transform(frame)
-    if check_constant:
-        coding.check_constant(X)
+    X = pd.DataFrame(coding.transform(frame), columns=list(coding.feature_names), copy=False)
     return X, None if coding.is_plain else coding
