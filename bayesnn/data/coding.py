@@ -110,7 +110,7 @@ class Column:
             row = int(np.flatnonzero(codes < 0)[0])
             raise DataError(
                 f"Got {levels[row]!r} in {self.name!r} at row {row}, a level that was not fitted; known are "
-                f"{some(self.levels, 10)}. Correct its spelling, leave these rows out, or fit again with rows that "
+                f"{some(self.levels, 10)}. Check its spelling, leave these rows out, or fit again with rows that "
                 "have it (rows count from 0)."
             )
         return codes

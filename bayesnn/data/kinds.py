@@ -87,7 +87,7 @@ def as_numbers(values: "pd.Series", name: str, *, boolean: bool = False) -> np.n
     if boolean and not np.isin(found[~np.isnan(found)], (0.0, 1.0)).all():
         odd = found[~np.isnan(found) & ~np.isin(found, (0.0, 1.0))][0]
         raise DataError(
-            f"Got {odd:g} in {name!r}, which was fitted as a boolean; it must be True or False, or 1 or 0. Correct it."
+            f"Got {odd:g} in {name!r}, which was fitted as a boolean; it must be True or False, or 1 or 0. Change it."
         )
     return found
 
@@ -180,7 +180,7 @@ def _levels_of(values, name, chosen, choices):
     if len(counts) == len(texts) > 1 or len(counts) > max(FEW, len(texts) / 2):
         raise DataError(
             f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come "
-            f"back in other rows, or nothing is learnt of it. Join levels to fewer, or {_leave_out(name)}."
+            f"back in other rows, or nothing is learnt of it. Combine levels, or {_leave_out(name)}."
         )
     _warn(name, counts)
     if name in choices.orders:
@@ -249,9 +249,9 @@ def _check_names(texts, name):
             else f"numbers kept as text, such as {texts[0]!r}"
         )
         raise DataError(
-            f"Got {name!r} with {got}; it must be one of them. If it is a number, read it with pandas.to_numeric, or "
-            f"correct the cells that are none; if it is a category, pass categorical=[{name!r}] (--categorical {name} "
-            "on the command line)."
+            f"Got {name!r} with {got}; a column is of one kind. Read numbers with pandas.to_numeric and correct the "
+            f"cells that are none, or pass categorical=[{name!r}] (--categorical {name} on the command line) if they are "
+            "names."
         )
 
 
@@ -269,7 +269,7 @@ def _warn(name, counts):
     if once:
         warnings.warn(
             f"Got {name!r} with levels of a single row: {some(once)}; what is learnt of such a level is that row "
-            "alone. Join them with others, or leave these rows out.",
+            "alone. Combine them with others, or leave these rows out.",
             DataWarning,
             stacklevel=2,
         )

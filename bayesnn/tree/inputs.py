@@ -119,7 +119,7 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
 
 
 def _coded(problem, X, rows):
-    """Inputs as they were given, but for rows of a Dataset and for columns that the fit has coded."""
+    """Give inputs as they are, but for rows of a Dataset and for columns that the fit has coded."""
     import pandas as pd
 
     coding = problem.coding
