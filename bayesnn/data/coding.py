@@ -98,7 +98,7 @@ class Column:
         else:
             own = as_numbers(values, self.name, boolean=self.kind == "boolean")[:, None]
             if gaps.any():
-                own[gaps] = self.fill
+                own = np.where(gaps[:, None], self.fill, own)
         return np.column_stack([own, gaps]) if self.missing else own
 
     def _places(self, levels, gaps):
@@ -297,8 +297,6 @@ class Coding:
         DataError
             A column that is missing, a level that is not known, or a missing value where there was none before.
         """
-        import pandas as pd
-
         frame = _named(frame)
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
@@ -309,13 +307,17 @@ class Coding:
         out = np.empty((len(frame), len(self.feature_names)))
         for _, at, part in self.parts(frame):
             out[:, at] = part
-        return as_array(pd.DataFrame(out, columns=list(self.feature_names), copy=False), "X")
+        return out
 
     def parts(self, frame: "pd.DataFrame") -> Iterator[tuple[str, slice, np.ndarray]]:
         """Code a table column by column: the name, where its numbers belong, and these."""
+        import pandas as pd
+
         start = 0
         for column in self.columns:
             part = column.code(frame[column.name])
+            if part.size:
+                part = as_array(pd.DataFrame(part, columns=list(column.feature_names), copy=False), "X")
             yield column.name, slice(start, start + part.shape[1]), part
             start += part.shape[1]
 

@@ -193,7 +193,7 @@ def read_excel(path: Path, sheet: str | None, text_columns: Collection[str]) -> 
             if sheet is not None and sheet not in sheets:
                 raise UnknownNameError("sheet", sheet, sheets)
             chosen = sheets[0] if sheet is None else sheet
-            header = book.parse(chosen, header=None, nrows=1, dtype=object)
+            header = pd.read_excel(book, sheet_name=chosen, header=None, nrows=1, dtype=object)
             if header.empty:
                 raise DataError(
                     f"Got {path.name!r}, whose sheet {chosen!r} is empty; it must hold a table. Name another."
@@ -201,7 +201,7 @@ def read_excel(path: Path, sheet: str | None, text_columns: Collection[str]) -> 
             check_header(header.iloc[0], path)
             names = list(map(str, header.iloc[0]))
             kinds = {k: str for k, name in enumerate(names) if name in text_columns}
-            frame = book.parse(chosen, header=None, skiprows=1, dtype=kinds).infer_objects()
+            frame = pd.read_excel(book, sheet_name=chosen, header=None, skiprows=1, dtype=kinds).infer_objects()
     except ImportError as error:
         package = str(error).partition("dependency '")[2].partition("'")[0] or "openpyxl"
         raise DataError(

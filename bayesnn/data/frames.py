@@ -95,7 +95,8 @@ def _code(frame, test, choices, dropped):
     with warnings.catch_warnings():
         # It is said once, below.
         warnings.simplefilter("ignore", DataWarning)
-        _keep_known(frame, columns_of_frame(frame, choices), test)
+        columns = columns_of_frame(frame, choices)
+    _keep_known(frame, columns, test)
     coding = Coding(columns_of_frame(frame, choices, rows=~test), dropped=dropped)
     n_test, p, constant = int(test.sum()), len(coding.feature_names), []
     X, X_test = np.empty((len(frame) - n_test, p)), np.empty((n_test, p))
@@ -119,8 +120,8 @@ def _keep_known(frame, columns, test):
                     test[rows] = False
     if moved:
         warnings.warn(
-            f"Got levels, or missing values, of {some(moved)} in held-out rows alone; nothing would be learnt of them. "
-            f"These {sum(moved.values())} rows were kept for training: join rare levels with others, or pass another "
+            f"Got levels, or missing values, of {some(moved)} in held-out rows alone, where nothing would be learnt of "
+            f"them; their rows ({sum(moved.values())}) were kept for training. Combine rare levels, or pass another "
             "random_seed.",
             DataWarning,
             stacklevel=2,

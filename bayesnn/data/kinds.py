@@ -250,8 +250,8 @@ def _check_names(texts, name):
         )
         raise DataError(
             f"Got {name!r} with {got}; a column is of one kind. Read numbers with pandas.to_numeric and correct the "
-            f"cells that are none, or pass categorical=[{name!r}] (--categorical {name} on the command line) if they are "
-            "names."
+            f"cells that are none, or pass categorical=[{name!r}] (--categorical {name} on the command line) if they "
+            "are names."
         )
 
 
