@@ -386,7 +386,8 @@ def tables_of(library):
     module = pytest.importorskip(library)
     table = gaps(birds(), wing=range(0, 60, 7), kind=range(0, 60, 8))
     if library == "polars":
-        return module, module.from_dict({name: table[name].tolist() for name in table}, strict=False)
+        columns = table.astype(object).where(table.notna(), None)
+        return module, module.DataFrame(columns.to_dict("list"))
     return module, module.Table.from_pandas(table)
 
 
