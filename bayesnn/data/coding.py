@@ -204,11 +204,16 @@ class Coding:
 
     @property
     def said(self) -> str:
-        """The coding in words."""
+        """The coding in a line."""
+        rows = [f"{self.dropped} row{'s' * (self.dropped > 1)} with missing values dropped"] * bool(self.dropped)
         parts = [column.said for column in self.columns if column.said]
         more = [f"and {len(parts) - MOST} more"] * (len(parts) > MOST)
-        rows = [f"{self.dropped} row{'s' * (self.dropped > 1)} with missing values dropped"] * bool(self.dropped)
-        return "; ".join([*parts[:MOST], *more, *rows])
+        return "; ".join([*rows, *parts[:MOST], *more])
+
+    @property
+    def has_flags(self) -> bool:
+        """Whether there are columns of zeros and ones."""
+        return any(flag for column in self.columns for flag in column.flags)
 
     @property
     def text_columns(self) -> tuple[str, ...]:
