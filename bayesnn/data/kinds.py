@@ -299,9 +299,11 @@ def _leave_out(name):
 
 
 def _no_date(name, value):
+    names = f", pass categorical=[{name!r}] if they are names" if isinstance(value, str) else ""
     return DataError(
         f"Got dates or times in {name!r}, such as {str(value)!r}; every feature must be a number or a category. Count "
-        f"them from a day on, such as (pandas.to_datetime(frame[{name!r}]) - start).dt.days, or {_leave_out(name)}."
+        f"them from a day on, such as (pandas.to_datetime(frame[{name!r}]) - start).dt.days{names}, or "
+        f"{_leave_out(name)}."
     )
 
 

@@ -79,8 +79,8 @@ def _coded(coding):
     for column in coding.columns:
         *others, last = [f"“{level}”" for level in column.levels[1:]] or [""]
         if column.kind == "category":
-            levels = f"{', '.join(others)} and {last}" if others else last
-            said.append(f"{column.name} is a category: {levels} are compared to “{column.levels[0]}”, the reference.")
+            levels = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+            said.append(f"{column.name} is a category: {levels} compared to “{column.levels[0]}”, the reference.")
         elif column.kind == "ordinal":
             said.append(
                 f"{column.name} counts its levels from 0: {', '.join(f'“{level}”' for level in column.levels)}."

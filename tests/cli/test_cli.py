@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -41,23 +40,6 @@ def houses(tmp_path_factory):
         text=True,
     )
     return folder, ran
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bayesnn", *map(str, words)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", bnn.errors.ConvergenceWarning)
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        shown = capsys.readouterr()
-        return ended.value.code or 0, shown.out, shown.err
-
-    return call
 
 
 def test_compare_writes_fits_table_and_pictures(houses):
