@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.data.checks import some
+from bayesnn.data.coding import Coding
 from bayesnn.data.scaling import Scaling
+from bayesnn.data.target import known_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ class Dataset:
     ----------
     X, y : array (n, p), array (n,) or (n, K)
         Training rows. Labels and counts are int64, labels counted from 0; all else is float64. Arrays are read-only.
+        Targets of which more is known are structured arrays, as of `bnn.target`.
     X_test, y_test : array or None
         Rows held out, None when there are none.
     X_new : array
@@ -47,6 +50,8 @@ class Dataset:
         Standard deviation of the noise that was simulated, or that a textbook example takes as known.
     truth : callable or None
         The curve without noise of simulated data: takes X (n, p), gives (n,).
+    coding : Coding or None
+        How columns of a table became those of X; None where all of them were numbers.
 
     Examples
     --------
@@ -72,6 +77,7 @@ class Dataset:
     noise: float | None = None
     truth: Callable | None = None
     description: str = ""
+    coding: Coding | None = None
 
     def __post_init__(self):
         for name in ("X", "y", "X_test", "y_test", "X_new"):
@@ -84,9 +90,13 @@ class Dataset:
     def _rows(self):
         """Put the data in words, one row a part."""
         labels = "" if self.class_names is None else f", labels {some(self.class_names)}"
+        known = [("known", f"the {' and '.join(names)} of each row")] if (names := known_of(self.y)) else []
+        coded = [("coding", self.coding.said)] if self.coding is not None else []
         rows = [
             ("features", some(self.feature_names) or "none"),
+            *coded,
             ("target", some(self.target_names) + labels),
+            *known,
             ("scaling", "standardised by the training rows" if self.scaling else "none"),
         ]
         return rows if self.noise is None else [*rows, ("noise", f"standard deviation {self.noise:g}")]
@@ -113,7 +123,8 @@ class Dataset:
         Returns
         -------
         pandas.DataFrame
-            Features and targets by name, labels as a categorical; the index tells "train" from "test".
+            Features as they were before they were coded, and targets, by name; labels as a categorical; what is
+            known of the rows, called as by `bnn.target`; the index tells "train" from "test".
 
         Examples
         --------
@@ -127,11 +138,14 @@ class Dataset:
         for part, X, y in (("train", self.X, self.y), ("test", self.X_test, self.y_test)):
             if X is None:
                 continue
-            frame = pd.DataFrame(X, columns=list(self.feature_names))
-            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):  # type: ignore[union-attr, arg-type]
+            frame = pd.DataFrame(X, columns=list(self.feature_names)) if self.coding is None else self.coding.inverse(X)
+            values = np.asarray(values_of(y)).reshape(len(X), -1)
+            for name, column in zip(self.target_names, values.T, strict=True):
                 if self.class_names is not None:
                     column = pd.Categorical.from_codes(column, self.class_names, ordered=self.task == "ordinal")
                 frame[name] = column
+            for name, known in known_of(y).items():
+                frame[name] = known
             parts[part] = frame
         return pd.concat(parts, names=["split", "row"])
 

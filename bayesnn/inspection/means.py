@@ -136,7 +136,7 @@ def inputs_of(problem: Problem) -> list[Input]:
     list of Input
         In the order of the columns. A category is one input; that a number was missing is one of its own.
     """
-    coding = getattr(problem, "coding", None)
+    coding = problem.coding
     if coding is None:
         return [Input(name, (j,)) for j, name in enumerate(problem.feature_names)]
     found: list[Input] = []
