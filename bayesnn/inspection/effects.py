@@ -31,8 +31,9 @@ MOST = 1000
 """Most rows that are averaged over; of more, these are spread evenly."""
 STEP = 1e-3
 """Of the difference quotient, in standard deviations; its error is of the fourth order."""
-BENT = 0.1
-"""Standard deviation over the rows, beside the largest effect, from which it is spoken of; our choice."""
+SEEN, BENT = 0.05, 0.25
+"""Standard deviation over the rows from which it is spoken of, beside the largest effect and beside the effect itself;
+our choice."""
 CONTRASTS = ("slope", "sd", "iqr")
 type Key = tuple[str, str, str, str]
 """Fit, target or class, input, contrast."""
@@ -124,11 +125,13 @@ class MarginalEffects(Result):
             band = "" if np.isnan(row["lower"]) else f" ({self.prob:.0%}: {row['lower']:.3g} to {row['upper']:.3g})"
             of = f" on {self.labels[key[1]]}" if len(self.labels) > 1 else ""
             words.append(f"{fit}: largest{of}, {_words(key, row['change'])}: {row['effect']:+.3g}{band}.")
-            bent = mine["over_rows"].idxmax()
-            if mine.loc[bent, "over_rows"] > BENT * abs(row["effect"]):
-                sd = f"standard deviation {mine.loc[bent, 'over_rows']:.3g}"
+            bent = mine["over_rows"]
+            bent = bent[(bent > SEEN * abs(row["effect"])) & (bent > BENT * mine["effect"].abs())]
+            if len(bent):
+                first = bent.idxmax()
+                sd = f"standard deviation {bent[first]:.3g}"
                 words.append(
-                    f"{bent[2]} acts differently from row to row ({sd}): it bends, or depends on other inputs; see "
+                    f"{first[2]} acts differently from row to row ({sd}): it bends, or depends on other inputs; see "
                     "plot_partial_dependence."
                 )
         return " ".join(words)
