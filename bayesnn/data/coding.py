@@ -98,7 +98,7 @@ class Column:
         else:
             own = as_numbers(values, self.name, boolean=self.kind == "boolean")[:, None]
             if gaps.any():
-                own = np.where(gaps[:, None], self.fill, own)
+                own = np.where(gaps[:, None], self.fill or 0.0, own)
         return np.column_stack([own, gaps]) if self.missing else own
 
     def _places(self, levels, gaps):
