@@ -281,8 +281,8 @@ class Coding:
 
         choices = Choices(categorical, ordinal, {} if reference is None else reference, missing)
         frame = _named(frame)
-        choices.features(list(frame.columns))
-        return cls(columns_of_frame(frame, choices, rows=rows))
+        names = choices.features(list(frame.columns))
+        return cls(columns_of_frame(frame, names, choices, rows=rows))
 
     def transform(self, frame: Any) -> np.ndarray:
         """Code a table.

@@ -25,13 +25,17 @@ FEW = 10
 """Up to this many levels a column may have in however few rows."""
 
 
-def columns_of_frame(frame: "pd.DataFrame", choices: Choices, *, rows: np.ndarray | None = None) -> tuple[Column, ...]:
+def columns_of_frame(
+    frame: "pd.DataFrame", names: list[str], choices: Choices, *, rows: np.ndarray | None = None
+) -> tuple[Column, ...]:
     """Find how each column of a frame is to be coded.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Features alone, with names that are text.
+        The table, whose columns have names that are text.
+    names : list of str
+        Of the features.
     choices : Choices
         What was said of them.
     rows : array of bool, optional
@@ -49,7 +53,7 @@ def columns_of_frame(frame: "pd.DataFrame", choices: Choices, *, rows: np.ndarra
     SpecError
         A choice that does not suit its column.
     """
-    columns = tuple(_column(frame[name], choices, rows) for name in frame.columns)
+    columns = tuple(_column(frame[name], choices, rows) for name in names)
     found = [name for column in columns for name in column.feature_names]
     if twice := [name for name in dict.fromkeys(found) if found.count(name) > 1]:
         raise DataError(
@@ -112,11 +116,15 @@ def kind_of(values: "pd.Series", name: str) -> str:
     found = values.dropna()
     if found.empty:
         return "empty"
-    if all(isinstance(v, bool | np.bool_) for v in found):
+    if isinstance(kind, pd.StringDtype):
+        return "category"
+    # The first value of each type stands for all of them.
+    some_of = list({type(value): value for value in reversed(found.to_list())}.values())
+    if all(isinstance(v, bool | np.bool_) for v in some_of):
         return "boolean"
-    if all(isinstance(v, numbers.Real | decimal.Decimal) for v in found):
+    if all(isinstance(v, numbers.Real | decimal.Decimal) for v in some_of):
         return "number"
-    for value in found:
+    for value in some_of:
         if isinstance(value, datetime.date | datetime.time):
             raise _no_date(name, value)
         if isinstance(value, datetime.timedelta):
@@ -174,7 +182,7 @@ def _levels_of(values, name, chosen, choices):
     texts = pd.Series(as_levels(present), dtype=object)
     counts = texts.value_counts()
     if not chosen and not isinstance(values.dtype, pd.CategoricalDtype):
-        _check_names(texts, name)
+        _check_names(list(texts.unique()), name)
     if len(counts) == 1 and len(texts) == len(values) > 1:
         refuse_constant([name], len(values))
     if len(counts) == len(texts) > 1 or len(counts) > max(FEW, len(texts) / 2):
@@ -236,17 +244,14 @@ def _level(value):
     return str(value)
 
 
-def _check_names(texts, name):
+def _check_names(levels, name):
     """Refuse text that is numbers or dates in disguise."""
-    if DATE.match(texts[0]):
-        raise _no_date(name, texts[0])
-    number = np.array([_is_number(text) for text in texts])
-    if number.any():
-        odd = texts[~number]
+    if DATE.match(levels[0]):
+        raise _no_date(name, levels[0])
+    names = [level for level in levels if not _is_number(level)]
+    if len(names) < len(levels):
         got = (
-            f"both numbers and text, such as {odd.iloc[0]!r}"
-            if len(odd)
-            else f"numbers kept as text, such as {texts[0]!r}"
+            f"both numbers and text, such as {names[0]!r}" if names else f"numbers kept as text, such as {levels[0]!r}"
         )
         raise DataError(
             f"Got {name!r} with {got}; a column is of one kind. Read numbers with pandas.to_numeric and correct the "
