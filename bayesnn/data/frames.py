@@ -92,12 +92,9 @@ def from_frame(
 
 def _code(frame, names, test, choices, dropped):
     """Code the features, as the training rows say, and give those of training and test rows."""
-    with warnings.catch_warnings():
-        # It is said once, below.
-        warnings.simplefilter("ignore", DataWarning)
-        columns = columns_of_frame(frame, names, choices)
+    columns = columns_of_frame(frame, names, choices)
     _keep_known(frame, columns, test)
-    coding = Coding(columns_of_frame(frame, names, choices, rows=~test), dropped=dropped)
+    coding = Coding(tuple(column.filled(frame[column.name], ~test) for column in columns), dropped)
     n_test, p, constant = int(test.sum()), len(coding.feature_names), []
     X, X_test = np.empty((len(frame) - n_test, p)), np.empty((n_test, p))
     for name, at, part in coding.parts(frame):

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}:\d{2}(:\d{2})?$")
 """How dates and times of the day begin."""
+MOST_LEVELS = 1000
+"""Columns of zeros and ones that one category may become."""
 FEW = 10
 """Up to this many levels a column may have in however few rows."""
 
 
-def columns_of_frame(
-    frame: "pd.DataFrame", names: list[str], choices: Choices, *, rows: np.ndarray | None = None
-) -> tuple[Column, ...]:
+def columns_of_frame(frame: "pd.DataFrame", names: list[str], choices: Choices) -> tuple[Column, ...]:
     """Find how each column of a frame is to be coded.
 
     Parameters
@@ -38,13 +38,11 @@ def columns_of_frame(
         Of the features.
     choices : Choices
         What was said of them.
-    rows : array of bool, optional
-        Rows from which means are taken; None: all.
 
     Returns
     -------
     tuple of Column
-        One for each.
+        One for each; what stands for missing numbers is the mean of all rows.
 
     Raises
     ------
@@ -53,7 +51,7 @@ def columns_of_frame(
     SpecError
         A choice that does not suit its column.
     """
-    columns = tuple(_column(frame[name], choices, rows) for name in names)
+    columns = tuple(_column(frame[name], choices) for name in names)
     found = [name for column in columns for name in column.feature_names]
     if twice := [name for name in dict.fromkeys(found) if found.count(name) > 1]:
         raise DataError(
@@ -141,7 +139,7 @@ def kind_of(values: "pd.Series", name: str) -> str:
     return "category"
 
 
-def _column(values, choices, rows):
+def _column(values, choices):
     """Find the coding of one column."""
     name, orders = str(values.name), choices.orders
     chosen = name in orders or name in map(str, choices.categorical)
@@ -166,12 +164,7 @@ def _column(values, choices, rows):
                 "the level."
             )
         column = Column(name, "ordinal" if name in orders else "category", levels)
-    if not gaps.any():
-        return column
-    if column.kind == "category":
-        return replace(column, missing=True)
-    train = column.code(values[~gaps])[:, 0]
-    return replace(column, missing=True, fill=float(train[slice(None) if rows is None else rows[~gaps]].mean()))
+    return replace(column, missing=True).filled(values, np.ones(len(values), dtype=bool)) if gaps.any() else column
 
 
 def _levels_of(values, name, chosen, choices):
@@ -189,6 +182,11 @@ def _levels_of(values, name, chosen, choices):
         raise DataError(
             f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come "
             f"back in other rows, or nothing is learnt of it. Combine levels, or {_leave_out(name)}."
+        )
+    if len(counts) > MOST_LEVELS:
+        raise DataError(
+            f"Got {name!r} with {len(counts):,} levels, each a column; {MOST_LEVELS:,} is the most. Combine levels, or "
+            f"{_leave_out(name)}."
         )
     _warn(name, counts)
     if name in choices.orders:
@@ -208,7 +206,7 @@ def _in_order(values, name, counts, order):
 
     if order is None:
         if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
-            return tuple(map(_level, values.cat.categories))
+            return tuple(dict.fromkeys(map(_level, values.cat.categories)))
         if not pd.api.types.is_numeric_dtype(values.dtype):
             raise SpecError(
                 f"Got ordinal=[{name!r}], whose levels have no order; it must be known. Write ordinal={{{name!r}: "
@@ -230,10 +228,10 @@ def _sorted(present):
     import pandas as pd
 
     if isinstance(present.dtype, pd.CategoricalDtype):
-        return list(map(_level, present.cat.remove_unused_categories().cat.categories))
+        return list(dict.fromkeys(map(_level, present.cat.remove_unused_categories().cat.categories)))
     found = present.unique()
     if all(isinstance(v, numbers.Real | decimal.Decimal) for v in found):
-        return list(map(_level, sorted(found)))
+        return list(dict.fromkeys(map(_level, sorted(found))))
     return sorted(set(map(_level, found)))
 
 
@@ -246,8 +244,9 @@ def _level(value):
 
 def _check_names(levels, name):
     """Refuse text that is numbers or dates in disguise."""
-    if DATE.match(levels[0]):
-        raise _no_date(name, levels[0])
+    for level in levels:
+        if DATE.match(level):
+            raise _no_date(name, level)
     names = [level for level in levels if not _is_number(level)]
     if len(names) < len(levels):
         got = (

@@ -296,6 +296,7 @@ NOT_CODED = [
     (column("x", 7), {}, DataError, "both numbers and text"),
     (column("2020-01-01", "2020-02-01"), {}, DataError, "dates or times in 'a', such as '2020-01-01'; .*to_datetime"),
     (column("12:30", "12:45"), {}, DataError, "dates or times"),
+    (column("unknown", "01.02.2020"), {}, DataError, "dates or times in 'a', such as '01.02.2020'; .*categorical"),
     (column(datetime.date(2020, 1, 1), None), {"missing": "indicator"}, DataError, "dates or times"),
     (column(pd.Period("2020-01"), pd.Period("2020-02")), {}, DataError, "dates or times"),
     (column(pd.Timedelta(1), pd.Timedelta(2)), {}, DataError, "durations in 'a', .*total_seconds.*--exclude a"),
