@@ -26,7 +26,7 @@ _HOMES = {
         "UnknownNameError",
         "WorkerError",
     ),
-    "data": ("Coding", "Dataset", "Scaling", "load_data", "simulate"),
+    "data": ("Coding", "Dataset", "Scaling", "load_data", "simulate", "target"),
     "losses": ("LOSSES", "Loss", "loss_table", "verify_loss"),
     "priors": (
         "ElasticNet",
