@@ -298,7 +298,7 @@ DATA = [
         ({"source": TABLE, "target": "y", "categorical": ["z"]}, UnknownNameError, "'z'"),
         ({"source": TABLE, "target": "y", "categorical": 3}, SpecError, "categorical=3"),
         ({"source": TABLE, "target": "y", "exclude": ["y"]}, SpecError, "'y' in exclude"),
-        ({"source": TABLE, "target": "y", "exclude": ["a", "b"]}, DataError, "exclude=['a', 'b']"),
+        ({"source": TABLE, "target": "y", "exclude": ["a", "b"]}, DataError, "'a', 'b' as no features"),
         ({"source": TABLE, "target": "y", "ordinal": {"a": "uv"}}, SpecError, "'uv'"),
         ({"source": TABLE, "target": "y", "ordinal": {"a": ["u"]}}, SpecError, "'v'"),
         ({"source": TABLE, "target": "y", "ordinal": ["a"]}, SpecError, "ordinal=['a']"),

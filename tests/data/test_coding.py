@@ -322,7 +322,7 @@ NOT_CODED = [
     (column("x", "z"), {"categorical": "a"}, SpecError, "categorical='a'; it must be a list"),
     (column("x", "z"), {"categorical": ["y"]}, SpecError, "'y' in categorical, which is the target"),
     (column("x", "z"), {"exclude": 3}, SpecError, "exclude=3"),
-    (column("x", "z"), {"exclude": ["a"]}, DataError, "leaves no feature"),
+    (column("x", "z"), {"exclude": ["a"]}, DataError, "which leaves none"),
     (column("x", "z").assign(b=range(8)), {"exclude": ["a"], "reference": {"a": "x"}}, SpecError, "and in exclude"),
     (column("x", "z"), {"reference": {"a": "w"}}, UnknownNameError, "reference of 'a' 'w'; known are 'x', 'z'"),
     (column(1, 2), {"reference": {"a": 1}}, SpecError, "a column that is no category"),
