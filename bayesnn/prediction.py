@@ -442,8 +442,7 @@ def replicates(
     at = np.resize(some_draws(fit, draws), draws)
     params, forward = draws_of(fit, problem, at=at)
     y = problem.net.loss.sample(forward(X), rng, **problem.net.likelihood_args(params), **(known or {}))
-    scaled = problem.scaling is not None and problem.net.loss.support == "real"
-    return problem.scaling.inverse_y(y) if scaled else y
+    return y if problem.scaling is None else problem.scaling.inverse_y(y)
 
 
 def pit_of(fit: "xr.DataTree", X: np.ndarray, y: np.ndarray) -> np.ndarray:
