@@ -98,6 +98,7 @@ _MODULES = (
     "network",
     "plots",
     "priors",
+    "sklearn",
     "symmetry",
     "theory",
     "tree",

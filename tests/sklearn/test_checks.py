@@ -1,0 +1,22 @@
+"""Scikit-learn's own checks of what an estimator is."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from bayesnn.sklearn import MLPClassifier, MLPRegressor
+
+TINY = {
+    # The data of the checks are so few that a network passes through them, or are of classes that a line separates:
+    # "flag" predicts as the limit does. How limits are sought takes seconds where there are hidden units.
+    "mle": {"hidden": (), "restarts": 2, "nonexistent": "flag"},
+    "map": {"hidden": (2,), "restarts": 2},
+    "posterior": {"hidden": (2,), "draws": 20, "tune": 50, "chains": 1, "cores": 1},
+}
+
+
+@parametrize_with_checks(
+    [kind(method=method, **options) for kind in (MLPRegressor, MLPClassifier) for method, options in TINY.items()]
+)
+@pytest.mark.filterwarnings("ignore::bayesnn.errors.ConvergenceWarning")
+def test_scikit_learns_checks_pass(estimator, check):
+    check(estimator)
