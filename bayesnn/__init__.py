@@ -25,7 +25,7 @@ _HOMES = {
         "UnknownNameError",
         "WorkerError",
     ),
-    "data": ("Dataset", "Scaling", "load_data", "simulate"),
+    "data": ("Dataset", "Scaling", "load_data", "simulate", "target"),
     "losses": ("LOSSES", "Loss", "loss_table", "verify_loss"),
     "priors": (
         "ElasticNet",

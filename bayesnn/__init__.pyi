@@ -21,6 +21,7 @@ from bayesnn.data import Dataset as Dataset
 from bayesnn.data import Scaling as Scaling
 from bayesnn.data import load_data as load_data
 from bayesnn.data import simulate as simulate
+from bayesnn.data import target as target
 from bayesnn.diagnostics import compare as compare
 from bayesnn.diagnostics import compare_networks as compare_networks
 from bayesnn.diagnostics import diagnose as diagnose

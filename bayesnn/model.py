@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bayesnn.data.target import known_of
 from bayesnn.losses import is_ours as is_known
 from bayesnn.network import CUTPOINT_SD, MLP, hidden_layers
 from bayesnn.priors import is_ours
@@ -29,7 +30,7 @@ def build_model(
     X : array (n, p), DataFrame or Dataset
         Inputs.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     scaling : None, "standard", False or Scaling
         As for `fit_map`.
     fused : bool
@@ -86,8 +87,9 @@ def model_of(problem: Problem, *, fused: bool = True, collapse: bool = False) ->
     net, dims = problem.net, problem.net.dims()
     with pm.Model(coords=problem.coords) as model:
         X = pm.Data("X", problem.X, dims=("obs", "feature"))
-        y_dims = ("obs",) if problem.y.ndim == 1 else ("obs", "output")
-        y = pm.Data("y_data", problem.y, dims=y_dims)
+        y_dims = ("obs",) if problem.values.ndim == 1 else ("obs", "output")
+        y = pm.Data("y_data", problem.values, dims=y_dims)
+        known = {name: pm.Data(name, values, dims="obs") for name, values in known_of(problem.y).items()}
         weights, biases = [], []
         for layer in range(1, net.n_layers + (not collapse)):
             fan_in = problem.shapes[f"W{layer}"][0]
@@ -120,26 +122,27 @@ def model_of(problem: Problem, *, fused: bool = True, collapse: bool = False) ->
         else:
             f = spell_out(X, zip(weights, biases, strict=True), net.activation)
         f = pm.Deterministic("f", f, dims=("obs", "output"))
-        net.loss.observe(f, y, dims=y_dims, **args)
+        net.loss.observe(f, y, dims=y_dims, **args, **known)
     return model
 
 
-def collapsible(net: MLP) -> bool:
+def collapsible(problem: Problem) -> bool:
     """Say whether the output layer can be integrated out exactly.
 
     Parameters
     ----------
-    net : MLP
-        The network.
+    problem : Problem
+        What is to be fitted.
 
     Returns
     -------
     bool
-        True for squared error with normal priors of fixed scale on the output layer.
+        True for squared error, of the same scale in all rows, with normal priors of fixed scale on the output layer.
     """
+    net = problem.net
     priors = (net.prior, net.prior.bias or net.prior)
     normal = all(is_ours(prior) and prior.gaussian and not prior.has_learned_scale for prior in priors)
-    return net.loss.name == "squared_error" and is_known(net.loss) and normal
+    return net.loss.name == "squared_error" and is_known(net.loss) and normal and not known_of(problem.y)
 
 
 def output_scales(problem: Problem) -> np.ndarray:

@@ -1,6 +1,6 @@
 """From a fit and new inputs to means, intervals, the parts of the variance, and scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset, check_rows
+from bayesnn.data.target import check_known, known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.network import MLP, Params
 from bayesnn.tree import (
@@ -33,7 +34,14 @@ _BESIDE = 50
 
 
 def predict(
-    fit: "xr.DataTree", X_new: Inputs | None = None, *, rows: Rows = None, prob: float | None = 0.9
+    fit: "xr.DataTree",
+    X_new: Inputs | None = None,
+    *,
+    rows: Rows = None,
+    prob: float | None = 0.9,
+    exposure: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    precision: ArrayLike | None = None,
 ) -> "xr.Dataset":
     r"""Predict at new inputs, with what is uncertain and why.
 
@@ -52,6 +60,9 @@ def predict(
         Which rows of a Dataset; the held-out ones if left out.
     prob : float or None
         Probability of the equal-tailed intervals; None leaves them out, which take most of the time.
+    exposure, trials, precision : array (n,) or float, optional
+        What is known of new rows, as for `bnn.target`: 1 if not given, so that a count is predicted for one unit of
+        exposure, and successes for one trial. At the inputs of the fit, or those of a Dataset, its own.
 
     Returns
     -------
@@ -90,9 +101,19 @@ def predict(
         check_arguments(prob=prob)
     problem = problem_of(fit)
     X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
+    given = {"exposure": exposure, "trials": trials, "precision": precision}
+    known = {name: check_known(name, values, len(X)) for name, values in given.items() if values is not None}
+    problem.net.loss.check_given(known | dict.fromkeys(problem.net.loss.needed, np.ones(1)))
+    if X is problem.X:
+        known = known_of(problem.y) | known
+    elif isinstance(X_new, Dataset):
+        known = known_of(dataset_rows(X_new, rows)[1]) | known
     params, forward = draws_of(fit, problem)
     one = _numbers if problem.net.loss.task in ("regression", "count") else _labels
-    blocks = [one(problem, params, forward(X[rows]), prob) for rows in _rows(params, X)]
+    blocks = [
+        one(problem, params, forward(X[rows]), prob, {name: values[rows] for name, values in known.items()})
+        for rows in _rows(params, X)
+    ]
     merged = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     coords: dict[str, Any] = {"obs": np.arange(len(X))}
     if one is _numbers:
@@ -181,7 +202,7 @@ def score(
         f = forward(X[rows])
         args = net.likelihood_args(params)
         log_density.append(log_mean_exp(loss.logp(y[rows], f, **args)))
-        mean = loss.mean(f, **args).mean(axis=0)
+        mean = loss.mean(f, **args, **known_of(y[rows])).mean(axis=0)
         outcome.append(mean)
         if loss.task in ("regression", "count"):
             certainty.append(_pit(loss, y[rows], f, args))
@@ -189,7 +210,8 @@ def score(
     mean = np.concatenate(outcome)
     out: dict[str, float] = {"n": len(X)}
     if loss.task in ("regression", "count"):
-        target = y if y.ndim == 2 else y[:, None]
+        target = values_of(y)
+        target = target if target.ndim == 2 else target[:, None]
         out["rmse"] = float(np.sqrt(np.mean(((mean - target) * problem.y_sd) ** 2)))
     else:
         out["accuracy"] = float(np.mean(mean.argmax(axis=1) == y))
@@ -226,7 +248,7 @@ def log_likelihood_of(fit: "xr.DataTree") -> float:
     """
     if is_unbounded(fit):
         return score(fit)["lppd"]
-    if fit.attrs.get("bayesnn_exists", 1) == 0:
+    if "limit" in fit:
         return fit["limit"]["log_likelihood"].item()
     return float(np.mean(problem_of(fit).log_likelihood(params_of(fit))))
 
@@ -386,7 +408,14 @@ def some_draws(fit: "xr.DataTree", most: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, most).astype(int))
 
 
-def replicates(fit: "xr.DataTree", X: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:
+def replicates(
+    fit: "xr.DataTree",
+    X: np.ndarray,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    known: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """Draw data sets from a fit: what it expects other observations of the same rows to be.
 
     Parameters
@@ -399,6 +428,8 @@ def replicates(fit: "xr.DataTree", X: np.ndarray, *, draws: int, rng: np.random.
         How many data sets.
     rng : numpy.random.Generator
         Source of randomness.
+    known : dict of str to array (n,), optional
+        What is known of the rows, as of `known_of`.
 
     Returns
     -------
@@ -408,8 +439,9 @@ def replicates(fit: "xr.DataTree", X: np.ndarray, *, draws: int, rng: np.random.
     problem = problem_of(fit)
     at = np.resize(some_draws(fit, draws), draws)
     params, forward = draws_of(fit, problem, at=at)
-    y = problem.net.loss.sample(forward(X), rng, **problem.net.likelihood_args(params))
-    return y if problem.scaling is None else problem.scaling.inverse_y(y)
+    y = problem.net.loss.sample(forward(X), rng, **problem.net.likelihood_args(params), **(known or {}))
+    scaled = problem.scaling is not None and problem.net.loss.support == "real"
+    return problem.scaling.inverse_y(y) if scaled else y
 
 
 def pit_of(fit: "xr.DataTree", X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -449,17 +481,18 @@ def _rows(params, X):
     return [slice(i, i + size) for i in range(0, len(X), size)]
 
 
-def _numbers(problem, params, f, prob):
+def _numbers(problem, params, f, prob, known):
     loss = problem.net.loss
     args = problem.net.likelihood_args(params)
-    mean = loss.mean(f, **args)
+    mean = loss.mean(f, **args, **known)
     noise = {"noise": args["noise"]} if "noise" in args else {}
-    epistemic, aleatoric = mean.var(axis=0), loss.variance(f, **noise).mean(axis=0) + np.zeros(mean.shape[1:])
+    aleatoric = loss.variance(f, **noise, **known).mean(axis=0) + np.zeros(mean.shape[1:])
+    epistemic = mean.var(axis=0)
     centre, total = "mean" if loss.has_mean else "median", epistemic + aleatoric
-    out = {centre: mean.mean(axis=0) if loss.has_mean else _quantile(loss, f, args, 0.5, mean, total)}
+    out = {centre: mean.mean(axis=0) if loss.has_mean else _quantile(loss, f, args, known, 0.5, mean, total)}
     if prob is not None:
         tails = [(1 - prob) / 2, (1 + prob) / 2]
-        out["lower"], out["upper"] = (_quantile(loss, f, args, p, mean, total) for p in tails)
+        out["lower"], out["upper"] = (_quantile(loss, f, args, known, p, mean, total) for p in tails)
         out[f"{centre}_lower"], out[f"{centre}_upper"] = np.quantile(mean, tails, axis=0)
     variances = {
         "variance_total": epistemic + aleatoric,
@@ -472,11 +505,11 @@ def _numbers(problem, params, f, prob):
     return out | variances
 
 
-def _quantile(loss, f, args, p, mean, variance):
+def _quantile(loss, f, args, known, p, mean, variance):
     """Quantile of the mixture over the draws: where its distribution function has this value."""
 
     def below(at):
-        return loss.cdf(at, f, **args).mean(axis=0) < p
+        return loss.cdf(at, f, **args, **known).mean(axis=0) < p
 
     heavy = np.ptp(mean, axis=0) + np.max(args.get("noise", 1.0))
     width = np.where(np.isfinite(variance), np.sqrt(variance), heavy)
@@ -491,7 +524,7 @@ def _quantile(loss, f, args, p, mean, variance):
         width = 2 * width
         low, high = np.where(over, low - width, low), np.where(short, high + width, high)
     if loss.task != "count":
-        return _crossing(loss, f, args, p, low, high)
+        return _crossing(loss, f, args, known, p, low, high)
     while (high - low > 0.5).any():
         middle = (low + high) / 2
         left = below(middle)
@@ -499,28 +532,30 @@ def _quantile(loss, f, args, p, mean, variance):
     return np.ceil(low) + 0.0
 
 
-def _crossing(loss, f, args, p, low, high):
+def _crossing(loss, f, args, known, p, low, high):
     """Find where the distribution function of the mixture crosses a value between two bounds."""
     from scipy.optimize.elementwise import find_root
 
     def above(at, k):
         rows, column = np.divmod(k.astype(int), low.shape[1])
         part = f[:, rows] if loss.scale_is_output else f[:, rows, column][..., None]
-        return loss.cdf(at[:, None], part, **args).mean(axis=0)[:, 0] - p
+        here = {name: values[rows] for name, values in known.items()}
+        return loss.cdf(at[:, None], part, **args, **here).mean(axis=0)[:, 0] - p
 
     return find_root(above, (low.ravel(), high.ravel()), args=(np.arange(low.size),)).x.reshape(low.shape)
 
 
 def _pit(loss, y, f, args):
     """Distribution function of the mixture at the observations; for counts the middle of its jump."""
+    known, y = known_of(y), values_of(y)
     at = y if y.ndim == 2 else y[:, None]
-    pit = loss.cdf(at, f, **args).mean(axis=0)
+    pit = loss.cdf(at, f, **args, **known).mean(axis=0)
     if loss.task == "count":
-        pit = (pit + loss.cdf(at - 1, f, **args).mean(axis=0)) / 2
+        pit = (pit + loss.cdf(at - 1, f, **args, **known).mean(axis=0)) / 2
     return pit
 
 
-def _labels(problem, params, f, prob):
+def _labels(problem, params, f, prob, known):
     loss = problem.net.loss
     each = loss.mean(f, **problem.net.likelihood_args(params))
     probability = each.mean(axis=0)

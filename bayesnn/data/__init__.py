@@ -7,6 +7,7 @@ from bayesnn.data.files import read_table
 from bayesnn.data.loading import load_data
 from bayesnn.data.scaling import Scaling
 from bayesnn.data.simulation import simulate
+from bayesnn.data.target import target
 
 __all__ = [
     "NAMES",
@@ -20,4 +21,5 @@ __all__ = [
     "load_data",
     "read_table",
     "simulate",
+    "target",
 ]

@@ -223,6 +223,11 @@ def _as_float(value, name):
         raise DataError(
             f"Got {name} with ragged rows; all rows must have the same length. Drop or complete the rows that differ."
         ) from None
+    if array.dtype.names is not None:
+        raise DataError(
+            f"Got {name} with the fields {', '.join(array.dtype.names)}, as bnn.target makes it; only numbers are "
+            "taken here. Pass y['y']."
+        )
     if array.dtype.kind in "biuf":
         with np.errstate(over="ignore"):
             return array.astype(np.float64, copy=False)

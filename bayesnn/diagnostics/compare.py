@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset
+from bayesnn.data.target import known_of
 from bayesnn.errors import SpecError
 from bayesnn.fitting.evidence import log_evidence
 from bayesnn.prediction import log_likelihood_of, score
@@ -152,7 +153,8 @@ def compare(
     fits = named_fits(fits, named)
     first = _data(next(iter(fits.values())))
     for name, fit in fits.items():
-        if not all(map(_equal, _data(fit), first)):
+        mine = _data(fit)
+        if len(mine) != len(first) or not all(map(_equal, mine, first)):
             raise SpecError(
                 f"Got fits of different data ({name!r} and {next(iter(fits))!r}); their log-likelihoods can't be "
                 "compared. Fit the same X and y."
@@ -162,11 +164,12 @@ def compare(
 
 
 def _data(fit):
-    """Training rows in the user's units."""
+    """Training rows in the user's units, and what is known of them."""
     problem = problem_of(fit)
+    X, y, known = problem.X, problem.values, known_of(problem.y).values()
     if problem.scaling is None:
-        return problem.X, problem.y
-    return problem.scaling.inverse_X(problem.X), problem.scaling.inverse_y(problem.y)
+        return X, y, *known
+    return problem.scaling.inverse_X(X), problem.scaling.inverse_y(y), *known
 
 
 def _equal(a, b):

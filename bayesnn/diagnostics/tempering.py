@@ -119,7 +119,7 @@ def tempering_call(post: "xr.DataTree", *, more: bool = False) -> str:
     if problem.scaling is not None:
         standard = np.allclose(problem.X.mean(axis=0), 0) and np.allclose(problem.X.std(axis=0), 1)
         options.append('scaling="standard"' if standard else "scaling=scaling")
-    if not post.attrs.get("bayesnn_collapsed", 1) and collapses(problem.net):
+    if not post.attrs.get("bayesnn_collapsed", 1) and collapses(problem):
         options.append("collapse=False")
     if more:
         longer = float(post["tempering"]["iterations"].to_numpy()[-1]) / sizes["draw"]

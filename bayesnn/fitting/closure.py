@@ -36,6 +36,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesnn.data.target import known_of
 from bayesnn.fitting.density import Layout
 from bayesnn.fitting.objective import central_hessian
 from bayesnn.losses import SquaredError
@@ -249,8 +250,12 @@ class Closure(Layout):
     def _slopes(self, f, params):
         """Differentiate each row's log-likelihood by its outputs (n, m), by fourth-order central differences."""
         loss, y, args = self.problem.net.loss, self.problem.y, self.problem.net.likelihood_args(params)
-        scale = float(np.max(args.get("noise", 1.0)))
-        if type(loss) is SquaredError:
+        scale, known = float(np.max(args.get("noise", 1.0))), known_of(y)
+        if loss.noise_is_shape:
+            scale = min(1.0, scale) if loss.support == "unit" else 1.0
+        if "precision" in known:
+            scale /= float(np.sqrt(known["precision"].max()))
+        elif type(loss) is SquaredError:
             return (y.reshape(len(f), -1) - f) / scale**2
         if loss.scale_is_output:
             scale = min(1.0, float(np.exp(f[:, 1].min())))
@@ -275,7 +280,7 @@ class Closure(Layout):
 
     def _total(self, f, params):
         net = self.problem.net
-        if type(net.loss) is SquaredError:
+        if type(net.loss) is SquaredError and not known_of(self.problem.y):
             # The only likelihood whose checks cost more than itself.
             y, noise = self.problem.y, np.float64(net.likelihood_args(params)["noise"])
             squares = float(np.sum((y.reshape(len(f), -1) - f) ** 2))
@@ -291,9 +296,9 @@ class Closure(Layout):
         def value(x):
             return self._total(f, self.unpack(x))
 
-        if "noise" in params:
-            # Every loss with a noise is a density of (y - f) / noise.
-            y = self.problem.y.reshape(len(f), -1)
+        if "noise" in params and net.loss.scaled:
+            # A density of (y - f) / noise.
+            y = self.problem.values.reshape(len(f), -1)
             known = np.sum(slopes * (y - f)) - y.size
             if not net.noise_prior.proper:
                 return known

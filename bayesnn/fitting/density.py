@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn import losses
+from bayesnn.data.target import known_of
 from bayesnn.fitting.idle import idle_cores
 from bayesnn.fitting.prior import prior_draws_of
 from bayesnn.fitting.selfcheck import check_density, few_rows
 from bayesnn.formulas import Formula
+from bayesnn.losses.counts import log_rising
 from bayesnn.model import collapsible, model_of, output_scales
 from bayesnn.network import CUTPOINT_SD, MLP, Params
 from bayesnn.priors import Prior, is_ours
@@ -92,20 +94,20 @@ def has_kernels(net: MLP) -> bool:
     return not outsiders(net) and units and all(map(covered, penalties)) and knows(net.loss)
 
 
-def collapses(net: MLP) -> bool:
+def collapses(problem: Problem) -> bool:
     """Say whether the output layer can be integrated out, exactly and by our own kernels.
 
     Parameters
     ----------
-    net : MLP
-        The network.
+    problem : Problem
+        What is to be fitted.
 
     Returns
     -------
     bool
-        True for squared error with normal priors of fixed scale on the output layer.
+        As of `collapsible`, where there are kernels.
     """
-    return collapsible(net) and has_kernels(net)
+    return collapsible(problem) and has_kernels(problem.net)
 
 
 def outsiders(net: MLP) -> list[Any]:
@@ -388,15 +390,23 @@ class FusedDensity(Layout):
             float(formula(0.0, *values)) * np.count_nonzero(by) for formula, values, by in penalties
         )
 
-        y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.y
+        y = np.eye(widths[-1])[problem.y] if loss.task == "classes" else problem.values
         y = np.asarray(y if y.ndim == 2 else y[:, None], dtype=float)
+        known = known_of(problem.y)
+        if known:
+            # Each loss takes one of them.
+            ((beside, values),) = known.items()
+            y = np.column_stack([y, _READ_AS[beside](values)])
         scales = None
         if collapse:
             scales = output_scales(problem)
             scales = np.concatenate([scales, np.zeros(widths[-2] + 1 - len(scales))])
-        known = 1.0
+        noise_at = 1.0
         if loss.has_noise:
-            known = net.noise if noise is None else None
+            noise_at = net.noise if noise is None else None
+        # The table has the rest of the constant at every noise.
+        rising = rising_table(problem.values) if loss.name == "negative_binomial" else ()
+        rises = float(log_rising(problem.values, 1.0).sum()) if rising else 0.0
         self.density = Density(
             net.phi,
             loss,
@@ -406,9 +416,11 @@ class FusedDensity(Layout):
             biased=[net.has_bias(layer) for layer in range(1, net.n_layers + 1)],
             rates=self.rates(prior),
             penalties=penalties,
-            constant=-float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum()),
+            known=next(iter(known), ""),
+            constant=-float(loss.b_of_y(problem.y, noise=1.0 if loss.has_noise else None).sum()) - rises,
+            rising=rising,
             prior_constant=constant,
-            noise=known,
+            noise=noise_at,
             noise_rates=noise.rates if noise is not None else np.zeros(5),
             jacobian=jacobian,
             parameters=np.bincount(problem.y) if cuts else loss.parameters,
@@ -439,6 +451,19 @@ class FusedDensity(Layout):
     def prior_draw(self, seed: int) -> np.ndarray:
         """Draw a flat vector from the prior."""
         return self.prior_draws(np.random.default_rng(seed), 1)[0]
+
+
+_READ_AS = {"exposure": np.log, "trials": np.asarray, "precision": np.sqrt}
+"""What is known of the rows -> what kernels read."""
+
+
+def rising_table(y: np.ndarray) -> tuple[float, ...]:
+    """Write the table of `bayesnn.ops.density.add_rising` for counts (n,)."""
+    from bayesnn.ops.density import FEW
+
+    large, often = np.unique(y[y > FEW], return_counts=True)
+    few = [float(np.sum(y > j)) for j in range(FEW)]
+    return (*few, *np.column_stack([large, often]).astype(float).ravel())
 
 
 def kind_of_parameter(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.data.columns import CHUNK, LARGE, row_blocks
+from bayesnn.data.target import values_of
 from bayesnn.fitting.density import outsiders
 from bayesnn.fitting.limits import TOO_MANY, Limit, is_strict, slack, without_hidden
 from bayesnn.fitting.recession import recession, some_rows_rule_it_out
@@ -37,6 +37,11 @@ class Existence:
     reason: str
     numbers: dict
     limit: Limit | None = field(default=None, repr=False)
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether the density grows for ever, so that its last iterate is arbitrary."""
+        return self.exists is False and self.limit is None and "overdispersion" not in self.numbers
 
     def __bool__(self):
         if self.exists is None:
@@ -120,6 +125,8 @@ def existence_of(problem: Problem) -> Existence:
         return np.column_stack([b for prior, b in zip(priors, blocks, strict=True) if isinstance(prior, Flat)])
 
     found = None if some_rows_rule_it_out(problem, design) else recession(problem, design(problem))
+    if found is None and _may_vanish(net):
+        return Existence(None, "whether the counts vary more than Poisson's only the end of a fit can tell", {})
     if found is None:
         grow = "there are no weights that could grow"
         columns = (problem.X.shape[1], net.has_bias(1))
@@ -159,7 +166,7 @@ def _closed(problem):
     of identities are linear maps of bounded rank. For ReLU see L.-H. Lim, M. Michalek and Y. Qi, "Best k-layer neural
     network approximations", Constructive Approximation 55 (2022).
     """
-    net, one = problem.net, problem.y.ndim == 1
+    net, one = problem.net, problem.values.ndim == 1
     if not isinstance(net.prior, Flat) or net.prior.bias is not None or net.loss.task != "regression":
         return None
     if net.loss.scale_is_output or net.noise_prior is not None or not net.loss.tail_index > 1:
@@ -171,15 +178,23 @@ def _closed(problem):
     return None
 
 
+def _may_vanish(net):
+    """Whether a learned noise may shrink to zero because the counts vary no more than Poisson's."""
+    return net.loss.noise_is_shape and net.loss.task == "count" and net.noise_prior is not None
+
+
 def _residuals(problem):
     loss = problem.net.loss
+    if loss.support == "unit":
+        y = problem.values
+        problem = replace(problem, y=np.log(y) - np.log1p(-y))
     if loss.scale_is_output:
         return Existence(None, "a scale that depends on the inputs: only the end of a fit can tell", {})
-    if not loss.tail_index > 1:
+    if loss.scaled and not loss.tail_index > 1:
         return Existence(None, f"how the loss {loss.name!r} grows is not known", {})
     if problem.net.noise_prior is None or problem.net.noise_prior.repels_zero:
         return Existence(True, "a loss that grows has a minimum where its scale is known, or kept from zero", {})
-    y = problem.y if problem.y.ndim == 2 else problem.y[:, None]
+    y = problem.values if problem.values.ndim == 2 else problem.values[:, None]
     residual = _largest_residual(problem, y)
     if residual <= 1e-12 * max(1.0, float(np.abs(y).max())):
         return Existence(
@@ -216,7 +231,7 @@ def _may_shrink(net):
     With m of n residuals that are not zero, n log s + sum rho(r / s) falls for ever with s if rho grows like k log|u|
     and k m < n; if it grows faster than that, it can't.
     """
-    free = net.loss.task == "regression" and net.noise_prior is not None and not net.noise_prior.repels_zero
+    free = net.loss.scaled and net.noise_prior is not None and not net.noise_prior.repels_zero
     if free and not np.isinf(net.loss.tail_index):
         return "a heavy-tailed scale may shrink onto some of the rows, and no search can rule that out"
     return ""
@@ -259,13 +274,23 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
             scale = np.inf if _held(net) else _least(problem, params, lambda f, y: np.exp(f[:, 1]))
         else:
             scale = params["noise"] if net.noise_prior is not None and not net.noise_prior.repels_zero else np.inf
-        relative = float(scale / max(np.std(y), np.finfo(float).tiny))
+        size = np.std(values_of(y)) if net.loss.support == "real" else 1.0
+        relative = float(scale / max(size, np.finfo(float).tiny))
         if relative < 1e-5:
             return Existence(
                 False,
                 "the network passes through the data and the noise is free, so the density grows without bound as "
                 "the noise shrinks",
                 {"relative_noise": relative, "weight_norm": norm},
+            )
+    if _may_vanish(net) and not net.noise_prior.repels_zero:
+        excess = float(params["noise"]) ** 2 * float(np.mean(values_of(y)))
+        if excess < 1e-6:
+            return Existence(
+                False,
+                "the counts vary no more than Poisson's, so the likelihood rises as the noise shrinks to zero, where "
+                "it is the Poisson likelihood",
+                {"overdispersion": excess, "weight_norm": norm},
             )
     return Existence(None, "nothing speaks against it", {"weight_norm": norm})
 
@@ -351,18 +376,9 @@ def judge(problem: Problem, audit: dict[str, np.ndarray], limits: Sequence[Limit
 def lowest(problem: Problem) -> float:
     """Negative log-likelihood that no function can undercut; minus infinity for a learned noise."""
     net, y = problem.net, problem.y
-    if net.loss.task != "regression":
-        return 0.0 if net.loss.task != "count" else -float(_saturated_counts(y))
-    if net.noise_prior is not None or net.loss.scale_is_output:
-        return -np.inf
-    loss: Any = net.loss  # of numbers, with a mode
-    return -float(loss.logp(y, y.reshape(len(y), -1) - net.noise * loss.mode, noise=net.noise).sum())
-
-
-def _saturated_counts(y):
-    from scipy.special import gammaln, xlogy
-
-    return np.sum(xlogy(y, y) - y - gammaln(y + 1))
+    if net.noise_prior is not None:
+        return 0.0 if net.loss.support == "counts" else -np.inf
+    return -net.loss.saturated(y, noise=net.noise if net.loss.has_noise else None)
 
 
 def attained(problem: Problem, audit: dict[str, np.ndarray], size: int) -> Existence:
@@ -382,7 +398,7 @@ def attained(problem: Problem, audit: dict[str, np.ndarray], size: int) -> Exist
     Existence
         True or None.
     """
-    net, n = problem.net, problem.y.size
+    net, n = problem.net, problem.values.size
     if from_outside(net):
         return Existence(None, from_outside(net), {})
     if _may_shrink(net):
@@ -392,6 +408,6 @@ def attained(problem: Problem, audit: dict[str, np.ndarray], size: int) -> Exist
         return Existence(True, "likelihood times prior is bounded and vanishes at infinity", {})
     if is_strict(problem, audit)[int(np.argmin(audit["value"]))]:
         return Existence(True, "a strict local maximum, and the noise does not shrink there", {})
-    if not net.loss.scale_is_output and n >= size:
+    if net.loss.support != "counts" and not net.loss.scale_is_output and n >= size:
         return Existence(True, "a network with fewer parameters than targets does not pass through them all", {})
     return Existence(None, "the best end point is no strict local maximum, and the noise is free", {})

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from bayesnn.arguments import Seed, call_of, check_arguments, rng_of
 from bayesnn.data.columns import LARGE, mean_sd
+from bayesnn.data.target import known_of
 from bayesnn.errors import ConvergenceWarning, FitError, NoMAPError, NoMLEError
 from bayesnn.fitting.climb import MANY_PARAMETERS, audit_ends, climb, newton, settle, unheld
 from bayesnn.fitting.density import log_density, slowness
@@ -300,7 +301,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, finish, execut
             audit[name][best] = audit_best[name][0]
     if existence.exists is False and existence.limit is None and "noise" in objective.names:
         # Below that rounding decides what the residuals are, and squares underflow.
-        ends[:, -1] = np.maximum(ends[:, -1], np.log(1e-14 * max(np.std(problem.y), 1e-8)))
+        ends[:, -1] = np.maximum(ends[:, -1], np.log(1e-14 * _size(problem)))
     params = objective.unpack(ends)
     functions = mean_at(problem.net, params, compared_rows(problem.X))
     alike = same_optimum(-audit["value"], functions, best) & audit["converged"]
@@ -330,6 +331,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, finish, execut
         attrs={
             "bayesnn_exists": {True: 1, False: 0, None: -1}[existence.exists],
             "bayesnn_existence": existence.reason,
+            "bayesnn_unbounded": int(existence.unbounded),
             "bayesnn_limit": existence.limit.describe() if existence.limit is not None else "",
             "bayesnn_message": message,
             "bayesnn_brief": brief,
@@ -444,7 +446,7 @@ def starts(problem: Problem, objective: Objective, n: int, rng: np.random.Genera
     array (n, size)
         Flat vectors.
     """
-    net, X, y = problem.net, problem.X, problem.y
+    net, X = problem.net, problem.X
     sd = mean_sd(X)[1]
     spread = np.where(sd > 0, sd, 1.0)
     params = {}
@@ -453,32 +455,41 @@ def starts(problem: Problem, objective: Objective, n: int, rng: np.random.Genera
         if name[0] == "W":
             scale = 1.0 / np.sqrt(max(shape[0], 1))
             scale = scale / spread[:, None] if layer == 1 else scale
-            if last and net.loss.task == "regression" and not net.loss.scale_is_output:
-                scale = scale * max(np.std(y), 1e-8)
+            if last and not net.loss.scale_is_output:
+                scale = scale * _size(problem)
             params[name] = rng.normal(size=(n, *shape)) * scale * (1.0 if last else 1.5)
         elif last:
-            params[name] = np.zeros((n, *shape)) + _level(net, y, shape[0])
+            params[name] = np.zeros((n, *shape)) + _level(problem, shape[0])
         else:
             params[name] = 0.5 * rng.normal(size=(n, *shape))
             if layer == 1:
                 rows = X[rng.integers(len(X), size=(n, shape[0]))]
                 params[name] -= np.einsum("shp,sph->sh", rows, params["W1"])
     if "noise" in objective.names:
-        params["noise"] = np.full(n, max(np.std(y), 1e-8)) * rng.uniform(0.3, 1.0, size=n)
+        params["noise"] = np.full(n, _size(problem)) * rng.uniform(0.3, 1.0, size=n)
     if "cutpoints" in objective.names:
-        below = np.cumsum(np.bincount(y))[:-1] / len(y)
+        below = np.cumsum(np.bincount(problem.y))[:-1] / len(X)
         params["cutpoints"] = np.broadcast_to(np.log(below / (1 - below)), (n, len(below)))
     return objective.pack(params)
 
 
-def _level(net, y, m):
+def _size(problem):
+    """Take the unit of outputs and noise: the standard deviation of targets, or one."""
+    return max(float(np.std(problem.values)), 1e-8) if problem.net.loss.support == "real" else 1.0
+
+
+def _level(problem, m):
     """Output bias at which the network starts: the level of the targets."""
-    if net.loss.scale_is_output:
-        return np.array([np.mean(y), np.log(max(np.std(y), 1e-8))])
-    if net.loss.task == "regression":
+    loss, y, known = problem.net.loss, problem.values, known_of(problem.y)
+    if loss.scale_is_output:
+        return np.array([np.mean(y), np.log(_size(problem))])
+    if loss.support == "real":
         return np.mean(y, axis=0)
-    if net.loss.task == "count":
-        return np.log(max(np.mean(y), 0.1))
+    if loss.support == "unit" or "trials" in known:
+        share = np.clip(y.sum() / (known["trials"].sum() if known else len(y)), 0.01, 0.99)
+        return np.log(share / (1.0 - share))
+    if loss.task == "count":
+        return np.log(max(np.mean(y), 0.1) / np.mean(known.get("exposure", 1.0)))
     return np.zeros(m)
 
 

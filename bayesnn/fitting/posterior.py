@@ -206,11 +206,11 @@ def fit_posterior(
     check_proper(net)
     given_collapse = collapse
     if collapse is None:
-        collapse = collapses(net)
-    elif collapse and not collapses(net):
+        collapse = collapses(problem)
+    elif collapse and not collapses(problem):
         raise SpecError(
             f"Got collapse=True with loss {net.loss.name!r}, prior {net.prior!r}; the output layer can be integrated "
-            "out for squared error under Normal priors only. Leave collapse out."
+            "out for squared error of one noise under Normal priors only. Leave collapse out."
         )
     check_executor(executor)
     kept = None

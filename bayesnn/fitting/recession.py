@@ -111,6 +111,8 @@ def recession(problem: Problem, design: np.ndarray) -> dict[str, Any] | None:
     margins = rise @ direction
     if problem.net.loss.task == "count":
         reason = "a direction lowers the mean of observed zeros for ever and leaves every other count as it is"
+        if "trials" in problem.net.loss.needed:
+            reason = "a direction sends probabilities to 0 or 1 where nothing or all succeeded, and leaves others alone"
     elif rising.all():
         reason = "the classes are completely separated: every observation's likelihood rises to 1 along one direction"
     else:
@@ -134,10 +136,9 @@ def _rows(problem, design):
     """Rows whose product with a direction must not be negative, and rows whose product must vanish."""
     y, task = problem.y, problem.net.loss.task
     p = design.shape[1]
-    if task == "count":
-        return -design[y == 0], design[y > 0]
-    if task == "binary":
-        return design * np.where(y == 1, 1.0, -1.0)[:, None], np.empty((0, p))
+    if task in ("binary", "count"):
+        sides = problem.net.loss.sides(y)
+        return design[sides != 0] * sides[sides != 0, None], design[sides == 0]
     if task == "ordinal":
         # The directions are (weights, cutpoints): eta below the upper cutpoint, above the lower one.
         k = int(y.max())

@@ -25,6 +25,8 @@ def remedy_of(kind: str, problem: Problem, existence: Existence) -> str:
         A sentence with the arguments of a network, ``noise=...`` and ``prior=...``, with which `fit_map` succeeds.
     """
     net = problem.net
+    if "overdispersion" in existence.numbers:
+        return "Take loss='poisson', or give fit_map a noise that stays from zero, noise=bnn.InverseGamma(3.0, 1.0)."
     if not {"relative_noise", "largest_residual"} & set(existence.numbers):
         if kind == "mle":
             return "Give the weights a proper prior (fit_map), such as prior=bnn.Normal(1.0)."
@@ -54,5 +56,6 @@ def noises(problem: Problem) -> tuple[str, str]:
     known, learned : str
         Arguments of a network.
     """
-    size = 0.1 * float(np.std(problem.y)) or 0.1
+    size = 0.1 * float(np.std(problem.values)) if problem.net.loss.support == "real" else 0.1
+    size = size or 0.1
     return f"noise={size:.1g}", f"noise=bnn.InverseGamma(3.0, {3 * size:.1g})"

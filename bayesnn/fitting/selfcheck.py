@@ -31,8 +31,8 @@ def few_rows(problem: Problem) -> Problem:
     if n <= ROWS:
         return problem
     rows = np.linspace(0, n - 1, ROWS).astype(int)
-    if problem.y.ndim == 1:
-        rows[-1] = int(np.argmax(problem.y))
+    if problem.values.ndim == 1:
+        rows[-1] = int(np.argmax(problem.values))
     return replace(problem, X=np.asarray(problem.X[rows], dtype=float), y=problem.y[rows])
 
 
@@ -124,7 +124,7 @@ def _marginal(params: Params, problem: Problem) -> np.ndarray:
     """
     from bayesnn.model import output_scales
 
-    net, Y = problem.net, problem.y.reshape(len(problem.X), -1)
+    net, Y = problem.net, problem.values.reshape(len(problem.X), -1)
     features = net.features(params, problem.X)
     if net.has_bias(net.n_layers):
         features = np.concatenate([features, np.ones((len(features), 1))], axis=1)

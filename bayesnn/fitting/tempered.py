@@ -151,7 +151,7 @@ def expected_seconds(problem: Problem, *, draws: int, chains: int, cores: int | 
     float
         Seconds: a posterior with several modes of the function takes ten times as long and more.
     """
-    density = log_density(problem, jacobian=True, collapse=collapses(problem.net), split=True)
+    density = log_density(problem, jacobian=True, collapse=collapses(problem), split=True)
     return _expected(density, draws=draws, chains=chains, cores=cores)
 
 

@@ -75,6 +75,12 @@ class Formula:
         """Value and derivative as one program, in which they share what they can."""
         return self.derivatives(1)
 
+    def gradient(self, *by: int) -> Program:
+        """Value and first derivatives by some arguments as one program."""
+        from bayesnn.formulas.trace import with_gradient
+
+        return with_gradient(self.stable, by)
+
     def derivatives(self, order: int) -> Program:
         """Value and derivatives up to an order as one program."""
         from bayesnn.formulas.trace import with_derivatives

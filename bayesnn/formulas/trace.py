@@ -273,14 +273,50 @@ def with_derivatives(program: Program, by: int, order: int) -> Program:
     Program
         Its outputs are the value and the derivatives up to `order`.
     """
-    import pytensor
+    inputs, value = _value_of(program)
+    values = [value]
+    for _ in range(order):
+        values.append(_slope_of(values[-1], inputs[by]))
+    return _rewritten(program, inputs, values)
+
+
+def with_gradient(program: Program, by: tuple[int, ...]) -> Program:
+    """Differentiate by several arguments, as `with_derivatives` does by one.
+
+    Parameters
+    ----------
+    program : Program
+        With one output.
+    by : tuple of int
+        Numbers of the arguments.
+
+    Returns
+    -------
+    Program
+        Its outputs are the value and the first derivatives.
+    """
+    inputs, value = _value_of(program)
+    return _rewritten(program, inputs, [value, *(_slope_of(value, inputs[k]) for k in by)])
+
+
+def _value_of(program):
+    """Variables for the arguments of a program, and what it makes of them."""
     import pytensor.tensor as pt
-    from pytensor.graph.rewriting.utils import rewrite_graph
 
     inputs = [pt.dscalar(name) for name in program.arguments]
-    values = [pt.as_tensor_variable(symbolic(program, inputs)[0]).astype("float64")]
-    for _ in range(order):
-        values.append(pytensor.grad(values[-1], inputs[by], disconnected_inputs="ignore", return_disconnected="zero"))
+    return inputs, pt.as_tensor_variable(symbolic(program, inputs)[0]).astype("float64")
+
+
+def _slope_of(value, variable):
+    import pytensor
+
+    return pytensor.grad(value, variable, disconnected_inputs="ignore", return_disconnected="zero")
+
+
+def _rewritten(program, inputs, values):
+    """Apply PyTensor's rewrites for simplicity and stability, and read the outcome as a program."""
+    from pytensor.graph.rewriting.utils import rewrite_graph
+
     # Rewriting clones nothing unless asked to, and each derivative is wanted as it was differentiated.
     rewritten: Any = rewrite_graph(values, include=("canonicalize", "stabilize"))
     builder = _Builder(program.arguments, simplifies=True)

@@ -14,7 +14,9 @@ PyMC node that matches it (`observe`).
 """
 
 from bayesnn.losses.base import Loss
-from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
+from bayesnn.losses.beta import Beta
+from bayesnn.losses.counts import Binomial, NegativeBinomial, Poisson
+from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
 from bayesnn.losses.residual import ResidualLoss
 from bayesnn.losses.table import LOSSES, LossTable, as_loss, is_ours, loss_from_json, loss_table, loss_to_json
@@ -23,13 +25,16 @@ from bayesnn.losses.verify import LossCheck, verify_loss
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "Beta",
     "BinaryCrossEntropy",
+    "Binomial",
     "CrossEntropy",
     "GaussianNLL",
     "Huber",
     "Loss",
     "LossCheck",
     "LossTable",
+    "NegativeBinomial",
     "Ordinal",
     "Poisson",
     "Quantile",

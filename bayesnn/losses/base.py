@@ -1,6 +1,7 @@
 """What every loss is: a likelihood, and the checks that the losses share."""
 
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.data import as_array
+from bayesnn.data.target import KNOWN, values_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.formulas import Formula
 
@@ -34,6 +36,22 @@ def _scale(loss, noise):
     if not np.all((scale > 0) & (scale < np.inf)):
         raise SpecError(f"Got noise={noise!r}; a noise scale must be positive and finite. Give the scale, not its log.")
     return scale
+
+
+def best_noise(log_likelihood: Callable[[float], float]) -> float:
+    """Find the noise at which a log-likelihood is highest; zero where it rises towards that."""
+    from scipy.optimize import minimize_scalar
+
+    grid = np.linspace(-9.0, 8.0, 69)
+    values = np.array([-log_likelihood(float(np.exp(at))) for at in grid])
+    best = int(np.nanargmin(values))
+    ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    found = minimize_scalar(
+        lambda at: -log_likelihood(float(np.exp(at))), bounds=ends, method="bounded", options={"xatol": 1e-12}
+    )
+    # Rounding of the sum hides any noise below.
+    rises = values[best] < values[0] - 1e-12 * max(1.0, abs(values[0]))
+    return float(np.exp(found.x)) if rises and best > 0 else 0.0
 
 
 def _thresholds(cutpoints):
@@ -128,6 +146,11 @@ class Loss:
         where it falls faster, NaN where that is not known.
     has_mean : bool
         Whether the target has a mean; one without is predicted by its median.
+    noise_is_shape : bool
+        Whether the noise is a number in the formula, behind y, f and what is `needed`, and not a scale of y - f.
+    given, needed : tuple of str
+        What may, and what must, be known of each row beside its target, as `bnn.target` names it. The methods `mean`,
+        `variance`, `sample`, `cdf` and `observe` take it by that name.
     """
 
     name: ClassVar[str]
@@ -140,12 +163,105 @@ class Loss:
     scale_is_output: ClassVar[bool] = False
     tail_index: ClassVar[float] = np.nan
     has_mean: ClassVar[bool] = True
+    noise_is_shape: ClassVar[bool] = False
+    given: ClassVar[tuple[str, ...]] = ()
+    needed: ClassVar[tuple[str, ...]] = ()
     _table: ClassVar[tuple[str, str, str, str]]
 
     @property
     def parameters(self) -> tuple[float, ...]:
         """The loss's own parameters, such as Huber's delta, in the order in which its formula takes them."""
         return tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def support(self) -> str:
+        """Where a target lives: "real", "unit" (between 0 and 1), or "counts", which labels are too."""
+        return "real" if self.task == "regression" else "counts"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether y = f + noise u, with u of one density."""
+        return self.has_noise and not self.noise_is_shape
+
+    def check_given(self, known: dict[str, np.ndarray]) -> None:
+        """Refuse what a loss has no use for, and what it can't do without.
+
+        Parameters
+        ----------
+        known : dict of str to array (n,)
+            What is known of each row beside its target.
+
+        Raises
+        ------
+        SpecError
+            Which of them, and what to write instead.
+        """
+        spare = [name for name in known if name in KNOWN and name not in self.given]
+        if spare:
+            own = f"it takes {', '.join(self.given)}" if self.given else "it takes none of these"
+            losses = {"exposure": "'poisson'", "trials": "'binomial'", "precision": "'squared_error'"}
+            raise SpecError(
+                f"Got a target with {spare[0]} for the loss {self.name!r}; {own}. Leave it out, or take another loss: "
+                f"{losses[spare[0]]}, say."
+            )
+        missing = [name for name in self.needed if name not in known]
+        if missing:
+            raise SpecError(
+                f"Got a target without {missing[0]} for the loss {self.name!r}, which needs it. Write "
+                f"bnn.target(y, {missing[0]}=...)."
+            )
+
+    def check_known(self, y: np.ndarray, known: dict[str, np.ndarray]) -> None:
+        """Refuse a target that does not go with what is known of its row.
+
+        Parameters
+        ----------
+        y : array
+            As `check_target` returns it.
+        known : dict of str to array (n,)
+            As `check_given` lets it pass.
+
+        Raises
+        ------
+        DataError
+            Where, and what to do.
+        """
+
+    def sides(self, y: np.ndarray) -> np.ndarray:
+        """Say on which side an output may go to infinity while the likelihood of its row rises.
+
+        Parameters
+        ----------
+        y : array (n,)
+            Targets, of counts or of two classes.
+
+        Returns
+        -------
+        array (n,) of int
+            1 or -1, and 0 where the likelihood falls on both sides.
+        """
+        return np.zeros(len(y), dtype=np.int64)
+
+    def saturated(self, y: np.ndarray, *, noise: float | None = None) -> float:
+        """Return the log-likelihood that no outputs can exceed; infinite where that is not known.
+
+        Parameters
+        ----------
+        y : array
+            Targets.
+        noise : float, optional
+            A known noise, of losses that have one.
+
+        Returns
+        -------
+        float
+            Of all rows together.
+        """
+        return 0.0 if self.task in ("binary", "classes", "ordinal") else np.inf
+
+    def _noise_of(self, noise):
+        """Return a noise for a node: PyTensor keeps a Python 0.5 or 3.0 as float32, and takes its logarithm so."""
+        return np.float64(_scale(self, noise)) if noise is None or isinstance(noise, numbers.Real) else noise
 
     def ignores_shift(self, m: int) -> bool:
         """Say whether one number added to all m logits of a row changes nothing, found numerically.
@@ -274,7 +390,7 @@ class Loss:
         -------
         ndarray, shape (..., n)
         """
-        y = np.asarray(y)
+        y = np.asarray(values_of(y))
         _, b = self.coefficients(noise=noise)
         return np.asarray(b)[..., None] * (1 if y.ndim == 1 else y.shape[1]) + np.zeros(y.shape[0])
 

@@ -1,20 +1,17 @@
-"""Losses of labels and counts, and the likelihoods that they are."""
+"""Losses of labels, and the likelihoods that they are."""
 
 from typing import TYPE_CHECKING, Any, override
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, gammaln, log_expit, log_softmax, pdtr, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from bayesnn.errors import DataError
 from bayesnn.formulas import Formula, fn
-from bayesnn.losses.base import Loss, _column, _exp, _pair, _pick, _thresholds
+from bayesnn.losses.base import Loss, _column, _pair, _pick, _thresholds
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
-
-_MOST = 1e10
-"""Largest count k: log p is a difference of numbers like k log k, whose last digits must not matter."""
 
 
 class _Labels(Loss):
@@ -85,6 +82,10 @@ class BinaryCrossEntropy(_Labels):
     @override
     def output_names(self, y: ArrayLike) -> list[str]:
         return ["logit"]
+
+    @override
+    def sides(self, y: np.ndarray) -> np.ndarray:
+        return np.where(y == 1, 1, -1)
 
     @override
     def _log_probs(self, f, cutpoints):
@@ -269,112 +270,3 @@ class Ordinal(_Labels):
         middle = gap - pt.softplus(-upper[:, 1:]) - pt.softplus(upper[:, :-1])
         log_probs = pt.concatenate([-pt.softplus(-upper[:, :1]), middle, -pt.softplus(upper[:, -1:])], axis=1)
         return pm.Categorical("y", logit_p=log_probs, observed=y, dims=dims)
-
-
-class Poisson(Loss):
-    r"""Poisson loss for counts with a log-rate as output, the loss of a Poisson likelihood.
-
-    Notes
-    -----
-    loss = exp(f) - y f, a = 1, b = log y!. Here b depends on y, though not on f: it moves no optimum, but belongs to
-    the log-likelihood.
-
-    References
-    ----------
-    McCullagh, P. and Nelder, J. A. (1989). Generalized Linear Models, 2nd edition, chapter 6. Chapman and Hall.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import bayesnn as bnn
-    >>> loss = bnn.losses.Poisson()
-    >>> print(f"{loss.logp(np.array([2]), np.zeros((1, 1)))[0]:.6f} {loss.b_of_y([2])[0]:.6f}")
-    -1.693147 0.693147
-    """
-
-    name = "poisson"
-    likelihood = "Poisson"
-    task = "count"
-    formula = Formula(lambda y, f: fn.exp(f) - y * f, ("y", "f"), by=1, ours=True)
-    _table = ("exp(f) - y f", "1", "log(y!)", "no scale")
-
-    @override
-    def output_names(self, y: ArrayLike) -> list[str]:
-        return ["log_rate"]
-
-    @override
-    def check_target(self, y: ArrayLike, *, classes: int | None = None) -> np.ndarray:
-        y = _column(self, y, "counts")
-        wrong = y[(y < 0) | (y % 1 != 0)]
-        if wrong.size:
-            raise DataError(
-                f"Got the count {wrong[0]:g}; counts must be the integers 0, 1, 2, ... Use "
-                "loss='squared_error' for a target that is negative or has fractions, or undo the scaling of y."
-            )
-        if y.max() > _MOST:
-            raise DataError(
-                f"Got the count {y.max():.6g}; the likelihood of a count above {_MOST:g} is lost in rounding. Count in "
-                "larger units, or model the logarithm with loss='squared_error'."
-            )
-        return y.astype(np.int64)
-
-    @override
-    def loss(
-        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
-    ) -> np.ndarray:
-        y, f = _pair(y, f, 1)
-        return self.formula(y, f[..., 0])
-
-    @override
-    def coefficients(self, *, noise: ArrayLike | None = None) -> tuple[Any, Any]:
-        return 1.0, self.b_of_y
-
-    @override
-    def b_of_y(self, y: ArrayLike, *, noise: ArrayLike | None = None) -> np.ndarray:
-        return gammaln(np.asarray(y, dtype=float) + 1)
-
-    @override
-    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
-        return _exp(f)
-
-    @override
-    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
-        return self.mean(f)
-
-    @override
-    def sample(
-        self,
-        f: np.ndarray,
-        rng: np.random.Generator,
-        *,
-        noise: ArrayLike | None = None,
-        cutpoints: ArrayLike | None = None,
-    ) -> np.ndarray:
-        f = np.asarray(f, dtype=float)[..., 0]
-        if np.any(f > 43):
-            raise DataError(
-                f"Got a log-rate of {f.max():.3g}; counts above exp(43) do not fit into integers. The network "
-                "extrapolates: scale X, use a narrower prior, or ask for mean() in place of draws."
-            )
-        return rng.poisson(np.exp(f))
-
-    @override
-    def cdf(
-        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
-    ) -> np.ndarray:
-        k = np.floor(np.reshape(y, (-1, 1)))
-        return np.where(k < 0, 0.0, pdtr(np.maximum(k, 0.0), np.minimum(_exp(f), 1e300)))
-
-    @override
-    def observe(
-        self,
-        f: "TensorVariable",
-        y: Any,
-        *,
-        noise: Any = None,
-        cutpoints: Any = None,
-        dims: tuple[str, ...],
-    ) -> "TensorVariable":
-        import pymc as pm
-
-        return pm.Poisson("y", mu=pm.math.exp(f[:, 0]), observed=y, dims=dims)

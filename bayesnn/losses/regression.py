@@ -1,6 +1,5 @@
 """Losses of numbers, and the likelihoods that they are."""
 
-import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, override
 
@@ -9,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, erfinv, gammaln, ndtr, stdtr
 
 from bayesnn.data import as_array
+from bayesnn.data.target import known_of, values_of
 from bayesnn.formulas import Formula, fn
 from bayesnn.losses.base import Loss, _column, _exp, _pair, _scale, _set_parameter
 
@@ -24,6 +24,7 @@ class Location(Loss):
 
     task = "regression"
     has_noise = True
+    given: ClassVar[tuple[str, ...]] = ("precision",)
     formula: ClassVar[Formula]
     in_noise: ClassVar[bool] = False
     """Whether the loss itself is in units of the noise, so that its shape changes with it."""
@@ -55,10 +56,23 @@ class Location(Loss):
         raise NotImplementedError
 
     def _residual(self, y, f):
-        """Return y - f, shape (..., n, K)."""
+        """Return y - f, shape (..., n, K), in units in which all rows have the same scale."""
+        known, y = known_of(y), values_of(y)
         width = 1 if np.ndim(y) == 1 else np.shape(y)[-1]
         y, f = _pair(y, f, width)
-        return y.reshape(-1, width) - f
+        left = y.reshape(-1, width) - f
+        return left * np.sqrt(known["precision"])[:, None] if "precision" in known else left
+
+    def _scales(self, noise, precision):
+        """Return the scales of rows, (..., 1, 1) or (..., n, 1)."""
+        scale = _scale(self, noise)[..., None, None]
+        return scale if precision is None else scale / np.sqrt(precision)[..., None]
+
+    @override
+    def b_of_y(self, y: ArrayLike, *, noise: ArrayLike | None = None) -> np.ndarray:
+        out, known = super().b_of_y(y, noise=noise), known_of(y)
+        targets = 1 if np.ndim(values_of(y)) == 1 else np.shape(values_of(y))[1]
+        return out - 0.5 * targets * np.log(known["precision"]) if known else out
 
     @override
     def n_outputs(self, y: ArrayLike) -> int:
@@ -85,13 +99,22 @@ class Location(Loss):
         return (self._loss_of_rho * self.rho(r)).sum(axis=-1)
 
     @override
-    def mean(self, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None) -> np.ndarray:
+    def mean(
+        self,
+        f: np.ndarray,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+        precision: ArrayLike | None = None,
+    ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
-        return f + self._unit_mean * _scale(self, noise)[..., None, None] if self._unit_mean else f
+        return f + self._unit_mean * self._scales(noise, precision) if self._unit_mean else f
 
     @override
-    def variance(self, f: np.ndarray, *, noise: ArrayLike | None = None) -> np.ndarray:
-        return np.zeros(np.shape(f)) + self._unit_variance() * _scale(self, noise)[..., None, None] ** 2
+    def variance(
+        self, f: np.ndarray, *, noise: ArrayLike | None = None, precision: ArrayLike | None = None
+    ) -> np.ndarray:
+        return np.zeros(np.shape(f)) + self._unit_variance() * self._scales(noise, precision) ** 2
 
     @override
     def sample(
@@ -101,17 +124,30 @@ class Location(Loss):
         *,
         noise: ArrayLike | None = None,
         cutpoints: ArrayLike | None = None,
+        precision: ArrayLike | None = None,
     ) -> np.ndarray:
         f = np.asarray(f, dtype=float)
-        scale = _scale(self, noise)[..., None, None]
+        scale = self._scales(noise, precision)
         draws = f + scale * self._unit_sample(rng, np.broadcast_shapes(f.shape, scale.shape))
         return draws[..., 0] if f.shape[-1] == 1 else draws
 
     @override
+    def saturated(self, y: np.ndarray, *, noise: float | None = None) -> float:
+        known, values = known_of(y), values_of(y)
+        at = self.mode * float(_scale(self, noise)) / np.sqrt(known.get("precision", np.ones(len(y))))[:, None]
+        return float(self.logp(y, values.reshape(len(y), -1) - at, noise=noise).sum())
+
+    @override
     def cdf(
-        self, y: ArrayLike, f: np.ndarray, *, noise: ArrayLike | None = None, cutpoints: ArrayLike | None = None
+        self,
+        y: ArrayLike,
+        f: np.ndarray,
+        *,
+        noise: ArrayLike | None = None,
+        cutpoints: ArrayLike | None = None,
+        precision: ArrayLike | None = None,
     ) -> np.ndarray:
-        return self._unit_cdf(self._residual(y, f) / _scale(self, noise)[..., None, None])
+        return self._unit_cdf(self._residual(y, f) / self._scales(noise, precision))
 
     @override
     def observe(
@@ -122,10 +158,11 @@ class Location(Loss):
         noise: Any = None,
         cutpoints: Any = None,
         dims: tuple[str, ...],
+        precision: Any = None,
     ) -> "TensorVariable":
-        if noise is None or isinstance(noise, numbers.Real):
-            # PyTensor keeps a Python 0.5 or 3.0 as float32 and takes its logarithm in single precision.
-            noise = np.float64(_scale(self, noise))
+        noise = self._noise_of(noise)
+        if precision is not None:
+            noise = noise / (precision[:, None] if y.ndim == 2 else precision) ** 0.5
         return self._node(f if y.ndim == 2 else f[:, 0], noise, observed=y, dims=dims)
 
 

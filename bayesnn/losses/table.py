@@ -9,7 +9,9 @@ from bayesnn import foreign
 from bayesnn.arguments import check_name
 from bayesnn.errors import SpecError
 from bayesnn.losses.base import Loss
-from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal, Poisson
+from bayesnn.losses.beta import Beta
+from bayesnn.losses.counts import Binomial, NegativeBinomial, Poisson
+from bayesnn.losses.labels import BinaryCrossEntropy, CrossEntropy, Ordinal
 from bayesnn.losses.regression import AbsoluteError, GaussianNLL, Huber, Quantile, SquaredError, StudentT
 from bayesnn.losses.residual import ResidualLoss
 
@@ -30,6 +32,9 @@ LOSSES: dict[str, Loss] = {
         CrossEntropy(),
         Ordinal(),
         Poisson(),
+        NegativeBinomial(),
+        Binomial(),
+        Beta(),
     )
 }
 """Name -> the loss with its default parameters."""

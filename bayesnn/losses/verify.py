@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import expit, log_expit, logsumexp
 
 from bayesnn.data.checks import as_array
+from bayesnn.data.target import joined, known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.losses.base import Loss
 from bayesnn.losses.table import as_loss
 
 MOST_LABELS = 1000
 """Labels of which the sum is tried."""
+TRIALS = 8
+"""Of a loss that needs trials."""
 FAR = 800.0
 """Size of a logit whose exponential is no double."""
 ROOM = {"distribution function": 1e-5}
@@ -263,8 +266,8 @@ def _verify_own(loss, noise):
     m = 3 if loss.task == "classes" else loss.n_outputs([0.0, 1.0])
     rows = _outputs(m).reshape(-1, m)
     cutpoints = np.array([-1.0, 0.2, 1.5]) if loss.task == "ordinal" else None
-    classes = {"binary": 2, "classes": 3, "ordinal": 4}.get(loss.task)
-    support = {"regression": "real", "count": "counts"}.get(loss.task)
+    classes = TRIALS + 1 if "trials" in loss.needed else {"binary": 2, "classes": 3, "ordinal": 4}.get(loss.task)
+    support = loss.support
     offsets = np.array([-7.0, -1.1, -0.2, 0.0, 0.4, 3.0])
     normaliser: dict[Any, float] = {}
     errors, node = {"integral": 0.0, "logp": 0.0, "PyMC node": 0.0}, None
@@ -273,13 +276,27 @@ def _verify_own(loss, noise):
         # As a loss that is no number is wrong, NaN must not get lost, as it would in max().
         errors[name] = float(np.maximum(errors.get(name, 0.0), error))
 
+    def of(y):
+        return joined({"y": np.asarray(y), **{name: np.full(len(y), float(TRIALS)) for name in loss.needed}})
+
     def nll(y, f, scale):
-        a, _ = loss.coefficients(noise=scale)
+        y, (a, _) = of(y), loss.coefficients(noise=scale)
         return a * loss.loss(y, f, noise=scale, cutpoints=cutpoints) + loss.b_of_y(y, noise=scale)
 
-    targets = [np.arange(classes or 9) if support != "real" else row[0] + offsets for row in rows]
+    def places(row):
+        if support == "counts":
+            return np.arange(classes or 9)
+        return row[0] + offsets if support == "real" else expit(row[0] + offsets)
+
+    def integrand(row, scale):
+        """As a function of a number, of whose logistic function it is the density where y lies between 0 and 1."""
+        if support != "unit":
+            return lambda v: float(nll([v], row[None], scale)[0])
+        return lambda v: float(nll([expit(v)], row[None], scale)[0] - log_expit(v) - log_expit(-v))
+
+    targets = [places(row) for row in rows]
     y, f = np.concatenate(targets), np.repeat(rows, [len(target) for target in targets], axis=0)
-    if classes:
+    if loss.task in ("binary", "classes", "ordinal"):
         # Where a softmax that is written down plainly overflows.
         far = np.repeat(np.concatenate([FAR * np.eye(m), -FAR * np.eye(m)]), classes, axis=0)
         with np.errstate(all="ignore"):
@@ -292,17 +309,17 @@ def _verify_own(loss, noise):
             if classes:
                 z = float(np.exp(-nll(np.arange(classes), np.tile(row, (classes, 1)), scale)).sum())
             else:
-                z = _exp(_log_z(lambda v, row=row, s=scale: float(nll([v], row[None], s)[0]), support, row[0]))
+                z = _exp(_log_z(integrand(row, scale), support, row[0]))
             normaliser[key] = z
             note("integral", abs(z - 1))
-        node = node or _compile_node(loss, f, y, cutpoints)
+        node = node or _compile_node(loss, f, of(y), cutpoints)
         value = nll(y, f, scale)
-        references = {"logp": loss.logp(y, f, noise=scale, cutpoints=cutpoints), "PyMC node": node(scale)}
+        references = {"logp": loss.logp(of(y), f, noise=scale, cutpoints=cutpoints), "PyMC node": node(scale)}
         for name, reference in references.items():
             with np.errstate(all="ignore"):
                 gap = np.abs(value + reference) / np.maximum(1, np.abs(reference))
             note(name, gap.max())
-        for name, error in _consequences(loss, value, y, f, scale):
+        for name, error in _consequences(loss, value, of(y), f, scale):
             note(name, error)
     failed = [name for name, error in errors.items() if not error < ROOM.get(name, 1e-8)]
     text = f"{loss.name} is the loss of the {loss.likelihood} likelihood, -log p = a * loss + b."
@@ -311,7 +328,7 @@ def _verify_own(loss, noise):
     if "integral" in failed:
         worst = max(normaliser, key=lambda key: abs(normaliser[key] - 1))
         text += (
-            f" exp(-(a * loss + b)) {'integrates' if support == 'real' else 'sums'} to {normaliser[worst]:.6g}, not 1"
+            f" exp(-(a * loss + b)) {'sums' if support == 'counts' else 'integrates'} to {normaliser[worst]:.6g}, not 1"
         )
         text += f", at {'(f, noise)' if loss.has_noise else 'f'} = {worst}."
     text += " Relative errors: " + ", ".join(f"{name} {error:.1e}" for name, error in errors.items()) + "."
@@ -319,11 +336,26 @@ def _verify_own(loss, noise):
 
 
 def _consequences(loss, nll, y, f, scale):
-    """Errors of what follows from the density of regression targets: its distribution function, its best scale."""
-    if loss.task != "regression" or loss.scale_is_output:
+    """Errors of what follows from the density of numbers: its distribution function, its best noise."""
+    if loss.support == "counts":
+        if loss.task == "count":
+            y, known = values_of(y), known_of(y)
+            mass = loss.cdf(y, f, noise=scale, **known) - loss.cdf(y - 1, f, noise=scale, **known)
+            yield "distribution function", np.abs(mass[:, 0] - np.exp(-nll)).max()
+    elif loss.scale_is_output:
         return
-    # The slope of the distribution function is the density.
-    h = 1e-4 * (1.0 if scale is None else scale)
+    else:
+        yield from _slopes(loss, nll, y, f, scale)
+    if loss.has_noise:
+        best = loss.noise_mle(y, f)
+        if best:
+            at = [loss.logp(y, f, noise=best * by).sum() for by in (1.0, 0.98, 1.02)]
+            yield "noise MLE", float(at[0] < max(at[1:]))
+
+
+def _slopes(loss, nll, y, f, scale):
+    """Error of the slope of the distribution function, which is the density."""
+    h = 1e-4 * (1.0 if scale is None else scale) * (y * (1.0 - y) if loss.support == "unit" else 1.0)
     with np.errstate(all="ignore"):
         try:
             below = [loss.cdf(y + by * h, f, noise=scale)[:, 0] for by in (1, -1, 2, -2)]
@@ -334,11 +366,6 @@ def _consequences(loss, nll, y, f, scale):
             # Next to a kink of the density the slope is neither side's.
             gap = np.abs(slope - np.exp(-nll)) / np.exp(-nll).max()
             yield "distribution function", np.sort(gap)[: 1 + 3 * len(gap) // 4].max()
-    if loss.has_noise:
-        best = loss.noise_mle(y, f)
-        if best:
-            at = [loss.logp(y, f, noise=best * by).sum() for by in (1.0, 0.98, 1.02)]
-            yield "noise MLE", float(at[0] < max(at[1:]))
 
 
 def _compile_node(loss, f, y, cutpoints):
@@ -351,10 +378,11 @@ def _compile_node(loss, f, y, cutpoints):
     with pm.Model(coords={"obs": np.arange(len(y))}) as model:
         loss.observe(
             pt.as_tensor(f),
-            np.asarray(y),
+            np.asarray(values_of(y)),
             noise=scale if loss.has_noise else None,
             cutpoints=None if cutpoints is None else pt.as_tensor(cutpoints),
             dims=("obs",),
+            **known_of(y),
         )
     logp = model.logp(vars=model.observed_RVs, jacobian=False, sum=False)[0]
     # The Python linker needs no compiler: a check of few numbers is done before numba would have started.

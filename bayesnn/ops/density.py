@@ -53,12 +53,13 @@ from bayesnn.ops.threads import claim, cores, start_thread, starters, wait_for
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
-# PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales. STEP
-# is how far apart the columns of the inputs start, or zero where they are held block by block.
-(N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, STEP, DEPTH,
+# PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales.
+# SCALED counts the targets whose scale is the noise, RISING the numbers in `add_rising`'s table, TARGETS also what is
+# known of the rows. STEP is how far apart the columns of the inputs start, or zero where they are held block by block.
+(N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, SCALED, RISING, STEP, DEPTH,
  # What follows from these, see `layout`.
  PART, PARTS, BLOCK, LAYERS, EXTRA, ROOM, ROWS, WIDTH, PULL_AT, BETA_AT, A_AT, FIRST, SHARE, KEPT, END, SLOPES_AT,
- OTHER, HIDDEN_AT, OWN, PLACES) = range(30)  # fmt: skip
+ OTHER, HIDDEN_AT, OWN, PLACES) = range(32)  # fmt: skip
 # Places behind the packed parameters, in the work space of all threads: what penalties add up to, and one over the
 # noise; in that of each thread the sums of a part.
 TOTAL, SIGMA, SUMS = 0, 1, 0
@@ -81,6 +82,8 @@ X_AT, X_SIZE, Y_AT, Y_SIZE, SIZES, DEPTH_OF, NUMBERS_AT, RATES_AT, N_OUT, COUNT,
 NEXT, PASS, DIM, THETA, WORK, TABLE_AT, JOB = range(7)
 LONG = 2**20
 """Operations, roughly, that make a part: a fifth of a millisecond, ten times what a thread costs."""
+FEW = 32
+"""Terms of `add_rising` that are added one by one."""
 MOST = 64
 """Most parts, which bounds the room for what they contribute."""
 REMEMBERED = 2**21
@@ -241,6 +244,35 @@ def add_cutpoints(gradient, prior, theta, work, at, cuts, counts, rate, jacobian
     return value, log_prior
 
 
+@numba_njit(fastmath=False, error_model="numpy")
+def add_rising(counts, a):
+    """Add up what overdispersed counts owe to the noise alone: `counts.log_rising`, and its derivative by a.
+
+    First how many targets are larger than 0, 1, ..., FEW - 1; then each larger one, and how often it occurs.
+    """
+    value = slope = 0.0
+    for j in range(1, FEW):
+        value += counts[j] * np.log1p(a * j)
+        slope += counts[j] * j / (1.0 + a * j)
+    low, low_slope = _beyond(float(FEW), a)
+    for i in range(FEW, len(counts) - 1, 2):
+        high, high_slope = _beyond(counts[i], a)
+        value += counts[i + 1] * (high - low)
+        slope += counts[i + 1] * (high_slope - low_slope)
+    return value, slope
+
+
+@numba_njit(fastmath=False, error_model="numpy")
+def _beyond(x, a):
+    """Evaluate the terms of Euler and Maclaurin, as in `counts.log_rising`, and their derivative by a."""
+    one = 1.0 + a * x
+    q, log = a / one, np.log1p(a * x)
+    s, by_a = q * q, 1.0 / (one * one)
+    value = one / a * log - x - 0.5 * log + q * (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s / 1680)))
+    slope = x / a - log / (a * a) - 0.5 * x / one + by_a * (1 / 12 - s * (3 / 360 - s * (5 / 1260 - s * 7 / 1680)))
+    return value, slope
+
+
 @numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")
 def residual(work, left_at, data, y_at, size):
     """Replace predictions by targets less predictions, and return the sum of their squares."""
@@ -330,7 +362,7 @@ def walk(job, theta, work, own, data, targets_of, sizes, numbers, forms):
                 if cuts > 0:
                     cut, rows_of = work[gram_at:], cuts
                 else:
-                    cut, rows_of = carray(pointer(forms[PARAMETERS]), (1,), np.float64), targets
+                    cut, rows_of = carray(pointer(forms[PARAMETERS]), (1,), np.float64), m
                 _likelihood(
                     forms[LIKELY], own, slopes_at, slopes_at, sums_at, targets_of, y_at, data, mask_at, rows_of, nb,
                     sigma, cut,
@@ -400,7 +432,7 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
     `prior` may be the same array as `gradient`, which then is that of their sum.
     """
     forms = table[TABLE:]
-    n, targets, depth = sizes[N], sizes[TARGETS], sizes[DEPTH]
+    n, depth = sizes[N], sizes[DEPTH]
     collapse, learned = sizes[COLLAPSE] > 0, sizes[LEARNED] == 1
     widths, biased = sizes[PLACES : PLACES + depth + 1], sizes[PLACES + depth + 1 :]
     m, k, cuts = widths[depth], widths[depth - 1] + 1, sizes[CUTS]
@@ -424,8 +456,13 @@ def density(theta, gradient, prior, sizes, numbers, rates, table):
         for part in range(1, parts):
             work[gram_at + part * share : gram_at + part * share + cuts] = 0.0
     added_up(work, first, share, parts)
-    value = numbers[CONSTANT] + work[first] - n * targets * np.log(noise)
-    by_scale = work[first + 1] - n * targets
+    value = numbers[CONSTANT] + work[first] - sizes[SCALED] * np.log(noise)
+    by_scale = work[first + 1] - sizes[SCALED]
+    if sizes[RISING] > 0:
+        counts = carray(pointer(forms[PARAMETERS]), (sizes[RISING],), np.float64)
+        rising, slope = add_rising(counts, variance)
+        value += rising
+        by_scale += 2.0 * variance * slope
 
     if collapse:
         scales = numbers[NUMBERS:]
@@ -621,10 +658,12 @@ class Density:
         Of the hidden layers; `forms` covers its formula.
     loss : Loss
         With a kernel by hand, or a formula that is covered.
+    known : str
+        What the last column of `Y` is, if it is no target, as for `likelihoods.elementwise`.
     X : array (n, p)
         Inputs; where they are a view of an array of `columns_for`, they are read where they are, at every evaluation.
     Y : array (n, t)
-        Targets: one-hot rows for classes, one column for labels and counts.
+        Targets: one-hot rows for classes, one column for labels and counts; then what is known of the rows.
     widths : sequence of int
         Of the layers, from the inputs to the outputs.
     biased : sequence of bool
@@ -658,18 +697,21 @@ class Density:
     scales : array (k,), optional
         Prior standard deviations of the output weights of one target and of its bias (0 for none): the output layer
         is integrated out, and the flat vector ends with the last hidden layer.
+    rising : sequence of float
+        Of overdispersed counts, the table of `add_rising`; there are no `parameters` then.
     threads : int, optional
         Most threads of an evaluation; None takes as many as there are cores. The numbers are the same for any.
     """
 
     def __init__(self, phi, loss, X, Y, *, widths, biased, rates, constant, noise, prior_constant=0.0,
                  penalties=(), noise_rates=(0.0,) * 5, jacobian=False, parameters=(), scales=None, cuts=0,
-                 cut_rate=0.0, unscaled=None, scale_rate=0.0, threads=None):  # fmt: skip
+                 cut_rate=0.0, unscaled=None, scale_rate=0.0, threads=None, known="", rising=()):  # fmt: skip
         n, depth = len(Y), len(widths) - 1
         widths = np.asarray(widths, dtype=np.int64)
         act, pull, kept = activation_of(phi)
         learned = 0 if unscaled is None else depth
-        flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned)
+        scaled = n * (Y.shape[1] - bool(known)) if loss.scaled else 0
+        flags = (scales is not None, noise is None, jacobian, 1 + kept, cuts, learned, scaled, len(rising))
         columns = columns_under(X)
         first = [n, Y.shape[1], *flags, 0 if columns is None else columns.shape[1], depth]
         self.sizes = np.concatenate([first, np.zeros(PLACES - PART), widths, biased]).astype(np.int64)
@@ -691,7 +733,7 @@ class Density:
         if unscaled is not None:
             self.rates[UNSCALED] = unscaled
         # Nothing but these arrays and functions keeps alive what the addresses point to.
-        self.kept = [act, pull, likelihood_of(loss), *walkers(), np.array([*parameters, 0.0])]
+        self.kept = [act, pull, likelihood_of(loss, known), *walkers(), np.array([*parameters, *rising, 0.0])]
         self.forms = np.zeros(FORMS, dtype=np.int64)
         self.forms[[ACT, PULLED, LIKELY, WALK, HELP]] = [function.address for function in self.kept[:5]]
         self.forms[[CREATE, JOIN]] = starters()

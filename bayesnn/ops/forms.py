@@ -84,11 +84,11 @@ def knows(loss: Loss) -> bool:
     return is_ours(loss) and (loss.name in ROWS or covered(loss.formula))
 
 
-def likelihood_of(loss: Loss) -> Any:
-    """C function of a likelihood."""
+def likelihood_of(loss: Loss, known: str = "") -> Any:
+    """C function of a likelihood; `known` is the name of what is known of the rows, if something is."""
     if loss.name in ROWS:
         return _by_hand(loss.name)
-    return _elementwise(loss.formula, loss.has_noise)
+    return _elementwise(loss.formula, "" if not loss.has_noise else "scale" if loss.scaled else "shape", known)
 
 
 @cache
@@ -97,10 +97,13 @@ def _by_hand(name):
 
 
 @cache
-def _elementwise(formula, scaled):
+def _elementwise(formula, noise, known):
     program = formula.with_slope
-    kernel = elementwise(partial(registers.emit, program), len(program.arguments) - (1 if scaled else 2), scaled)
-    return _compiled("likelihood", kernel, LIKELIHOOD, f"likelihood-{program!r}-{scaled}")
+    before = 1 if noise == "scale" else 2 + (known == "trials") + (noise == "shape")
+    if noise == "shape":
+        program = formula.gradient(formula.by, before - 1)
+    kernel = elementwise(partial(registers.emit, program), len(program.arguments) - before, noise, known)
+    return _compiled("likelihood", kernel, LIKELIHOOD, f"likelihood-{program!r}-{noise}-{known}")
 
 
 @cache

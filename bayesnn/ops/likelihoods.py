@@ -36,7 +36,7 @@ def _spread(code, address, count):
     return [Vec(code.builder, code.broadcast(number, VECTOR)) for number in numbers]
 
 
-def elementwise(form: Callable, n_parameters: int, scaled: bool) -> Callable:
+def elementwise(form: Callable, n_parameters: int, noise: str = "", known: str = "") -> Callable:
     """Kernel of a likelihood that is a formula, target by target.
 
     It writes the log-likelihood's derivatives by f to rows work[g_at:], and adds to work[sums_at] and the place after
@@ -46,11 +46,15 @@ def elementwise(form: Callable, n_parameters: int, scaled: bool) -> Callable:
     Parameters
     ----------
     form : callable
-        From [u, *parameters], or [y, f, *parameters], to -log p and its derivative by u or f.
+        From [u, *parameters], or [y, f, trials, noise, *parameters] without what there is not, to -log p and its
+        derivative by u or f, and by a noise.
     n_parameters : int
         How many parameters it has.
-    scaled : bool
-        Whether it is one of u = (y - f) / noise.
+    noise : {"", "scale", "shape"}
+        Whether it is one of u = (y - f) / noise, or of the noise itself.
+    known : {"", "exposure", "trials", "precision"}
+        What the row behind the targets holds: logarithms of exposures, which f is raised by; trials; or square roots
+        of precisions, which u is multiplied by.
     """
 
     @kernel
@@ -58,16 +62,21 @@ def elementwise(form: Callable, n_parameters: int, scaled: bool) -> Callable:
         row, real = _places(code, work, targets, y_at, mask, mask_at, nb)
         scale = Vec(code.builder, code.broadcast(inverse, VECTOR))
         numbers = _spread(code, parameters, n_parameters)
+        if noise == "shape":
+            numbers = [1.0 / scale, *numbers]
         with code.loop(rows) as j:
             with code.sums(2, nb, LANES) as (k, sums):
                 y, f = code.load(row(y_at, j, k)), code.load(row(f_at, j, k))
-                if scaled:
-                    u = (y - f) * scale
+                beside = code.load(row(y_at, rows, k)) if known else None
+                if noise == "scale":
+                    own = scale * beside if known else scale
+                    u = (y - f) * own
                     rho, psi = form([u, *numbers])
-                    slope, by_scale = psi * scale, psi * u
+                    slope, by_scale = psi * own, psi * u
                 else:
-                    rho, psi = form([y, f, *numbers])
-                    slope, by_scale = -psi, None
+                    f = f + beside if known == "exposure" else f
+                    rho, psi, *by_noise = form([y, f, *([beside] if known == "trials" else []), *numbers])
+                    slope, by_scale = -psi, -by_noise[0] / scale if by_noise else None
                 code.store(slope.where(real(k), 0.0), row(g_at, j, k))
                 sums[0] = (sums[0] - rho).where(real(k), sums[0])
                 if by_scale is not None:
@@ -152,7 +161,7 @@ def _ordinal(code, work, f_at, g_at, sums_at, targets, y_at, mask, mask_at, rows
 
 ROWS = {
     "ordinal": _ordinal,
-    "binary_cross_entropy": elementwise(lambda arguments: _cross_entropy_of_two(*arguments), 0, False),
+    "binary_cross_entropy": elementwise(lambda arguments: _cross_entropy_of_two(*arguments), 0),
     "cross_entropy": _cross_entropy,
     "gaussian_nll": _gaussian_nll,
 }

@@ -55,6 +55,47 @@ def _power(x, p, log):
     return below.where(x < 0.0, size)
 
 
+# Coefficients of 1/z, 1/z**3, ... in log Gamma(z) of Stirling's series: to rounding from _STIRLING_FROM on.
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
+_STIRLING_FROM = 10
+
+
+def _raised(x):
+    """Raise x > 0 above _STIRLING_FROM: return z, the product of what was passed, and its logarithmic derivative."""
+    small = x < float(_STIRLING_FROM)
+    product, derivative = x, x.full(1.0)
+    for k in range(1, _STIRLING_FROM):
+        term = x + float(k)
+        derivative = derivative.fma(term, product)
+        product = product * term
+    one = x.full(1.0)
+    return (
+        (x + float(_STIRLING_FROM)).where(small, x),
+        product.where(small, one),
+        (derivative / product).where(small, x.full(0.0)),
+    )
+
+
+def _gammaln(x):
+    """Logarithm of Gamma(x) for x > 0; below, the C library's."""
+    z, product, _ = _raised(x)
+    inverse = 1.0 / z
+    series = (inverse * inverse).poly(_STIRLING) * inverse
+    out = (z - 0.5) * simd.log(z) - z + 0.9189385332046727 + series - simd.log(product)
+    return out.lanewise(x.builder.not_(x.builder.and_(x > 0.0, x < 1e300)), "lgamma", x)
+
+
+def _psi(x):
+    """Differentiate log Gamma(x) for x > 0; NaN below."""
+    z, _, passed = _raised(x)
+    inverse = 1.0 / z
+    square = inverse * inverse
+    # Of the series term by term.
+    slopes = tuple(-(2 * k + 1) * c for k, c in enumerate(_STIRLING))
+    out = simd.log(z) - inverse * 0.5 + square.poly(slopes) * square - passed
+    return out.where(x > 0.0, x.full(float("nan")))
+
+
 FORMS = {
     "add": lambda *terms: reduce(operator.add, terms),
     "mul": lambda *factors: reduce(operator.mul, factors),
@@ -75,6 +116,8 @@ FORMS = {
     "tanh": lambda x: simd.tanh(x)[0],
     "erf": lambda x: simd.erf(x)[0],
     "erfc": simd.erfc,
+    "gammaln": _gammaln,
+    "psi": _psi,
     "maximum": _maximum,
     "minimum": _minimum,
     "clip": lambda x, low, high: _minimum(_maximum(x, low), high),
@@ -103,7 +146,6 @@ LIBRARY = {
     "exp2": "exp2",
     "log2": "log2",
     "log10": "log10",
-    "gammaln": "lgamma",
 }
 """Operation without a form on vectors -> the C library's function, which is called for one element at a time."""
 

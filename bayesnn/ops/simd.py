@@ -143,11 +143,11 @@ class Vec:
         return self._new(self.builder.bitcast(self.builder.xor(self.bits(), signs), VECTOR))
 
     def lanewise(self, condition: ir.Value, name: str, x: "Vec") -> "Vec":
-        """Where the condition holds replace self by libm's `name` of x, one element at a time; a rare path."""
+        """Where the condition holds replace self by the function `name` of x, one element at a time; a rare path."""
         builder = self.builder
         slot = cgutils.alloca_once(builder, VECTOR)
         builder.store(self.value, slot)
-        fn = declare(builder.module, f"llvm.{name}.f64", DOUBLE, [DOUBLE])
+        fn = declare(builder.module, name, DOUBLE, [DOUBLE])
         lanes = ir.IntType(LANES)
         with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(condition, lanes), lanes(0)), likely=False):
             out = self.value
@@ -384,7 +384,7 @@ def sin(x: Vec) -> tuple[Vec, Any]:
     sine = (r * z.fma(z.poly(_SIN), 1.0)).flip(odd)
     cosine = (z * z).fma(z.poly(_COS), z.fma(-0.5, 1.0)).flip(odd)
     far = abs(x) > 1e8
-    return sine.lanewise(far, "sin", x), cosine.lanewise(far, "cos", x)
+    return sine.lanewise(far, "llvm.sin.f64", x), cosine.lanewise(far, "llvm.cos.f64", x)
 
 
 BY_HAND = {f.__name__: f for f in (tanh, sigmoid, relu, identity, gelu, silu, softplus, erf, sin)}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesnn.data.target import rates_of
 from bayesnn.network import Params
 from bayesnn.plots.style import GREY, INK
 from bayesnn.tree import Problem
@@ -161,9 +162,9 @@ def canvas_of(problem: Problem) -> Canvas:
 
 
 def original(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows in the user's units."""
+    """Training rows in the user's units; counts for one unit of exposure, or one trial."""
     X = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X)
-    return X, original_y(problem, problem.y)
+    return X, original_y(problem, rates_of(problem.y))
 
 
 def original_y(problem: Problem, y: np.ndarray) -> np.ndarray:

@@ -216,7 +216,7 @@ def _libraries(subject):
     if net.noise_prior is not None and map_ is not None and map_.attrs.get("bayesnn_exists", 1) == 1:
         noise = float(params_of(map_)["noise"][0, 0])
         net, at = replace(net, noise=noise), f" With the noise held at the MAP’s, {number(noise)}."
-    outputs = problem.y.shape[1] if problem.y.ndim == 2 else 1
+    outputs = problem.values.shape[1] if problem.values.ndim == 2 else 1
     try:
         table = penalty_table(net, n=len(problem.X), n_outputs=outputs)
     except SpecError as error:

@@ -648,7 +648,7 @@ def check_symmetry(
         )
     problem = prepare(net, X, y)
     names, compiled = _compile(model_of(problem) if model is None else model)
-    shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.y)),)}
+    shapes = {**net.shapes(problem.X.shape[1], len(problem.output_names)), "cutpoints": (int(np.max(problem.values)),)}
     rng = rng_of(random_seed)
     group = symmetry_group(net, problem.X.shape[1], len(problem.output_names))
     families: list[tuple[str, bool, Any]] = [(f"layer {s.layer}: {s.kind}", s.keeps_prior, s) for s in group.symmetries]

@@ -70,7 +70,7 @@ def mean_at(net: MLP, params: Params, X: ArrayLike) -> np.ndarray:
     """
     f = net.forward(params, X)
     with np.errstate(over="ignore"):
-        return f if net.loss.task == "regression" else net.loss.mean(f, **net.likelihood_args(params))
+        return f if net.loss.support == "real" else net.loss.mean(f, **net.likelihood_args(params))
 
 
 def same_function(f: np.ndarray, other: np.ndarray, *, tolerance: float = TOLERANCE) -> np.ndarray:

@@ -26,7 +26,7 @@ from bayesnn.symmetry.group import (
     pick,
     written_order,
 )
-from bayesnn.tree import params_of, problem_of
+from bayesnn.tree import checked_target, params_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -258,7 +258,7 @@ def point_of(
         raise SpecError("Got y without X; the likelihood of a copy needs both. Pass X, y.")
     if X is not None:
         X = check_X(X, allow_empty_features=True, n_features=params["W1"].shape[-2])
-        y = None if y is None else net.loss.check_target(y)
+        y = None if y is None else checked_target(net.loss, y)
         if y is not None:
             check_rows(X, y)
     if any(v.ndim != {"W": 2, "b": 1}[k[0]] for k, v in params.items() if k in net.dims()):

@@ -188,7 +188,7 @@ def exact_posterior(
     check_proper(net)
     inputs = problem.X if X_new is None else new_inputs(problem, X_new)
     _check(quantiles, tolerance)
-    collapse = collapses(net)
+    collapse = collapses(problem)
     _check_size(problem, collapse)
     density: Any = log_density(problem, jacobian=True, collapse=collapse)
     with single_threaded():

@@ -9,7 +9,7 @@ from scipy.special import erf, expit
 from bayesnn.errors import SpecError
 from bayesnn.formulas.quadrature import density_of
 from bayesnn.losses import Loss, is_ours
-from bayesnn.losses.labels import Poisson
+from bayesnn.losses.counts import Poisson
 from bayesnn.losses.regression import (
     AbsoluteError,
     GaussianNLL,

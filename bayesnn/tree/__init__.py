@@ -3,7 +3,7 @@
 from bayesnn.tree.fit import KINDS, kind_of, make_tree, params_of, problem_of, to_dataset
 from bayesnn.tree.headings import APPROXIMATIONS, Fits, approximation_of, heading, is_unbounded, named_fits
 from bayesnn.tree.inputs import Rows, check_dataset, dataset_rows, new_inputs, new_targets
-from bayesnn.tree.problem import Inputs, Problem, ScalingChoice, prepare
+from bayesnn.tree.problem import Inputs, Problem, ScalingChoice, checked_target, prepare
 from bayesnn.tree.saved import load_fit, save_fit
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ScalingChoice",
     "approximation_of",
     "check_dataset",
+    "checked_target",
     "dataset_rows",
     "heading",
     "is_unbounded",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 import bayesnn
 from bayesnn.data import Scaling
+from bayesnn.data.target import KNOWN, joined, known_of
 from bayesnn.errors import FitError
 from bayesnn.network import MLP, Params
 from bayesnn.tree.problem import Problem
@@ -83,10 +84,11 @@ def make_tree(
     import xarray as xr
 
     obs = np.arange(problem.X.shape[0])
-    y_dims = ("obs",) if problem.y.ndim == 1 else ("obs", "output")
-    observed = xr.Dataset({"y": (y_dims, problem.y)}, coords={"obs": obs})
+    y_dims = ("obs",) if problem.values.ndim == 1 else ("obs", "output")
+    observed = xr.Dataset({"y": (y_dims, problem.values)}, coords={"obs": obs})
+    known = {name: ("obs", values) for name, values in known_of(problem.y).items()}
     constant = xr.Dataset(
-        {"X": (("obs", "feature"), problem.X)}, coords={"obs": obs, "feature": list(problem.feature_names)}
+        {"X": (("obs", "feature"), problem.X), **known}, coords={"obs": obs, "feature": list(problem.feature_names)}
     )
     tree = xr.DataTree.from_dict(
         {"posterior": posterior, **(groups or {}), "observed_data": observed, "constant_data": constant}
@@ -158,7 +160,10 @@ def problem_of(tree: "xr.DataTree") -> Problem:
         return Problem(
             net=MLP.from_json(tree.attrs["bayesnn_network"]),
             X=tree["constant_data"]["X"].to_numpy(),
-            y=tree["observed_data"]["y"].to_numpy(),
+            y=joined(
+                {"y": tree["observed_data"]["y"].to_numpy()}
+                | {name: tree["constant_data"][name].to_numpy() for name in KNOWN if name in tree["constant_data"]}
+            ),
             scaling=Scaling.from_json(scaling) if scaling else None,
             feature_names=tuple(names["feature"]),
             output_names=tuple(names["output"]),

@@ -77,7 +77,8 @@ def is_unbounded(tree: "xr.DataTree") -> bool:
     bool
         False also where a maximum is only approached at infinity, but has a limit.
     """
-    return tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
+    without_limit = tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
+    return bool(tree.attrs.get("bayesnn_unbounded", without_limit))
 
 
 def named_fits(fits: Iterable[Any], named: "dict[str, xr.DataTree]") -> "dict[str, xr.DataTree]":

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesnn.data import Dataset, as_array, check_X
+from bayesnn.data.target import joined, known_of, values_of
 from bayesnn.errors import DataError, SpecError
-from bayesnn.tree.problem import Problem, column_names, numbered
+from bayesnn.tree.problem import Problem, checked_target, column_names, numbered
 
 type Rows = Literal["test", "train"] | None
 """What a function takes as rows."""
@@ -127,7 +128,7 @@ def new_targets(problem: Problem, y: Any) -> np.ndarray:
     problem : Problem
         What was fitted.
     y : array (n,) or (n, K)
-        Targets in the user's units.
+        Targets in the user's units, plain or from `bnn.target` as those of the fit.
 
     Returns
     -------
@@ -138,9 +139,12 @@ def new_targets(problem: Problem, y: Any) -> np.ndarray:
     ------
     DataError
         Data that break a rule, or labels that the fit has not seen.
+    SpecError
+        Something else is known of the rows than in the fit.
     """
     loss = problem.net.loss
     if loss.task in ("binary", "classes", "ordinal"):
+        loss.check_given(known_of(y))
         values = as_array(y, "y", ndim=(1,))
         top = len(problem.class_names) - 1
         bad = ~np.isin(values, np.arange(top + 1))
@@ -149,7 +153,14 @@ def new_targets(problem: Problem, y: Any) -> np.ndarray:
                 f"Got label {values[bad][0]:g}; the fit knows the classes 0 to {top}. Encode labels as in its data."
             )
         return values.astype(np.int64)
-    y = loss.check_target(y)
-    if problem.scaling is not None and loss.task == "regression":
+    y, fitted = checked_target(loss, y), known_of(problem.y)
+    known, y = known_of(y), values_of(y)
+    if known.keys() != fitted.keys():
+        got, wanted = (" and ".join(names) or "nothing beside it" for names in (known, fitted))
+        raise SpecError(
+            f"Got a target with {got}, for a fit of targets with {wanted}; they must be alike. Write "
+            + (f"bnn.target(y, {', '.join(f'{name}=...' for name in fitted)})." if fitted else "y alone, y['y'].")
+        )
+    if problem.scaling is not None and loss.support == "real":
         y = problem.scaling.transform_y(y)
-    return y
+    return joined({"y": y, **known})

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 
 from bayesnn.data import Dataset, Scaling, check_rows, check_size, check_X
 from bayesnn.data.columns import is_large, read_large
+from bayesnn.data.target import joined, known_of, repeated, values_of
 from bayesnn.errors import SpecError
+from bayesnn.losses import Loss
 from bayesnn.losses.table import check_task
 from bayesnn.network import MLP, Params, check_net
 
@@ -32,7 +34,7 @@ class Problem:
     X : array (n, p)
         Inputs in the units the model works in.
     y : array (n,) or (n, K)
-        Targets in the units the model works in.
+        Targets in the units the model works in; with what is known of each row a structured array, as of `bnn.target`.
     scaling : Scaling or None
         How `X` and `y` were obtained from the user's units; None when they are the same.
     feature_names, output_names : tuple of str
@@ -50,11 +52,17 @@ class Problem:
     class_names: tuple[str, ...] = ()
 
     @property
+    def values(self) -> np.ndarray:
+        """Targets (n,) or (n, K) without what else is known of their rows."""
+        return values_of(self.y)
+
+    @property
     def target_names(self) -> tuple[str, ...]:
         """Names of the numbers that are predicted: an output may be the logarithm of one, or a scale beside it."""
-        if self.y.ndim == 1 and self.output_names == tuple(self.net.loss.output_names(self.y)):
+        y = self.values
+        if y.ndim == 1 and self.output_names == tuple(self.net.loss.output_names(y)):
             return ("target",)
-        return self.output_names[: 1 if self.y.ndim == 1 else self.y.shape[1]]
+        return self.output_names[: 1 if y.ndim == 1 else y.shape[1]]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -95,7 +103,7 @@ class Problem:
         """Standard deviations (K,) by which scaled targets are multiplied; ones where they are not scaled."""
         if self.scaling is not None and self.scaling.y_sd is not None:
             return np.array(self.scaling.y_sd)
-        return np.ones(1 if self.y.ndim == 1 else self.y.shape[1])
+        return np.ones(1 if self.values.ndim == 1 else self.values.shape[1])
 
 
 def column_names(X: Any) -> tuple[str, ...] | None:
@@ -126,7 +134,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its own training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     scaling : None, "standard", False or Scaling
         None takes the Dataset's own (none for arrays), ``"standard"`` centres and scales by these rows, False
         works in the user's units.
@@ -165,10 +173,12 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         X = read_large(X, check_constant=bool(net.bias))
     else:
         X = check_X(X, allow_empty_features=not net.hidden, check_constant=net.bias)
-    y = net.loss.check_target(y)
+    y = checked_target(net.loss, y)
     check_rows(X, y)
+    X, y = repeated(X, y)
+    known, y = known_of(y), values_of(y)
     if isinstance(scaling, str) and scaling == "standard":
-        scaling = Scaling.fit(X, y, scale_y=net.loss.task == "regression")
+        scaling = Scaling.fit(X, y, scale_y=net.loss.support == "real")
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
@@ -178,7 +188,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         )
     if scaling is not None:
         X = scaling.transform_X(X, out=X if large else None)
-        y = scaling.transform_y(y) if net.loss.task == "regression" else y
+        y = scaling.transform_y(y) if net.loss.support == "real" else y
     check_size(X, "X", names or numbered(X.shape[1]))
     check_size(y, "y")
     outputs = net.loss.output_names(y)
@@ -189,4 +199,34 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     elif target_names is not None and net.loss.task in ("regression", "count"):
         outputs = (*target_names, *outputs[len(target_names) :])
     names = names or numbered(X.shape[1])
+    y = joined({"y": y, **known})
     return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
+
+
+def checked_target(loss: Loss, y: Any) -> np.ndarray:
+    """Check a target, and what is known of its rows, against the loss that is to take it.
+
+    Parameters
+    ----------
+    loss : Loss
+        Of a network.
+    y : array
+        From a user: plain, or from `bnn.target`.
+
+    Returns
+    -------
+    array (n,) or (n, K)
+        Of the type that the loss works with, and with the same fields.
+
+    Raises
+    ------
+    DataError
+        Targets that break a rule.
+    SpecError
+        Something that the loss has no use for, or can't do without.
+    """
+    known = known_of(y)
+    loss.check_given(known)
+    values = loss.check_target(values_of(y))
+    loss.check_known(values, known)
+    return joined({"y": values, **known})

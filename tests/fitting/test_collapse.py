@@ -196,6 +196,6 @@ def test_collapse_is_refused_where_it_is_not_exact():
         bnn.MLP(hidden=(2,), prior=bnn.Normal(1.0, bias=bnn.StudentT())),
         bnn.MLP(hidden=(2,), loss="absolute_error"),
     ):
-        assert not collapsible(net)
+        assert not collapsible(prepare(net, X5, Y5))
         with pytest.raises(SpecError, match="integrated out"):
             bnn.fit_posterior(net, X5, Y5, collapse=True)
