@@ -13,6 +13,7 @@ from bayesnn.activations import Activation
 from bayesnn.arguments import check_arguments, check_name
 from bayesnn.data import Dataset, Scaling
 from bayesnn.data.checks import some
+from bayesnn.data.target import check_known
 from bayesnn.errors import DataError, NoOptimumError, SpecError
 from bayesnn.losses import Loss
 from bayesnn.losses.table import LOSS_OF_TASK, as_loss
@@ -104,7 +105,7 @@ class NetworkEstimator(BaseEstimator):
             raise kind(f"Got data that break a rule of scikit-learn's: {error}") from error
 
     def _fit_tree(self, net: MLP, data: Dataset, executor: Executor | None) -> None:
-        """Fit the network to data; weights of rows are to join the arguments here."""
+        """Fit the network to data."""
         from bayesnn.fitting import fit_map, fit_mle, fit_posterior
 
         fit: Any = {"mle": fit_mle, "map": fit_map, "posterior": fit_posterior}[self.method]
@@ -128,6 +129,19 @@ class NetworkEstimator(BaseEstimator):
             return int(check_random_state(state).randint(2**31 - 1))
         check_arguments(lambda _, value: f"random_state={value!r}", random_seed=state)
         return state
+
+    def _repeated(self, sample_weight: Any, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Repeat rows as often as their weights say, which is what scikit-learn means by a weight."""
+        if sample_weight is None:
+            return arrays
+        try:
+            counts = check_known("repeats", np.asarray(sample_weight), len(arrays[0])).astype(np.int64)
+        except DataError as error:
+            raise DataError(
+                f"{error} For an estimator of scikit-learn: sample_weight says how many rows each row stands for, and "
+                "not all may be zero; for a precision pass bnn.target(y, precision=...) as y."
+            ) from error
+        return tuple(np.repeat(array, counts, axis=0) for array in arrays)
 
     def _data(self, X: np.ndarray, y: np.ndarray, task: str, **names: Any) -> Dataset:
         """Name what was checked: the columns as scikit-learn has them, otherwise counted."""

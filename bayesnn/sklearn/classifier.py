@@ -137,7 +137,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
             random_state=random_state,
         )
 
-    def fit(self, X: Any, y: Any, *, executor: Executor | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, executor: Executor | None = None) -> Self:
         """Fit the network.
 
         Parameters
@@ -146,6 +146,9 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
             Inputs.
         y : array (n,)
             Labels of any type: numbers, strings, booleans.
+        sample_weight : array (n,) of int, optional
+            How many rows each row stands for, all alike: whole numbers, for weights of other meanings are other
+            likelihoods (see `bnn.target`).
         executor : concurrent.futures.Executor, optional
             Where starts or chains run, as for `bnn.fit_map`; the numbers are the same with any.
 
@@ -175,6 +178,7 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
             check_classification_targets(y)
         except ValueError as error:
             raise DataError(f"Got y of numbers that are no labels: {error}") from error
+        X, y = self._repeated(sample_weight, X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesnn.activations import Activation
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Scaling
+from bayesnn.data.target import joined, known_of, rates_of, values_of
 from bayesnn.losses import LOSSES, Loss
 from bayesnn.losses.regression import Location
 from bayesnn.priors import NoisePrior, Prior
@@ -77,7 +78,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
     Notes
     -----
     Sparse matrices, missing values and several targets for a loss of one are refused. `score` is R², as for every
-    regressor of scikit-learn; `predictive_log_density` is what compares fits that also say how sure they are.
+    regressor of scikit-learn; `predictive_log_density` also tells which of two fits knows better how sure it can be.
 
     Examples
     --------
@@ -150,7 +151,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
         return isinstance(loss, Location)
 
-    def fit(self, X: Any, y: Any, *, executor: Executor | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, executor: Executor | None = None) -> Self:
         """Fit the network.
 
         Parameters
@@ -158,7 +159,11 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         X : array (n, p) or DataFrame
             Inputs.
         y : array (n,) or (n, K)
-            Targets: several, where the loss is a function of the residual.
+            Targets: several, where the loss is a function of the residual. From `bnn.target` with what is known of the
+            rows: exposure, trials or precision.
+        sample_weight : array (n,) of int, optional
+            How many rows each row stands for, all alike: whole numbers, for weights of other meanings are other
+            likelihoods (see `bnn.target`).
         executor : concurrent.futures.Executor, optional
             Where starts or chains run, as for `bnn.fit_map`; the numbers are the same with any.
 
@@ -182,10 +187,11 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
             Numbers that are not to be trusted as they are.
         """
         net = self._network(self.loss)
-        names = _target_names(y)
+        names, known, y = _target_names(y), known_of(y), values_of(y)
         X, y = self._validated(X, y=y, multi_output=self._takes_several, y_numeric=True)
         self._column = y.ndim == 1
         names = names if len(names) == y[:1].size else tuple(f"y{k + 1}" for k in range(y.shape[1]))
+        X, y = self._repeated(sample_weight, X, joined({"y": y, **known}))
         data = self._data(X, y, net.loss.task, target_names=names, class_names=None)
         self._fit_tree(net, data, executor)
         return self
@@ -196,7 +202,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         Parameters
         ----------
         X : array (n, p) or DataFrame
-            Inputs.
+            Inputs. What may be known of a row (exposure, trials, precision) is taken to be 1.
         return_std : bool
             Whether to give the standard deviation too.
 
@@ -256,6 +262,32 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         found = self._predictions(X, prob)
         return self._shaped(found["lower"]), self._shaped(found["upper"])
 
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Share of the targets' variance that the prediction takes away, R².
+
+        Parameters
+        ----------
+        X : array (n, p) or DataFrame
+            Inputs.
+        y : array (n,) or (n, K)
+            Targets; counts from `bnn.target` are divided by their exposure or trials.
+        sample_weight : array (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            1 at best, 0 for the mean of `y`.
+
+        Raises
+        ------
+        DataError
+            Data that break a rule.
+        sklearn.exceptions.NotFittedError
+            Nothing was fitted yet.
+        """
+        return super().score(X, rates_of(y), sample_weight)
+
     def predictive_log_density(self, X: Any, y: ArrayLike) -> np.ndarray:
         """Log density of observations under the predictive distribution; its mean is the LPPD.
 
@@ -264,7 +296,7 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         X : array (n, p) or DataFrame
             Inputs.
         y : array (n,) or (n, K)
-            Targets.
+            Targets, from `bnn.target` where those of the fit were.
 
         Returns
         -------

@@ -111,6 +111,13 @@ def test_the_best_start_is_finished_by_pymc(sine_mle, sine_map):
         assert np.isfinite(moved)
 
 
+def test_without_pymcs_search_the_numbers_are_the_same(sine, sine_net, sine_map):
+    plain = bnn.fit_map(sine_net, sine.X, sine.y, restarts=20, random_seed=1, finish=False, progressbar=False)
+    assert not {"fit", "optimizer_result"} & set(plain.children)
+    assert_allclose(plain.posterior["W1"], sine_map.posterior["W1"], rtol=1e-6)
+    assert "finish=False" in plain.attrs["bayesnn_call"]
+
+
 def test_mle_has_the_higher_likelihood_and_map_the_higher_joint(sine_mle, sine_map):
     def at(tree):
         best = tree.optima.attrs["best"]
@@ -336,6 +343,7 @@ BAD = {
     "progressbar": ((1, None, "yes"), SWITCH),
 }
 BAD_POINT = BAD | {
+    "finish": ((None,), "True or False. Write finish=True"),
     "restarts": ((0, -3, 1.5, True, "many", None, math.nan, math.inf, np.float64("inf")), COUNT),
     "maxiter": ((0, 2.5, [100]), COUNT),
     "nonexistent": (("no", None, ["flag"]), "'raise' or 'flag'. Write nonexistent='flag'"),

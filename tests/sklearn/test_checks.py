@@ -14,8 +14,23 @@ TINY = {
 }
 
 
+ORDER = "check_sample_weight_equivalence_on_dense_data"
+"""Compares a fit to 15 rows with 30 columns with one to the same rows in another order, to seven digits."""
+
+
+def inapplicable(estimator):
+    """Checks that presuppose what is not so, and why."""
+    if estimator.method == "posterior":
+        return {ORDER: "draws are those of the posterior of the same rows, but others: rounding leads chains elsewhere"}
+    if estimator.method == "mle" and isinstance(estimator, MLPRegressor):
+        return {ORDER: "31 weights are not determined by 15 rows: there is no one MLE that both could be"}
+    return {}
+
+
 @parametrize_with_checks(
-    [kind(method=method, **options) for kind in (MLPRegressor, MLPClassifier) for method, options in TINY.items()]
+    [kind(method=method, **options) for kind in (MLPRegressor, MLPClassifier) for method, options in TINY.items()],
+    expected_failed_checks=inapplicable,
+    xfail_strict=True,
 )
 @pytest.mark.filterwarnings("ignore::bayesnn.errors.ConvergenceWarning")
 def test_scikit_learns_checks_pass(estimator, check):

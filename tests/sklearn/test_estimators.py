@@ -13,7 +13,8 @@ from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import DotProduct
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -173,6 +174,38 @@ def test_counts_have_their_own_spread(plane):
     assert_allclose(lower, stats.poisson(mean).ppf(0.05))
     with pytest.raises(DataError, match="counts"):
         MLPRegressor(hidden=(), loss="poisson", **QUICK).fit(X, y - 5)
+
+
+def test_a_weight_is_a_number_of_rows(plane, thirds):
+    X, y = plane
+    weights = np.random.default_rng(3).integers(0, 4, len(y))
+    model = MLPRegressor(hidden=(), noise=0.5, prior=FREE_BIAS, scaling=None, **QUICK).fit(X, y, weights)
+    assert_allclose(model.predict(X), Ridge(alpha=0.25).fit(X, y, weights).predict(X), rtol=1e-7)
+    assert not np.allclose(model.predict(X), Ridge(alpha=0.25).fit(X, y).predict(X), rtol=1e-3)
+    labels = MLPClassifier(hidden=(), prior=FREE_BIAS, scaling=None, **QUICK).fit(*thirds, sample_weight=weights)
+    peer = LogisticRegression(tol=1e-10, max_iter=10_000).fit(*thirds, sample_weight=weights)
+    assert_allclose(labels.predict_proba(X), peer.predict_proba(X), atol=1e-6)
+    drawn = [MLPRegressor(hidden=(), method="posterior", **QUICK) for _ in range(2)]
+    drawn[0].fit(X, y, weights)
+    drawn[1].fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert_array_equal(drawn[0].predict(X), drawn[1].predict(X))
+    for wrong in (weights / 2, -weights, weights[1:]):
+        with pytest.raises(DataError, match=r"sample_weight says how many rows"):
+            model.fit(X, y, sample_weight=wrong)
+
+
+def test_counts_with_their_exposure(plane):
+    X = plane[0]
+    exposure = np.random.default_rng(4).uniform(0.5, 3.0, len(X))
+    y = np.random.default_rng(2).poisson(exposure * np.exp(1 + 0.5 * X[:, 0]))
+    target = bnn.target(y, exposure=exposure)
+    peer = PoissonRegressor(alpha=1 / exposure.sum(), tol=1e-10).fit(X, y / exposure, exposure)
+    model = MLPRegressor(hidden=(), loss="poisson", prior=FREE_BIAS, scaling=None, **QUICK).fit(X, target)
+    assert_allclose(model.predict(X), peer.predict(X), rtol=1e-5)
+    assert model.score(X, target) == pytest.approx(r2_score(y / exposure, peer.predict(X)), rel=1e-4)
+    expected = stats.poisson(exposure * peer.predict(X)).logpmf(y)
+    assert_allclose(model.predictive_log_density(X, target), expected, atol=1e-3)
+    assert (cross_val_score(model, X, target, cv=2) > 0).all()
 
 
 def test_a_quantile_is_the_end_of_an_interval(plane):
