@@ -120,6 +120,16 @@ def test_the_theory_lab_gives_what_the_readme_shows():
     assert set(called) - {"validate_sampler"} <= known
 
 
+def test_the_estimators_give_what_the_readme_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"bnn": bnn}
+    block = next(block for block in blocks("python") if "bnn.sklearn" in block)
+    assert hold_to_what_is_shown(block, names) == 1
+    assert (names["std"] > 40).all()
+    assert np.corrcoef(names["mean"], names["data"].y_test)[0, 1] > 0.5
+    assert bnn.load_fit("best.nc").attrs["bayesnn_kind"] == "map"
+
+
 def test_averaging_does_not_always_win():
     data = bnn.load_data("iris", random_seed=0)
     net = bnn.MLP(hidden=(5,), loss="cross_entropy", prior=bnn.Normal(1.0))

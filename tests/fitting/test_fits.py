@@ -28,7 +28,7 @@ from bayesnn.errors import (
 )
 from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.density import ModelDensity, log_density
-from bayesnn.fitting.objective import Objective
+from bayesnn.fitting.objective import Objective, central_hessian
 from bayesnn.fitting.progress import bar, compiling
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare
@@ -260,6 +260,10 @@ def test_the_hessian_of_a_line_is_exact():
     objective, _ = objective_of(LINE, X5, Y5)
     design = np.column_stack([X5, np.ones(5)])
     assert_allclose(objective.hessian(np.array([0.3, -0.2])), design.T @ design / 0.09 + np.eye(2), atol=1e-9)
+
+
+def test_a_hessian_of_gradients_without_bound_is_no_number_and_no_warning():
+    assert np.isinf(central_hessian(lambda points: np.sign(points) * 1e307, np.zeros(1))).all()
 
 
 def test_the_objective_is_infinite_where_the_density_underflows():
