@@ -102,7 +102,10 @@ class NetworkEstimator(BaseEstimator):
             return validate_data(self, X, dtype=np.float64, **fitting, **rules)
         except (ValueError, TypeError) as error:
             kind = _DataTypeError if isinstance(error, TypeError) else DataError
-            raise kind(f"Got data that break a rule of scikit-learn's: {error}") from error
+            # For all else scikit-learn has the remedy.
+            text = " Code categories first, as sklearn.preprocessing.OneHotEncoder() does in a pipeline."
+            remedy = text if "could not convert string" in str(error) else ""
+            raise kind(f"Got data that break a rule of scikit-learn's: {str(error).rstrip('.')}.{remedy}") from error
 
     def _fit_tree(self, net: MLP, data: Dataset, executor: Executor | None) -> None:
         """Fit the network to data."""
@@ -137,9 +140,10 @@ class NetworkEstimator(BaseEstimator):
         try:
             counts = check_known("repeats", np.asarray(sample_weight), len(arrays[0])).astype(np.int64)
         except DataError as error:
+            said = str(error).replace("repeats", "sample_weight")
             raise DataError(
-                f"{error} For an estimator of scikit-learn: sample_weight says how many rows each row stands for, and "
-                "not all may be zero; for a precision pass bnn.target(y, precision=...) as y."
+                f"{said} To scikit-learn a weight is how many rows a row stands for, and not all may be zero; for a "
+                "precision pass bnn.target(y, precision=...) as y."
             ) from error
         return tuple(np.repeat(array, counts, axis=0) for array in arrays)
 
