@@ -13,6 +13,7 @@ _HOMES = {
         "BayesnnError",
         "ConvergenceWarning",
         "DataError",
+        "DataWarning",
         "DensityError",
         "FileError",
         "FitError",
@@ -25,7 +26,7 @@ _HOMES = {
         "UnknownNameError",
         "WorkerError",
     ),
-    "data": ("Dataset", "Scaling", "load_data", "simulate", "target"),
+    "data": ("Coding", "Dataset", "Scaling", "load_data", "simulate", "target"),
     "losses": ("LOSSES", "Loss", "loss_table", "verify_loss"),
     "priors": (
         "ElasticNet",

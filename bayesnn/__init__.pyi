@@ -17,6 +17,7 @@ from bayesnn import theory as theory
 from bayesnn import tree as tree
 from bayesnn.activations import ACTIVATIONS as ACTIVATIONS
 from bayesnn.activations import Activation as Activation
+from bayesnn.data import Coding as Coding
 from bayesnn.data import Dataset as Dataset
 from bayesnn.data import Scaling as Scaling
 from bayesnn.data import load_data as load_data
@@ -28,6 +29,7 @@ from bayesnn.diagnostics import diagnose as diagnose
 from bayesnn.errors import BayesnnError as BayesnnError
 from bayesnn.errors import ConvergenceWarning as ConvergenceWarning
 from bayesnn.errors import DataError as DataError
+from bayesnn.errors import DataWarning as DataWarning
 from bayesnn.errors import DensityError as DensityError
 from bayesnn.errors import FileError as FileError
 from bayesnn.errors import FitError as FitError

@@ -280,6 +280,7 @@ _RULES: dict[str, Any] = {
         " to have it inferred",
     ),
     "decimal": (_or_none(_one_of(".", ",")), "'.' or ','", ",", " to have it inferred"),
+    "missing": (_one_of("error", "drop", "indicator"), "'error', 'drop' or 'indicator'", "drop"),
     "keep": (_one_of("posterior", "likelihood"), "'posterior' or 'likelihood': what is to stay unchanged", "posterior"),
     "weight": (_one_of("in", "bias", "out"), "'in', 'bias' or 'out': what enters a unit, or leaves it", "in"),
     "kind": (_one_of("average", "individual", "both"), "'average', 'individual' or 'both'", "both"),

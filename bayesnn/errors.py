@@ -90,3 +90,7 @@ class ConvergenceWarning(UserWarning):
 
 class FormulaWarning(UserWarning):
     """A formula is no finite number far out; the message says where."""
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, and may not be what was meant; the message says where."""

@@ -100,11 +100,12 @@ def predict(
     if prob is not None:
         check_arguments(prob=prob)
     problem = problem_of(fit)
-    X = problem.X if X_new is None and rows is None else new_inputs(problem, X_new, rows=rows)
+    own = X_new is None and rows is None
+    X = problem.X if own else new_inputs(problem, X_new, rows=rows)
     given = {"exposure": exposure, "trials": trials, "precision": precision}
     known = {name: check_known(name, values, len(X)) for name, values in given.items() if values is not None}
     problem.net.loss.check_given(known | dict.fromkeys(problem.net.loss.needed, np.ones(1)))
-    if X is problem.X:
+    if own:
         known = known_of(problem.y) | known
     elif isinstance(X_new, Dataset):
         known = known_of(dataset_rows(X_new, rows)[1]) | known

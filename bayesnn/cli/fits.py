@@ -10,7 +10,7 @@ import typer
 
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
-from bayesnn.cli.options import Decimal, Kind, Run, Sampler, Sep, as_option, check_writable, takes_run
+from bayesnn.cli.options import Decimal, Kind, Run, Sampler, Sep, Sheet, as_option, check_writable, takes
 from bayesnn.errors import DataError, SpecError
 from bayesnn.files import written_whole
 
@@ -28,7 +28,7 @@ _WAIT = 20.0
 
 
 @app.command()
-@takes_run
+@takes(Run)
 def compare(
     run: Run,
     sampler: Annotated[
@@ -125,7 +125,7 @@ def _is_quick(run, net, dataset, console):
 
 
 @app.command()
-@takes_run
+@takes(Run)
 def fit(
     run: Run,
     kind: Annotated[Kind, typer.Argument(help="Which of the three answers.")],
@@ -141,6 +141,8 @@ def fit(
             "bayesnn fit posterior --sampler tempering, or take bayesnn compare."
         )
     dataset, net = run.load(path, [path])
+    if dataset.coding is not None:
+        console.print(repr(dataset), markup=False, highlight=False)
 
     from bayesnn.prediction import score
 
@@ -158,11 +160,12 @@ def fit(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
-    data: Annotated[Path, typer.Option(help="CSV or Parquet file with the fit's feature columns.")],
+    data: Annotated[Path, typer.Option(help="CSV, Parquet or Excel file with the fit's feature columns.")],
     out: Annotated[Path, typer.Option(help="CSV file for the predictions.")] = Path("predictions.csv"),
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
     sep: Sep = None,
     decimal: Decimal = None,
+    sheet: Sheet = None,
 ) -> None:
     """Predict the rows of a file with a fit."""
     from bayesnn.arguments import check_arguments
@@ -178,8 +181,11 @@ def predict(
 
     tree = load_fit(run)
     problem = problem_of(tree)
-    frame, said = read_table(data, sep=sep, decimal=decimal)
-    missing = [c for c in problem.feature_names if c not in frame.columns]
+    coding = problem.coding
+    text = coding.text_columns if coding is not None else ()
+    frame, said = read_table(data, sep=sep, decimal=decimal, sheet=sheet, text_columns=text)
+    needed = coding.names if coding is not None else problem.feature_names
+    missing = [c for c in needed if c not in frame.columns]
     if missing:
         raise DataError(
             f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "

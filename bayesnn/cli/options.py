@@ -52,7 +52,7 @@ def _spelled(sep: str | None) -> str | None:
     return {"tab": "\t", "\\t": "\t", "space": " "}.get(sep, sep) if sep is not None else None
 
 
-Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`), a CSV file or a Parquet file.")]
+Data = Annotated[str, typer.Option(help="Bundled name (see `bayesnn data`), a CSV, Parquet or Excel file.")]
 Target = Annotated[str | None, typer.Option(help="Column of the file to predict.")]
 Sep = Annotated[
     str | None,
@@ -63,6 +63,20 @@ Sep = Annotated[
 Decimal = Annotated[
     str | None, typer.Option(help="What stands before the decimals in a CSV file: . or , (inferred if left out).")
 ]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel workbook; the first if left out.")]
+Categorical = Annotated[
+    list[str], typer.Option(help="Column that is a category although it looks like numbers; again for each.")
+]
+Ordinal = Annotated[
+    list[str], typer.Option(help="Column that counts its levels in this order, as in size=S,M,L; again for each.")
+]
+Reference = Annotated[
+    list[str], typer.Option(help="Level that others are compared to, as in species=Gentoo; again for each.")
+]
+Missing = Annotated[
+    str, typer.Option(help="Missing values: error, drop (their rows), or indicator (mean and a column).")
+]
+Exclude = Annotated[list[str], typer.Option(help="Column to leave out, such as an identifier; again for each.")]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
 Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
 Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
@@ -83,23 +97,6 @@ Store = Annotated[
     typer.Option(help="Folder that keeps what is finished; stopped and called again, the command goes on from there."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the split, the starts and the draws.")]
-
-
-def load(
-    data: str, target: str | None, task: str | None, seed: int, sep: str | None = None, decimal: str | None = None
-) -> "Dataset":
-    """Load bundled data or a file; where one was not read as an English CSV file, say how."""
-    from bayesnn.arguments import check_arguments
-    from bayesnn.data import load_data
-
-    check_arguments(as_option, sep=sep, decimal=decimal)
-    file = Path(data)
-    is_file = file.suffix.lower() in (".csv", ".parquet") or file.is_file()
-    source = file if is_file else data
-    dataset = load_data(source, target=target, task=task, random_seed=seed, sep=sep, decimal=decimal)
-    if is_file and dataset.description != f"Read from {file.name}.":
-        console_of().print(dataset.description, markup=False, highlight=False)
-    return dataset
 
 
 def as_option(name: str, value: object) -> str:
@@ -208,14 +205,79 @@ def network_of(
 
 
 @dataclass(frozen=True)
-class Run:
-    """What `compare` and `fit` have in common: their options, and what is made of them."""
+class Reading:
+    """Which data a command takes, and how they are read."""
 
     data: Data = "diabetes"
     target: Target = None
     task: Task = None
     sep: Sep = None
     decimal: Decimal = None
+    sheet: Sheet = None
+    categorical: Categorical = ()  # type: ignore[assignment]
+    ordinal: Ordinal = ()  # type: ignore[assignment]
+    reference: Reference = ()  # type: ignore[assignment]
+    missing: Missing = "error"
+    exclude: Exclude = ()  # type: ignore[assignment]
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is read."""
+        from bayesnn.arguments import check_arguments
+
+        check_arguments(as_option, sep=self.sep, decimal=self.decimal, missing=self.missing)
+        self._orders()
+        self._references()
+
+    def read(self, seed: int) -> "Dataset":
+        """Load bundled data or a file; where one was not read as an English CSV file, say how."""
+        from bayesnn.data import load_data
+
+        self.check()
+        file = Path(self.data)
+        is_file = file.suffix.lower() in (".csv", ".parquet", ".xlsx") or file.is_file()
+        dataset = load_data(
+            file if is_file else self.data,
+            target=self.target,
+            task=self.task,
+            random_seed=seed,
+            sep=self.sep,
+            decimal=self.decimal,
+            sheet=self.sheet,
+            categorical=list(self.categorical),
+            ordinal=self._orders(),
+            reference=self._references(),
+            missing=self.missing,
+            exclude=list(self.exclude),
+        )
+        if is_file and dataset.description != f"Read from {file.name}.":
+            console_of().print(dataset.description, markup=False, highlight=False)
+        return dataset
+
+    def _orders(self):
+        """Columns with their levels in order; those without levels have their own order."""
+        pairs = [(name, levels) for name, sign, levels in (o.partition("=") for o in self.ordinal) if sign]
+        plain = [name for name in self.ordinal if "=" not in name]
+        if pairs and plain:
+            raise SpecError(
+                f"Got --ordinal {plain[0]} beside --ordinal {pairs[0][0]}={pairs[0][1]}; levels must be written for "
+                f"all or for none. Write --ordinal {plain[0]}= and its levels, separated by commas."
+            )
+        return plain or {name: [level.strip() for level in levels.split(",")] for name, levels in pairs}
+
+    def _references(self):
+        for one in self.reference:
+            if "=" not in one:
+                raise SpecError(
+                    f"Got --reference {one}; it must be a column and its level. Write --reference {one}=LEVEL, or "
+                    "leave it out."
+                )
+        return {name: level for name, _, level in (one.partition("=") for one in self.reference)}
+
+
+@dataclass(frozen=True)
+class Run(Reading):
+    """What `compare` and `fit` have in common: their options, and what is made of them."""
+
     loss: Loss = None
     hidden: Hidden = "3"
     activation: Activation = "tanh"
@@ -234,14 +296,15 @@ class Run:
         """Refuse options that can be refused, the quickest first; give the data and the network."""
         from bayesnn.arguments import check_arguments
 
-        unchecked = ("data", "target", "task", "loss", "hidden", "activation", "store")
+        unchecked = ("loss", "hidden", "activation", "store", *Reading.__dataclass_fields__)
         check_arguments(as_option, **{name: value for name, value in vars(self).items() if name not in unchecked})
+        self.check()
         widths_of(self.hidden)
         for file in files:
             check_writable(file, out)
         # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
         self._network("regression")
-        dataset = load(self.data, self.target, self.task, self.seed, self.sep, self.decimal)
+        dataset = self.read(self.seed)
         net = self._network(dataset.task)
 
         from bayesnn.tree import prepare
@@ -288,14 +351,32 @@ class Run:
         return tree
 
 
-def takes_run(command: Any) -> Any:
-    """Give a command the options of `Run`, which it gets as its first argument."""
-    own, shared = list(signature(command).parameters.values())[1:], signature(Run).parameters
+def takes(options: type, **defaults: Any) -> Any:
+    """Give a command the options of a class such as `Run`, which it gets as its first argument.
 
-    @wraps(command)
-    def wrapper(**given):
-        return command(Run(**{name: given.pop(name) for name in shared}), **given)
+    Parameters
+    ----------
+    options : type
+        A dataclass of options.
+    **defaults
+        What is taken where an option is left out, if not what the class says.
 
-    needed = [p for p in own if p.default is p.empty]
-    wrapper.__signature__ = Signature([*needed, *shared.values(), *own[len(needed) :]])  # type: ignore[attr-defined]
-    return wrapper
+    Returns
+    -------
+    callable
+        A decorator.
+    """
+
+    def decorate(command):
+        own, known = list(signature(command).parameters.values())[1:], signature(options).parameters
+        shared = [p.replace(default=defaults.get(p.name, p.default)) for p in known.values()]
+
+        @wraps(command)
+        def wrapper(**given):
+            return command(options(**{p.name: given.pop(p.name) for p in shared}), **given)
+
+        needed = [p for p in own if p.default is p.empty]
+        wrapper.__signature__ = Signature([*needed, *shared, *own[len(needed) :]])
+        return wrapper
+
+    return decorate

@@ -10,24 +10,20 @@ from bayesnn.cli.console import console_of, print_frame, save_picture, tell_save
 from bayesnn.cli.options import (
     Activation,
     Chains,
-    Data,
-    Decimal,
     Draws,
     Hidden,
     Loss,
     Noise,
     PriorSd,
+    Reading,
     Restarts,
     Seed,
-    Sep,
     Store,
-    Target,
-    Task,
     as_option,
     check_writable,
     grid_of,
-    load,
     network_of,
+    takes,
     widths_of,
     workers,
 )
@@ -107,12 +103,9 @@ def _copies(fit, net, inputs, outputs):
 
 
 @app.command()
+@takes(Reading, data="sine_gap")
 def occam(
-    data: Data = "sine_gap",
-    target: Target = None,
-    task: Task = None,
-    sep: Sep = None,
-    decimal: Decimal = None,
+    reading: Reading,
     loss: Loss = None,
     hidden: Annotated[str, typer.Option(help="Widths to try, one hidden layer each; 0 for none.")] = "0,1,2,3,4,6",
     activation: Activation = "tanh",
@@ -134,7 +127,8 @@ def occam(
     from bayesnn.arguments import check_arguments
 
     options = {"restarts": restarts, "draws": draws, "chains": chains, "max_seconds": max_seconds}
-    check_arguments(as_option, **options, noise=noise, seed=seed, sep=sep, decimal=decimal)
+    check_arguments(as_option, **options, noise=noise, seed=seed)
+    reading.check()
     widths, sds = grid_of(hidden, prior_sd)
     table_path, picture_path = out / "evidence.csv", out / "evidence.png"
     for path in (table_path, picture_path):
@@ -142,7 +136,7 @@ def occam(
     grid = [(str(h), sd) for sd in sds for h in widths]
     # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
     network_of("regression", loss, hidden, activation, sds[0], noise)
-    dataset = load(data, target, task, seed, sep, decimal)
+    dataset = reading.read(seed)
     nets = [network_of(dataset.task, loss, h, activation, sd, noise) for h, sd in grid]
     console = console_of()
     console.print(repr(dataset), markup=False, highlight=False)
@@ -174,14 +168,9 @@ def occam(
 
 
 @app.command()
+@takes(Reading, data=None)
 def penalties(
-    data: Annotated[str | None, typer.Option(help="Bundled name or file, for the number of rows and the loss.")] = (
-        None
-    ),
-    target: Target = None,
-    task: Task = None,
-    sep: Sep = None,
-    decimal: Decimal = None,
+    reading: Reading,
     n: Annotated[int | None, typer.Option("--n", help="Number of training rows, where no data are given.")] = None,
     outputs: Annotated[int, typer.Option(help="Number of target columns, where no data are given.")] = 1,
     loss: Loss = None,
@@ -195,6 +184,7 @@ def penalties(
     from bayesnn.arguments import check_arguments
 
     check_arguments(as_option, outputs=outputs, prior_sd=prior_sd, noise=noise, seed=seed)
+    data: str | None = reading.data
     if (data is None) == (n is None):
         raise SpecError(
             f"Got {'no data and no n' if n is None else 'data and n'}; penalties depend on the number of training "
@@ -204,7 +194,7 @@ def penalties(
     from bayesnn.priors import penalty_table
 
     console = console_of()
-    dataset = None if data is None else load(data, target, task, seed, sep, decimal)
+    dataset = None if data is None else reading.read(seed)
     if dataset is not None:
         n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
     net = network_of("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)

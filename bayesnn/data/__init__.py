@@ -2,6 +2,7 @@
 
 from bayesnn.data.bundled import NAMES
 from bayesnn.data.checks import as_array, check_rows, check_size, check_X
+from bayesnn.data.coding import Coding
 from bayesnn.data.dataset import TASKS, Dataset
 from bayesnn.data.files import read_table
 from bayesnn.data.loading import load_data
@@ -12,6 +13,7 @@ from bayesnn.data.target import target
 __all__ = [
     "NAMES",
     "TASKS",
+    "Coding",
     "Dataset",
     "Scaling",
     "as_array",

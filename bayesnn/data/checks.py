@@ -1,5 +1,6 @@
 """Containers of numbers become arrays that every fit can rely on, or an error that says where they can't."""
 
+import decimal
 import numbers
 import reprlib
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesnn.errors import DataError
+
+_REAL = numbers.Real | decimal.Decimal | np.bool_
 
 
 def as_array(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (1, 2)) -> np.ndarray:
@@ -95,12 +98,7 @@ def check_X(
     >>> check_X([0.0, 0.5, 1.0]).shape
     (3, 1)
     """
-    names = columns_of(X) or []
-    if len(set(names)) < len(names):
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        raise DataError(
-            f"Got X with more than one column named {some(twice)}; each name must be unique. Rename or drop them."
-        )
+    check_names(columns_of(X) or [])
     array = _as_float(X, "X")
     if not (allow_empty_features and array.ndim == 2 and array.shape[1] == 0 and len(array)):
         array = as_array(X, "X")
@@ -113,6 +111,15 @@ def check_X(
     if check_constant and len(array) > 1:
         _check_constant(array, columns_of(X))
     return array
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse names of columns of X that are not unique."""
+    if len(set(names)) < len(names):
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        raise DataError(
+            f"Got X with more than one column named {some(twice)}; each name must be unique. Rename or drop them."
+        )
 
 
 def check_rows(X: np.ndarray, y: np.ndarray) -> None:
@@ -235,7 +242,7 @@ def _as_float(value, name):
         raise DataError(f"Got complex {name}; the values must be real. Pass real and imaginary parts as two columns.")
     if array.dtype.kind == "O" and array.ndim:
         missing = np.vectorize(_is_missing, otypes=[bool])(array)
-        odd = ~missing & ~np.vectorize(lambda v: isinstance(v, numbers.Real | np.bool_), otypes=[bool])(array)
+        odd = ~missing & ~np.vectorize(lambda v: isinstance(v, _REAL), otypes=[bool])(array)
         if not odd.any():
             try:
                 return np.where(missing, np.nan, array).astype(np.float64)

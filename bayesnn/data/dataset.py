@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.data.checks import some
+from bayesnn.data.coding import Coding
 from bayesnn.data.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Dataset:
         Standard deviation of the noise that was simulated, or that a textbook example takes as known.
     truth : callable or None
         The curve without noise of simulated data: takes X (n, p), gives (n,).
+    coding : Coding or None
+        How columns of a table became those of X; None where all of them were numbers.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class Dataset:
     noise: float | None = None
     truth: Callable | None = None
     description: str = ""
+    coding: Coding | None = None
 
     def __post_init__(self):
         for name in ("X", "y", "X_test", "y_test", "X_new"):
@@ -84,8 +88,10 @@ class Dataset:
     def _rows(self):
         """Put the data in words, one row a part."""
         labels = "" if self.class_names is None else f", labels {some(self.class_names)}"
+        coded = [("coding", self.coding.said)] if self.coding is not None else []
         rows = [
             ("features", some(self.feature_names) or "none"),
+            *coded,
             ("target", some(self.target_names) + labels),
             ("scaling", "standardised by the training rows" if self.scaling else "none"),
         ]
@@ -113,7 +119,8 @@ class Dataset:
         Returns
         -------
         pandas.DataFrame
-            Features and targets by name, labels as a categorical; the index tells "train" from "test".
+            Features as they were before they were coded, and targets, by name; labels as a categorical; the index tells
+            "train" from "test".
 
         Examples
         --------
@@ -127,7 +134,7 @@ class Dataset:
         for part, X, y in (("train", self.X, self.y), ("test", self.X_test, self.y_test)):
             if X is None:
                 continue
-            frame = pd.DataFrame(X, columns=list(self.feature_names))
+            frame = pd.DataFrame(X, columns=list(self.feature_names)) if self.coding is None else self.coding.inverse(X)
             for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):  # type: ignore[union-attr, arg-type]
                 if self.class_names is not None:
                     column = pd.Categorical.from_codes(column, self.class_names, ordered=self.task == "ordinal")

@@ -1,7 +1,9 @@
-"""CSV and Parquet files of the user become a table, held in memory once."""
+"""CSV, Parquet and Excel files of the user become a table, held in memory once."""
 
 import codecs
 import os
+import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,13 @@ import numpy as np
 from bayesnn.arguments import check_arguments
 from bayesnn.data.checks import some
 from bayesnn.data.dialect import SEPARATORS, Dialect, dialect_of
-from bayesnn.errors import DataError, SpecError
+from bayesnn.errors import BayesnnError, DataError, SpecError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+EXCEL = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+"""Endings of files that pandas reads as workbooks."""
 _SAMPLE = 2**18
 _CHUNK = 2**16
 _BINARY = {
@@ -25,8 +29,15 @@ _BINARY = {
 }
 
 
-def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None) -> "tuple[pd.DataFrame, str]":
-    """Read a CSV file with a header line, or a Parquet file.
+def read_table(
+    path: Path,
+    *,
+    sep: str | None = None,
+    decimal: str | None = None,
+    sheet: str | None = None,
+    text_columns: Collection[str] = (),
+) -> "tuple[pd.DataFrame, str]":
+    """Read a CSV file with a header line, a Parquet file or a sheet of an Excel workbook.
 
     Parameters
     ----------
@@ -37,6 +48,10 @@ def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None
         is what the header holds.
     decimal : {".", ","}, optional
         What stands before decimals in a text file. Left out, it is what the values show.
+    sheet : str, optional
+        Which sheet of a workbook. Left out, it is the first.
+    text_columns : collection of str
+        Columns of a text file or a workbook that are kept as they are written, such as postcodes with leading zeros.
 
     Returns
     -------
@@ -50,7 +65,7 @@ def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None
     DataError
         What is no such file, is not UTF-8, has no header, lines of several lengths, or can be read in two ways.
     SpecError
-        `sep` or `decimal` that is none, or for a Parquet file.
+        `sep` or `decimal` that is none, or for a file that is no text; `sheet` for a file that has none.
     """
     check_arguments(sep=sep, decimal=decimal)
     if not os.path.isfile(path):  # a name that is too long is no file either
@@ -65,14 +80,20 @@ def read_table(path: Path, *, sep: str | None = None, decimal: str | None = None
         raise DataError(
             f"Got {str(path)!r}, which can't be read ({error.strerror}). Check that it is yours to read."
         ) from error
-    if start.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
-        given = {name: value for name, value in (("sep", sep), ("decimal", decimal)) if value is not None}
-        if given:
-            name, value = next(iter(given.items()))
-            raise SpecError(f"Got {name}={value!r} for {path.name!r}; Parquet is no text. Leave {name} out.")
+    kind = "Parquet" if start.startswith(b"PAR1") or path.suffix.lower() == ".parquet" else "CSV"
+    kind = "Excel" if path.suffix.lower() in EXCEL else kind
+    given = {"sep": sep, "decimal": decimal} if kind != "CSV" else {}
+    given |= {"sheet": sheet} if kind != "Excel" else {}
+    for name, value in given.items():
+        if value is not None:
+            what = "has no sheets" if name == "sheet" else "is no text"
+            raise SpecError(f"Got {name}={value!r} for {path.name!r}; {kind} {what}. Leave {name} out.")
+    if kind == "Parquet":
         return _read_parquet(path), path.name
+    if kind == "Excel":
+        return read_excel(path, sheet, text_columns)
     dialect = dialect_of(_decoded(start, path), path.name, sep, decimal)
-    return _read_csv(path, dialect), ", ".join([path.name, *[dialect.said] * bool(dialect.said)])
+    return _read_csv(path, dialect, text_columns), ", ".join([path.name, *[dialect.said] * bool(dialect.said)])
 
 
 def _decoded(start, path):
@@ -80,8 +101,8 @@ def _decoded(start, path):
     for magic, what in _BINARY.items():
         if start.startswith(magic):
             raise DataError(
-                f"Got {path.name!r}, which is {what}; a CSV file is text. Export the table as CSV or Parquet, or read "
-                "it with pandas and pass the DataFrame."
+                f"Got {path.name!r}, which is {what}; a CSV file is text. Export the table as CSV or Parquet (or call "
+                "a workbook .xlsx), or read it with pandas and pass the DataFrame."
             )
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start, final=len(start) < _SAMPLE)
@@ -120,7 +141,7 @@ def _not_utf8(path):
     )
 
 
-def _read_csv(path: Path, dialect: Dialect) -> "pd.DataFrame":
+def _read_csv(path: Path, dialect: Dialect, text_columns: Collection[str] = ()) -> "pd.DataFrame":
     """Read text, after a look at the header that pandas would repair silently."""
     import pandas as pd
 
@@ -131,6 +152,7 @@ def _read_csv(path: Path, dialect: Dialect) -> "pd.DataFrame":
     }
     try:
         header = pd.read_csv(path, header=None, nrows=2, dtype=str, **options).iloc[0]
+        options["dtype"] = {name: str for name in header if name in text_columns}
         frame = _in_chunks(path, len(header), options)
     except UnicodeDecodeError as error:
         raise _not_utf8(path) from error
@@ -141,6 +163,14 @@ def _read_csv(path: Path, dialect: Dialect) -> "pd.DataFrame":
             f"header line and the same number of {SEPARATORS[dialect.sep]} in every line.{commas} Mend the line, or "
             "read it with pandas and pass the DataFrame."
         ) from error
+    check_header(header, path)
+    return frame.set_axis(list(header), axis=1)
+
+
+def check_header(header: "pd.Series", path: Path) -> None:
+    """Refuse a first line with gaps, or of numbers."""
+    import pandas as pd
+
     if header.isna().any():
         raise DataError(
             f"Got {path.name!r} without a name for column {np.flatnonzero(header.isna())[0]}; every column needs one. "
@@ -151,7 +181,44 @@ def _read_csv(path: Path, dialect: Dialect) -> "pd.DataFrame":
             f"Got {path.name!r} with the first line {some(header)}; it must hold the names of the columns. "
             "Add a header line."
         )
-    return frame.set_axis(list(header), axis=1)
+
+
+def read_excel(path: Path, sheet: str | None, text_columns: Collection[str]) -> "tuple[pd.DataFrame, str]":
+    """Read one sheet of a workbook, and say which where there are several."""
+    import pandas as pd
+
+    try:
+        with pd.ExcelFile(path) as book:
+            sheets = list(map(str, book.sheet_names))
+            if sheet is not None and sheet not in sheets:
+                raise UnknownNameError("sheet", sheet, sheets)
+            chosen = sheets[0] if sheet is None else sheet
+            header = pd.read_excel(book, sheet_name=chosen, header=None, nrows=1, dtype=object)
+            if header.empty:
+                raise DataError(
+                    f"Got {path.name!r}, whose sheet {chosen!r} is empty; it must hold a table. Name another."
+                )
+            check_header(header.iloc[0], path)
+            names = list(map(str, header.iloc[0]))
+            kinds = {k: str for k, name in enumerate(names) if name in text_columns}
+            frame = pd.read_excel(book, sheet_name=chosen, header=None, skiprows=1, dtype=kinds).infer_objects()
+    except ImportError as error:
+        package = str(error).partition("dependency '")[2].partition("'")[0] or "openpyxl"
+        raise DataError(
+            f"Got {path.name!r}; to read Excel, {package} must be installed. Install it (pip install {package}), or "
+            "export the table as CSV."
+        ) from error
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, BayesnnError):
+            raise
+        raise DataError(
+            f"Got {path.name!r}, which does not read as an Excel workbook ({error}); it must be a whole one. Save it "
+            "again, or export the table as CSV."
+        ) from error
+    frame = frame.reindex(columns=range(len(names))).set_axis(names, axis=1)
+    if len(sheets) == 1:
+        return frame, path.name
+    return frame, f"{path.name}, sheet {chosen!r} of {some(sheets)}"
 
 
 def _in_chunks(path, width, options):

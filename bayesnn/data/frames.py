@@ -1,21 +1,22 @@
 """Tables of the user become data: checked, split, scaled."""
 
 import difflib
-import re
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesnn.data.checks import as_array, check_X, places, refuse_constant, some
+from bayesnn.data.choices import Choices
+from bayesnn.data.coding import Coding, needs_coding
 from bayesnn.data.dataset import Dataset, make_dataset
+from bayesnn.data.kinds import columns_of_frame, missing_values
 from bayesnn.data.labels import code_target
 from bayesnn.data.scaling import Scaling
-from bayesnn.errors import DataError
+from bayesnn.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
 
 def from_frame(
@@ -28,14 +29,21 @@ def from_frame(
     test_size: float,
     random_seed: int | np.random.Generator | None,
     scale: bool,
+    choices: Choices | None = None,
 ) -> Dataset:
-    """Check a frame, code its target, split and scale it."""
+    """Check a frame, code its columns and its target, split and scale it."""
     import pandas as pd
 
+    choices = choices or Choices()
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
     targets = _target_columns(frame, target)
-    names = [c for c in frame.columns if c not in targets]
-    _check_features(frame, names)
+    names = choices.features(list(frame.columns), targets)
+    n = len(frame)
+    if choices.missing == "error":
+        _check_there(frame[[*names, *targets]] if choices.exclude else frame)
+    else:
+        frame = _rows_there(frame, [*names, *targets] if choices.missing == "drop" else targets)
+    dropped = n - len(frame)
     if len(targets) == 1:
         y, task, class_names = code_target(frame[targets[0]], task)
     elif task not in (None, "regression"):
@@ -50,17 +58,22 @@ def from_frame(
     for stratum in [y == k for k in range(len(class_names))] if class_names else [np.ones(len(frame), dtype=bool)]:
         rows = rng.permutation(np.flatnonzero(stratum))
         test[rows[: int(test_size * len(rows))]] = True
-    X, X_test = _split(frame, names, test)
+    coding = None
+    if needs_coding(frame[names].head(0), choices.given) or dropped:
+        X, X_test, coding = _code(frame[names], test, choices, dropped)
+    else:
+        X, X_test = _split(frame, names, test)
     # Where nobody else holds the table, its memory is free from here on.
     del frame
     y, y_test = (y[~test], y[test]) if test.any() else (y, None)
     scaling = None
     if scale:
         scaling = Scaling.fit(
-            pd.DataFrame(X, columns=names, copy=False),
+            pd.DataFrame(X, columns=names if coding is None else list(coding.feature_names), copy=False),
             pd.DataFrame(y, columns=targets, copy=False) if task == "regression" else y,
             task == "regression",
         )
+        scaling = scaling if coding is None else coding.keep_units(scaling)
     return make_dataset(
         X,
         y,
@@ -68,12 +81,51 @@ def from_frame(
         y_test,
         name=name,
         task=task,
-        feature_names=tuple(names),
+        feature_names=tuple(names) if coding is None else coding.feature_names,
         target_names=tuple(targets),
         class_names=class_names,
         scaling=scaling,
         description=description,
+        coding=coding,
     )
+
+
+def _code(frame, test, choices, dropped):
+    """Code the features, as the training rows say, and give those of training and test rows."""
+    with warnings.catch_warnings():
+        # It is said once, below.
+        warnings.simplefilter("ignore", DataWarning)
+        columns = columns_of_frame(frame, choices)
+    _keep_known(frame, columns, test)
+    coding = Coding(columns_of_frame(frame, choices, rows=~test), dropped=dropped)
+    n_test, p, constant = int(test.sum()), len(coding.feature_names), []
+    X, X_test = np.empty((len(frame) - n_test, p)), np.empty((n_test, p))
+    for name, at, part in coding.parts(frame):
+        if len(part) > 1 and (part.max(axis=0, initial=-np.inf) == part.min(axis=0, initial=np.inf)).any():
+            constant.append(name)
+        X[:, at], X_test[:, at] = part[~test], part[test]
+    if constant:
+        refuse_constant(constant, len(frame))
+    return X, X_test if n_test else None, None if coding.is_plain else coding
+
+
+def _keep_known(frame, columns, test):
+    """Take rows whose level, or whose gap, is in no training row out of the held-out ones: nothing is learnt of it."""
+    moved = {}
+    for column in columns:
+        if column.levels or column.missing:
+            for rows in column.strata(frame[column.name]):
+                if not (rows & ~test).any():
+                    moved[column.name] = moved.get(column.name, 0) + int(rows.sum())
+                    test[rows] = False
+    if moved:
+        warnings.warn(
+            f"Got levels, or missing values, of {some(moved)} in held-out rows alone, where nothing would be learnt of "
+            f"them; their rows ({sum(moved.values())}) were kept for training. Combine rare levels, or pass another "
+            "random_seed.",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _split(frame, names, test):
@@ -123,34 +175,19 @@ def _target_columns(frame, target):
     return list(dict.fromkeys(targets))
 
 
-def _check_features(frame, names):
-    """Name the feature columns that are not numbers, then the places of missing values in features and targets."""
-    import pandas as pd
-
-    odd = [c for c in names if not pd.api.types.is_numeric_dtype(frame[c])]
-    if odd:
-        got = str(_not_number(frame[odd[0]]))
-        remedy = (
-            f"Count dates from a day on, such as (pandas.to_datetime(frame[{odd[0]!r}]) - start).dt.days"
-            if _DATE.match(got)
-            else "Encode categories with pandas.get_dummies, read numbers kept as text with pandas.to_numeric"
-        )
-        raise DataError(
-            f"Got feature columns that are not numbers: {some(odd)} (such as {got!r} in {odd[0]!r}); every feature "
-            f"must be one. {remedy}, or drop the columns."
-        )
+def _check_there(frame):
+    """Name the places of missing values in features and targets."""
     if (missing := frame.isna().to_numpy()).any():
+        columns = some(frame.columns[missing.any(axis=0)])
+        raise missing_values(f"in {columns}: {places(missing, list(frame.columns))}")
+
+
+def _rows_there(frame, names):
+    """Leave out rows in which one of some columns is missing."""
+    missing = frame[names].isna().to_numpy().any(axis=1)
+    if missing.all():
         raise DataError(
-            f"Got missing values in {some(frame.columns[missing.any(axis=0)])}: "
-            f"{places(missing, list(frame.columns))}; every value must be there. Drop the "
-            "rows with DataFrame.dropna or fill them (rows count from 0)."
+            f"Got a missing value in every one of the {len(frame)} rows; none would be left. Leave out columns that "
+            "are rarely filled (exclude=), or pass missing='indicator'."
         )
-
-
-def _not_number(column):
-    """Give the first value that does not read as a number, as text."""
-    import pandas as pd
-
-    text = column.dropna().astype(str)
-    odd = text[pd.to_numeric(text, errors="coerce").isna()]
-    return (odd if len(odd) else column.astype(str)).iloc[0]
+    return frame[~missing].reset_index(drop=True) if missing.any() else frame

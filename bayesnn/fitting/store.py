@@ -229,7 +229,9 @@ def fingerprint(problem: Problem) -> str:
     """
     scaling = problem.scaling.to_json() if problem.scaling is not None else ""
     names = [problem.feature_names, problem.output_names, problem.class_names]
-    return digest_of(json.dumps([problem.net.to_json(), scaling, names]), problem.X, problem.y)
+    # Data without a coding keep the text that they had before there was any.
+    coding = [problem.coding.to_json()] if problem.coding is not None else []
+    return digest_of(json.dumps([problem.net.to_json(), scaling, names, *coding]), problem.X, problem.y)
 
 
 def digest_of(*parts: str | np.ndarray) -> str:

@@ -93,7 +93,7 @@ class _Counts(Loss):
         cutpoints: ArrayLike | None = None,
         exposure: ArrayLike = 1.0,
     ) -> np.ndarray:
-        return _exp(f + np.log(exposure)[..., None])
+        return _exp(np.asarray(f, dtype=float) + np.log(exposure)[..., None])
 
 
 def _per_exposure(y, f):
@@ -103,14 +103,14 @@ def _per_exposure(y, f):
     return y, f[..., 0] + np.log(known["exposure"]) if "exposure" in known else f[..., 0]
 
 
-def _means(mean):
+def _means(log_mean):
     """Return means of counts to draw, where counts fit into integers."""
-    if np.any(mean > np.exp(_MOST_LOG)):
+    if np.any(log_mean > _MOST_LOG):
         raise DataError(
-            f"Got a log-rate of {np.log(mean.max()):.3g}; counts above exp(43) do not fit into integers. The network "
+            f"Got a log-rate of {log_mean.max():.3g}; counts above exp(43) do not fit into integers. The network "
             "extrapolates: scale X, use a narrower prior, or ask for mean() in place of draws."
         )
-    return mean
+    return np.exp(log_mean)
 
 
 class Poisson(_Counts):
@@ -170,7 +170,7 @@ class Poisson(_Counts):
         cutpoints: ArrayLike | None = None,
         exposure: ArrayLike = 1.0,
     ) -> np.ndarray:
-        return rng.poisson(_means(self.mean(f, exposure=exposure)[..., 0]))
+        return rng.poisson(_means(np.asarray(f, dtype=float)[..., 0] + np.log(exposure)))
 
     @override
     def cdf(
@@ -276,7 +276,7 @@ class NegativeBinomial(_Counts):
         cutpoints: ArrayLike | None = None,
         exposure: ArrayLike = 1.0,
     ) -> np.ndarray:
-        mean = _means(self.mean(f, exposure=exposure)[..., 0])
+        mean = _means(np.asarray(f, dtype=float)[..., 0] + np.log(exposure))
         index = np.broadcast_to(_scale(self, noise)[..., None] ** -2, mean.shape)
         return rng.poisson(np.minimum(mean * rng.gamma(index) / index, np.exp(_MOST_LOG)))
 

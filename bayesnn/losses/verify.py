@@ -76,7 +76,7 @@ def verify_loss(
     f : sequence, optional
         For a function: the network outputs to try, (L,) or for K classes (L, K); more of them than there are labels.
     noise : sequence of float
-        For a loss of this package: the scales to try.
+        For a loss of this package: the scales to try; a tenth of them for numbers between 0 and 1.
     b : callable, optional
         For a function: a term ``b(y)`` in y alone that the loss leaves out, such as log y! of the Poisson.
 
@@ -292,7 +292,12 @@ def _verify_own(loss, noise):
         """As a function of a number, of whose logistic function it is the density where y lies between 0 and 1."""
         if support != "unit":
             return lambda v: float(nll([v], row[None], scale)[0])
-        return lambda v: float(nll([expit(v)], row[None], scale)[0] - log_expit(v) - log_expit(-v))
+
+        def inside(v):
+            y = expit(v)
+            return float(nll([y], row[None], scale)[0] - log_expit(v) - log_expit(-v)) if 0 < y < 1 else np.inf
+
+        return inside
 
     targets = [places(row) for row in rows]
     y, f = np.concatenate(targets), np.repeat(rows, [len(target) for target in targets], axis=0)
@@ -302,6 +307,9 @@ def _verify_own(loss, noise):
         with np.errstate(all="ignore"):
             beyond = nll(np.tile(np.arange(classes), 2 * m), far, None)
         note("logits of 800", 0.0 if np.isfinite(beyond).all() else np.inf)
+    if support == "unit":
+        # With a large noise much of the mass is nearer to 1 than doubles are.
+        noise = [0.1 * scale for scale in noise]
     for scale in noise if loss.has_noise else (None,):
         for row in rows:
             key = float(row[0]) if m == 1 else tuple(row.tolist())

@@ -2,10 +2,11 @@
 
 import re
 import tempfile
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bayesnn.errors import BayesnnError, DataError
+from bayesnn.errors import BayesnnError, DataError, DataWarning
 from bayesnn.playground.settings import LOSSES, MOST_ROWS
 
 LARGEST = 200_000
@@ -35,6 +36,8 @@ class Upload:
         Rows of the file.
     read_as : str
         The name, and how it was read where that is not as an English CSV file.
+    notes : str
+        What zeros and ones stand for, and what may be an oversight.
     trouble : str
         What is wrong with it; empty if nothing.
     """
@@ -47,6 +50,7 @@ class Upload:
     points: tuple[tuple[float, ...], ...] = ()
     rows: int = 0
     read_as: str = ""
+    notes: str = ""
     trouble: str = ""
 
     @property
@@ -55,7 +59,7 @@ class Upload:
         if self.trouble:
             return self.trouble
         used = f"the first {len(self.points)} of {self.rows}" if self.rows > len(self.points) else f"all {self.rows}"
-        return f"{self.read_as or self.name}: {used} rows, {self.target} from {' and '.join(self.inputs)}."
+        return f"{self.read_as or self.name}: {used} rows, {self.target} from {' and '.join(self.inputs)}.{self.notes}"
 
 
 def read_upload(
@@ -76,7 +80,7 @@ def read_upload(
     name : str
         Of the file.
     inputs, target : optional
-        Columns; left out, the first numeric ones and the last one.
+        Columns; left out, the first numeric ones (without any, the first with two values) and the last one.
     sep, decimal : str, optional
         As for `load_data`; left out, they are inferred.
 
@@ -118,23 +122,45 @@ def _chosen(frame, name, columns, inputs, target):
             f"Got {name} with one column; inputs and a target are needed. Separate the values by commas or semicolons."
         )
     target = target if target in columns else columns[-1]
-    numeric = [c for c in frame.columns if c != target and frame[c].dtype.kind in "iuf"]
+    numeric = [c for c in frame.columns if c != target and frame[c].dtype.kind in "iufb"]
+    numeric = numeric or [c for c in frame.columns if c != target and frame[c].nunique() == 2]
     inputs = tuple(c for c in inputs or () if c in columns and c != target) or tuple(numeric[:MOST_INPUTS])
     if not inputs:
-        raise DataError(f"Got {name} without a numeric column besides {target}; an input must be one. Choose a target.")
+        raise DataError(
+            f"Got {name} without a numeric column besides {target}, or one of two values; an input must be one. Choose "
+            "a target."
+        )
     rows = len(frame)
     used = frame[[*inputs[:MOST_INPUTS], target]].head(MOST_ROWS)
     options = {"name": name, "description": "", "test_size": 0.0, "random_seed": 0, "scale": False}
     # What a few whole numbers mean can't be asked here: 0 and 1 are labels, others are measurements.
     number = used[target].dtype.kind in "iuf"
     task = None if not number else "binary" if used[target].isin([0, 1]).all() else "regression"
-    data = from_frame(used, target, task, **options)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", DataWarning)
+        data = from_frame(used, target, task, **options)
     if data.task not in LOSSES:
         raise DataError(
             f"Got target {target} with task {data.task}; the page shows numbers, counts and two classes. "
             "Choose another target."
         )
+    coded = data.coding.columns if data.coding is not None else ()
+    if many := [column for column in coded if len(column.feature_names) > 1]:
+        raise DataError(
+            f"Got {many[0].name} with {len(many[0].levels)} levels; the page draws an input that is a number, or one "
+            "of two levels. Choose another column, or fit them all: bayesnn compare --data FILE --target "
+            f"{target} on the command line."
+        )
+    pairs = [(c.name, c.levels or ("False", "True")) for c in coded if c.kind != "number"]
+    notes = [f"{column} is 1 for {one}, 0 for {zero}." for column, (zero, one) in pairs]
     points = tuple((*map(float, x), float(y)) for x, y in zip(data.X, data.y, strict=True))
     return Upload(
-        name=name, columns=columns, inputs=inputs[:MOST_INPUTS], target=target, task=data.task, points=points, rows=rows
+        name=name,
+        columns=columns,
+        inputs=inputs[:MOST_INPUTS],
+        target=target,
+        task=data.task,
+        points=points,
+        rows=rows,
+        notes="".join(f" {note}" for note in (*notes, *(str(w.message) for w in said))),
     )

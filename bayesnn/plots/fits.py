@@ -7,7 +7,18 @@ import numpy as np
 
 from bayesnn.arguments import check_arguments
 from bayesnn.data import Dataset
-from bayesnn.plots.functions import clip_to_observed, counted, frame_of, grid_of, mark_leaving, original, short
+from bayesnn.data.target import joined, known_of, rates_of, values_of
+from bayesnn.plots.functions import (
+    clip_to_observed,
+    counted,
+    frame_of,
+    grid_of,
+    mark_leaving,
+    original,
+    original_y,
+    short,
+    target_label,
+)
 from bayesnn.plots.picture import Picture, listed
 from bayesnn.plots.style import (
     ANSWERS,
@@ -116,7 +127,7 @@ def plot_fits(
         _colour_bar(axes[-1], problem)
     add_legend(axes, entries.values(), entries.keys(), ncols=min(6, 2 * len(fits)))
     what = (
-        problem.target_names[0]
+        target_label(problem)
         if numbers and len(problem.target_names) == 1
         else "the targets"
         if numbers
@@ -169,7 +180,7 @@ def _held_out(data):
     """Held-out rows in the user's units; None where there are none."""
     if data is None or data.X_test is None:
         return None
-    return np.asarray(data.X_test), np.asarray(data.y_test)
+    return np.asarray(data.X_test), np.asarray(rates_of(data.y_test))
 
 
 def _curve(ax, fit, problem, data, prob):
@@ -207,7 +218,7 @@ def _curve(ax, fit, problem, data, prob):
     ax.set_ylim(frame_of(target if held_out is None else np.vstack([target, held_out[1]]), problem.net.loss.task))
     mark_leaving(ax, grid, p[centre].to_numpy().T)
     ax.set_xlabel(problem.feature_names[0])
-    ax.set_ylabel(problem.target_names[0] if target.shape[1] == 1 else "targets")
+    ax.set_ylabel(target_label(problem) if target.shape[1] == 1 else "targets")
     middle, wide = p[centre].to_numpy(), np.subtract(p["upper"], p["lower"]).to_numpy()
     words = f"{centre} from {short(middle.min())} to {short(middle.max())}"
     words += f", {percent} of new y up to {short(wide.max())} wide"
@@ -279,17 +290,18 @@ def _colour_bar(ax, problem):
 
 def _rows_shown(problem, data):
     """Names, inputs and targets of the rows to show: the training rows, and the held-out ones where there are any."""
-    held_out = _held_out(data)
-    rows = [("training", *original(problem))]
-    return rows if held_out is None else [*rows, ("held-out", *held_out)]
+    y = joined({"y": original_y(problem, problem.values), **known_of(problem.y)})
+    rows = [("training", original(problem)[0], y)]
+    return rows if data is None or data.X_test is None else [*rows, ("held-out", data.X_test, data.y_test)]
 
 
 def _against_observed(ax, fit, problem, data, prob):
     colour, rows = COLOURS[kind_of(fit)], _rows_shown(problem, data)
-    words, seen = [], np.concatenate([y.ravel() for _, _, y in rows])
+    words, seen = [], np.concatenate([values_of(y).ravel() for _, _, y in rows])
     for which, X, y in rows:
         last = which == rows[-1][0]
-        p, y = predict(fit, X, prob=prob if last else None), y.reshape(len(y), -1)
+        p = predict(fit, X, prob=prob if last else None, **known_of(y))
+        y = values_of(y).reshape(len(y), -1)
         for k in range(y.shape[1]):
             mean = p[centre_of(p)].to_numpy()[:, k]
             marker, name = MARKERS[k % len(MARKERS)], f"{which} row" if not k else None

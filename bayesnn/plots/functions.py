@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesnn.data.target import rates_of
+from bayesnn.data.target import known_of, rates_of
 from bayesnn.network import Params
 from bayesnn.plots.style import GREY, INK
 from bayesnn.tree import Problem
@@ -116,7 +116,7 @@ class Canvas:
         """
         problem, task = self.problem, self.problem.net.loss.task
         X, y = original(problem)
-        target = problem.target_names[0] if task in ("regression", "count") else None
+        target = target_label(problem) if task in ("regression", "count") else None
         if self.form == "curve":
             if target is None:
                 ax.plot(X[:, 0], y, "|", color=INK, ms=9, zorder=6, label="data")
@@ -165,6 +165,13 @@ def original(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Training rows in the user's units; counts for one unit of exposure, or one trial."""
     X = problem.X if problem.scaling is None else problem.scaling.inverse_X(problem.X)
     return X, original_y(problem, rates_of(problem.y))
+
+
+def target_label(problem: Problem) -> str:
+    """Name of the first target, and of what it is counted in, as `original` and predictions of new rows have it."""
+    known = known_of(problem.y)
+    beside = {"exposure": " for an exposure of 1", "trials": " as a share of trials"}
+    return problem.target_names[0] + "".join(words for name, words in beside.items() if name in known)
 
 
 def original_y(problem: Problem, y: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ def data_section(subject: Subject) -> Section:
     ]
     if data is not None and data.description:
         parts.append(Text(data.description))
+    if problem.coding is not None:
+        parts.append(Text(_coded(problem.coding)))
     if data is not None and data.noise is not None:
         parts.append(Text(f"The noise of these data has standard deviation {number(data.noise)}."))
     columns = dict(zip(subject.features, X.T, strict=True))
@@ -65,8 +67,33 @@ def data_section(subject: Subject) -> Section:
         if problem.scaling is not None
         else "The fits take the numbers as they are: all is in your units."
     )
+    if problem.scaling is not None and problem.coding is not None and problem.coding.has_flags:
+        scaled += " Columns of zeros and ones are centred and keep their unit."
     parts.append(Text(scaled))
     return Section("data", "The data", parts)
+
+
+def _coded(coding):
+    """Say what columns of zeros and ones stand for, and what became of missing values."""
+    said = []
+    for column in coding.columns:
+        *others, last = [f"“{level}”" for level in column.levels[1:]] or [""]
+        if column.kind == "category":
+            levels = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+            said.append(f"{column.name} is a category: {levels} compared to “{column.levels[0]}”, the reference.")
+        elif column.kind == "ordinal":
+            said.append(
+                f"{column.name} counts its levels from 0: {', '.join(f'“{level}”' for level in column.levels)}."
+            )
+        elif column.kind == "boolean":
+            said.append(f"{column.name} is 1 where it is true.")
+        if column.missing:
+            fill = "" if column.fill is None else f"; the mean of the others, {number(column.fill)}, stands there"
+            said.append(f"{column.name}[missing] is 1 where {column.name} is missing{fill}.")
+    if coding.dropped:
+        rows = counted(coding.dropped, "row")
+        said.append(f"{rows} with missing values {'was' if coding.dropped == 1 else 'were'} left out.")
+    return " ".join(said)
 
 
 def network_section(subject: Subject) -> Section:

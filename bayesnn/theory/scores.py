@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import erf, expit
+from scipy.special import erf, expit, polygamma
 
 from bayesnn.errors import SpecError
 from bayesnn.formulas.quadrature import density_of
 from bayesnn.losses import Loss, is_ours
-from bayesnn.losses.counts import Poisson
+from bayesnn.losses.beta import Beta
+from bayesnn.losses.counts import Binomial, NegativeBinomial, Poisson
 from bayesnn.losses.regression import (
     AbsoluteError,
     GaussianNLL,
@@ -124,7 +125,7 @@ def information_root(
     -------
     array (n, r, m + e)
         Outputs first, then the noise or the cutpoints. A root and not the matrix itself: singular values of it have
-        twice the digits.
+        twice the digits. Of counts for one unit of exposure, or one trial.
 
     Raises
     ------
@@ -161,7 +162,11 @@ def information_root(
         return out
     if isinstance(loss, Poisson):
         return np.exp(f / 2)[:, :, None]
-    if loss.task == "binary":
+    if isinstance(loss, NegativeBinomial):
+        return _overdispersed_root(loss, f, noise)
+    if isinstance(loss, Beta):
+        return _beta_root(f, noise)
+    if loss.task == "binary" or isinstance(loss, Binomial):
         return np.sqrt(expit(f) * expit(-f))[:, :, None]
     if loss.task == "classes":
         p = loss.mean(f)
@@ -176,6 +181,41 @@ def information_root(
             by[:, j + 1, [0, 1 + j]] -= slope[:, [j]] * [-1, 1]
         return by / np.sqrt(np.maximum(loss.mean(f, cutpoints=cutpoints), 1e-300))[:, :, None]
     raise AssertionError(f"no information is written for {loss!r}")
+
+
+def _overdispersed_root(loss, f, noise):
+    """Root for the negative binomial likelihood, whose mean and dispersion are orthogonal; squared scores are summed.
+
+    The score about s adds up over rows of counts until nothing is left of their mass.
+    """
+    mean, out = np.exp(f[:, 0]), np.zeros((len(f), 2, 2))
+    out[:, 0, 0] = np.sqrt(mean / (1.0 + noise**2 * mean))
+    for i, row in enumerate(f):
+        # The tail falls by the factor m a / (1 + m a) from one count to the next.
+        most = mean[i] + 60.0 * (1.0 + noise**2 * mean[i]) + 10.0 * np.sqrt(mean[i])
+        if most > 10_000_000:
+            raise SpecError(
+                f"Got a log-mean of {row[0]:.3g} with noise {noise:.3g}; the information about the noise is a sum over "
+                "more than ten million counts. Count in larger units."
+            )
+        y = np.arange(int(most))
+        at = np.broadcast_to(row, (len(y), 1))
+        mass, slope = np.exp(loss.logp(y, at, noise=noise)), output_scores(loss, y, at, noise=noise)[:, 1]
+        out[i, 1, 1] = np.sqrt(mass @ slope**2)
+    return out
+
+
+def _beta_root(f, noise):
+    """Root for the beta likelihood: its parameters are a = mu / s^2 and b = (1 - mu) / s^2."""
+    mean, rest, size = expit(f[:, 0]), expit(-f[:, 0]), noise**-2.0
+    both = polygamma(1, size)
+    information = np.empty((len(f), 2, 2))
+    information[:, 0, 0], information[:, 1, 1] = (polygamma(1, share * size) - both for share in (mean, rest))
+    information[:, 0, 1] = information[:, 1, 0] = -both
+    by = np.empty((len(f), 2, 2))
+    by[:, 0, 0], by[:, 1, 0] = mean * rest * size, -mean * rest * size
+    by[:, 0, 1], by[:, 1, 1] = -2.0 * mean * size / noise, -2.0 * rest * size / noise
+    return np.swapaxes(np.linalg.cholesky(information), 1, 2) @ by
 
 
 def unit_information(loss: Location) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import bayesnn
-from bayesnn.data import Scaling
+from bayesnn.data import Coding, Scaling
 from bayesnn.data.target import KNOWN, joined, known_of
 from bayesnn.errors import FitError
 from bayesnn.network import MLP, Params
@@ -102,6 +102,7 @@ def make_tree(
             "bayesnn_names": json.dumps(
                 {"feature": problem.feature_names, "output": problem.output_names, "class": problem.class_names}
             ),
+            **({"bayesnn_coding": problem.coding.to_json()} if problem.coding is not None else {}),
             **(attrs or {}),
         }
     )
@@ -157,6 +158,8 @@ def problem_of(tree: "xr.DataTree") -> Problem:
     try:
         names = json.loads(tree.attrs["bayesnn_names"])
         scaling = tree.attrs["bayesnn_scaling"]
+        # Fits of numbers alone, and those of versions that knew no other columns, have none.
+        coding = tree.attrs.get("bayesnn_coding", "")
         return Problem(
             net=MLP.from_json(tree.attrs["bayesnn_network"]),
             X=tree["constant_data"]["X"].to_numpy(),
@@ -168,6 +171,7 @@ def problem_of(tree: "xr.DataTree") -> Problem:
             feature_names=tuple(names["feature"]),
             output_names=tuple(names["output"]),
             class_names=tuple(names["class"]),
+            coding=Coding.from_json(coding) if coding else None,
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise FitError(

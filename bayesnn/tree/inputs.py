@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesnn.data import Dataset, as_array, check_X
+from bayesnn.data.tables import as_frame, is_frame
 from bayesnn.data.target import joined, known_of, values_of
 from bayesnn.errors import DataError, SpecError
 from bayesnn.tree.problem import Problem, checked_target, column_names, numbered
@@ -86,7 +87,8 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     problem : Problem
         What was fitted.
     X : array (n, p), DataFrame or Dataset
-        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order.
+        Inputs in the user's units; a DataFrame or Dataset with the fit's column names may have them in any order. Where
+        columns were coded, a DataFrame is coded alike, and an array is taken as coded already.
     rows : {"test", "train"}, optional
         Which rows of a Dataset, as for `dataset_rows`.
 
@@ -102,10 +104,7 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     SpecError
         A Dataset without held-out rows, or `rows` without a Dataset.
     """
-    if isinstance(X, Dataset) or rows is not None:
-        import pandas as pd
-
-        X = pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
+    X = _coded(problem, X, rows)
     names, p = column_names(X), len(problem.feature_names)
     if names is not None and set(problem.feature_names) <= set(names):
         X = X[[X.columns[names.index(name)] for name in problem.feature_names]]
@@ -118,6 +117,25 @@ def new_inputs(problem: Problem, X: Any, *, rows: Rows = None) -> np.ndarray:
     # Rows first in memory, whatever held them: products of matrices then round alike.
     X = np.ascontiguousarray(check_X(X, n_features=p, allow_empty_features=p == 0))
     return problem.scaling.transform_X(X) if problem.scaling is not None else X
+
+
+def _coded(problem, X, rows):
+    """Give inputs as they are, but for rows of a Dataset and for columns that the fit has coded."""
+    import pandas as pd
+
+    coding = problem.coding
+    if isinstance(X, Dataset) or rows is not None:
+        data, X = X, pd.DataFrame(dataset_rows(X, rows)[0], columns=list(X.feature_names))
+        if coding is None or (data.coding is not None and data.coding.columns == coding.columns):
+            return X
+        X = X if data.coding is None else data.coding.inverse(X.to_numpy())
+    elif is_frame(X):
+        X = as_frame(X)
+    names = set(column_names(X) or ())
+    # By the names that the table had before it was coded, or by those that it has afterwards.
+    if coding is None or not names or (set(coding.feature_names) <= names and not set(coding.names) <= names):
+        return X
+    return pd.DataFrame(coding.transform(X), columns=list(coding.feature_names), copy=False)
 
 
 def new_targets(problem: Problem, y: Any) -> np.ndarray:

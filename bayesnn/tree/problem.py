@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesnn.data import Dataset, Scaling, check_rows, check_size, check_X
+from bayesnn.data import Coding, Dataset, Scaling, check_rows, check_size, check_X
+from bayesnn.data.coding import needs_coding
 from bayesnn.data.columns import is_large, read_large
+from bayesnn.data.tables import as_frame, is_frame
 from bayesnn.data.target import joined, known_of, repeated, values_of
 from bayesnn.errors import SpecError
 from bayesnn.losses import Loss
@@ -41,6 +43,8 @@ class Problem:
         Coordinates of the ``feature`` and ``output`` dimensions.
     class_names : tuple of str
         Names of the labels 0, 1, ...; empty for numbers.
+    coding : Coding or None
+        How `X`, in the user's units, came of the columns of a table; None where these were numbers.
     """
 
     net: MLP
@@ -50,6 +54,7 @@ class Problem:
     feature_names: tuple[str, ...]
     output_names: tuple[str, ...]
     class_names: tuple[str, ...] = ()
+    coding: Coding | None = None
 
     @property
     def values(self) -> np.ndarray:
@@ -132,7 +137,8 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     net : MLP
         The network.
     X : array (n, p), DataFrame or Dataset
-        Inputs. A Dataset brings its own training targets, names and scaling.
+        Inputs. A Dataset brings its own training targets, names, coding and scaling; text and booleans of a DataFrame
+        are coded as `Coding.fit` says.
     y : array (n,) or (n, K), optional
         Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     scaling : None, "standard", False or Scaling
@@ -153,7 +159,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         as an instance such as ``SquaredError()``.
     """
     check_net(net)
-    class_names = target_names = None
+    class_names = target_names = coding = None
     if isinstance(X, Dataset):
         if y is not None:
             raise SpecError(
@@ -162,9 +168,13 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         data = X
         check_task(net.loss, data.task, f"the Dataset {data.name!r}, whose target is a {_target_words(data)}")
         X, y, names = data.X, data.y, tuple(data.feature_names)
-        class_names, target_names = data.class_names, data.target_names
+        class_names, target_names, coding = data.class_names, data.target_names, data.coding
         scaling = data.scaling if scaling is None else scaling
     else:
+        if is_frame(X):
+            X = as_frame(X)
+            if needs_coding(X):
+                X, coding = _coded(X)
         names = column_names(X)
         if y is None:
             raise SpecError("Got no y; inputs that are not a Dataset need their targets. Pass X, y.")
@@ -179,6 +189,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
     known, y = known_of(y), values_of(y)
     if isinstance(scaling, str) and scaling == "standard":
         scaling = Scaling.fit(X, y, scale_y=net.loss.support == "real")
+        scaling = scaling if coding is None else coding.keep_units(scaling)
     elif scaling is False:
         scaling = None
     elif scaling is not None and not isinstance(scaling, Scaling):
@@ -200,7 +211,7 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
         outputs = (*target_names, *outputs[len(target_names) :])
     names = names or numbered(X.shape[1])
     y = joined({"y": y, **known})
-    return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels)
+    return Problem(net, X, y, scaling, names, tuple(str(o) for o in outputs), labels, coding)
 
 
 def checked_target(loss: Loss, y: Any) -> np.ndarray:
@@ -230,3 +241,12 @@ def checked_target(loss: Loss, y: Any) -> np.ndarray:
     values = loss.check_target(values_of(y))
     loss.check_known(values, known)
     return joined({"y": values, **known})
+
+
+def _coded(frame):
+    """Numbers of a frame that has other columns, by name, and how they were made."""
+    import pandas as pd
+
+    coding = Coding.fit(frame)
+    X = pd.DataFrame(coding.transform(frame), columns=list(coding.feature_names), copy=False)
+    return X, None if coding.is_plain else coding

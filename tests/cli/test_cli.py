@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -41,23 +40,6 @@ def houses(tmp_path_factory):
         text=True,
     )
     return folder, ran
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bayesnn", *map(str, words)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", bnn.errors.ConvergenceWarning)
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        shown = capsys.readouterr()
-        return ended.value.code or 0, shown.out, shown.err
-
-    return call
 
 
 def test_compare_writes_fits_table_and_pictures(houses):
@@ -194,7 +176,7 @@ def test_what_warnings_advise_is_an_option(tmp_path, run):
         (("--data", "{folder}/houses.csv"), "Error", ("target", "'price'")),
         (("--data", "{folder}/houses.csv", "--target", "prize"), "Error", ("'prize'", "'price'")),
         (("--data", "{folder}/bad.csv", "--target", "y"), "DataError", ("does not read as CSV", "header line")),
-        (("--data", "{folder}/text.csv", "--target", "y"), "DataError", ("'x'", "get_dummies")),
+        (("--data", "{folder}/text.csv", "--target", "y"), "DataError", ("'x'", "to_numeric", "--categorical x")),
         (("--loss", "squared_eror"), "UnknownNameError", ("'squared_eror'", "Did you mean 'squared_error'?")),
         (("--activation", "tan"), "UnknownNameError", ("'tan'", "Did you mean 'tanh'?")),
         (("--data", "iris", "--loss", "squared_error", "--task", "binary"), "SpecError", ("task",)),
@@ -204,7 +186,7 @@ def test_what_warnings_advise_is_an_option(tmp_path, run):
 def test_errors_are_one_message_with_rule_and_remedy(houses, run, words, error, parts):
     folder, _ = houses
     (folder / "bad.csv").write_text("x,y\n1,2\n3,4,5\n")
-    (folder / "text.csv").write_text("x,y\nred,2.5\nblue,4.5\nred,1.25\nred,3.5\n")
+    (folder / "text.csv").write_text("x,y\n7,2.5\nblue,4.5\n7,1.25\n8,3.5\n")
     code, said, said_err = run("fit", "map", *(w.format(folder=folder) for w in words))
     said_err = " ".join(said_err.split())
     assert code == 1

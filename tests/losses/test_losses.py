@@ -580,6 +580,7 @@ def test_names_and_json():
     assert list(LOSSES) == [
         *("squared_error", "absolute_error", "huber", "quantile", "student_t", "gaussian_nll"),
         *("binary_cross_entropy", "cross_entropy", "ordinal", "poisson"),
+        *("negative_binomial", "binomial", "beta"),
     ]
     assert as_loss("huber") == Huber()
     assert as_loss(Huber(2.0)) == Huber(2.0) != Huber()

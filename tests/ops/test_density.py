@@ -12,6 +12,7 @@ from scipy.stats import halfnorm, norm
 import bayesnn as bnn
 from bayesnn.activations import ACTIVATIONS
 from bayesnn.data.columns import columns_under
+from bayesnn.data.target import values_of
 from bayesnn.fitting.density import FusedDensity, ModelDensity, has_kernels, log_density
 from bayesnn.model import model_of
 from bayesnn.ops.density import CREATE, PARTS, Density
@@ -41,9 +42,13 @@ def targets(loss, n, rng):
         return np.arange(n) % 2
     if loss in ("cross_entropy", "ordinal"):
         return np.arange(n) % 4
-    if loss == "poisson":
-        return rng.poisson(2.0, size=n)
-    return rng.normal(size=n)
+    if loss in ("poisson", "negative_binomial"):
+        counts = rng.poisson(2.0, size=n)
+        counts[0] = 75
+        return counts
+    if loss == "binomial":
+        return bnn.target(rng.integers(0, 4, size=n), trials=rng.integers(3, 9, size=n))
+    return rng.uniform(0.01, 0.99, size=n) if loss == "beta" else rng.normal(size=n)
 
 
 def problem(net, n, p=2, K=None, seed=0):
@@ -83,6 +88,24 @@ def test_value_and_gradient_for_every_loss_and_prior(loss, prior):
         check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=0.4), 23))
         for noise in NOISES:
             check(problem(bnn.MLP((3,), loss=loss, prior=prior, noise=noise), 23))
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if bnn.LOSSES[loss].given])
+@pytest.mark.parametrize("n", [5, 70])
+def test_value_and_gradient_with_what_is_known_of_rows(loss, n):
+    rng = np.random.default_rng(3)
+    (known,) = bnn.LOSSES[loss].given
+    values = {known: rng.integers(4, 9, size=n) if known == "trials" else rng.uniform(0.3, 4.0, size=n)}
+    y = targets(loss, n, rng)
+    one = prepare(bnn.MLP((3,), loss=loss), rng.normal(size=(n, 2)), bnn.target(values_of(y), **values))
+    check(one)
+    if known == "precision":
+        y = bnn.target(rng.normal(size=(n, 2)), **values)
+        check(prepare(bnn.MLP((3,), loss=loss), one.X, y))
+    # A kernel that leaves it out is another density.
+    flat = bnn.target(values_of(one.y), **{known: np.full(n, 9.0)})
+    x = np.full(log_density(one, jacobian=False).size, 0.3)
+    assert log_density(one, jacobian=False)(x)[0] != log_density(replace(one, y=flat), jacobian=False)(x)[0]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

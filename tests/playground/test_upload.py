@@ -22,6 +22,21 @@ def test_labels_become_0_and_1():
     assert upload.points == ((1.0, 0.0), (2.0, 1.0), (3.0, 0.0))
 
 
+def test_two_levels_are_0_and_1_and_it_is_said_which():
+    content = b"sex,tagged,y\nf,True,1.5\nm,False,2.5\nf,True,1.25\nm,True,4\n"
+    upload = read_upload(content, "rows.csv")
+    assert upload.inputs == ("tagged",)
+    assert upload.said.endswith("y from tagged. tagged is 1 for True, 0 for False.")
+    both = read_upload(content, "rows.csv", ("sex", "tagged"))
+    assert [row[:2] for row in both.points] == [(0.0, 1.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+    assert "sex is 1 for m, 0 for f. tagged is 1" in both.said
+    alone = read_upload(b"sex,y\nf,1.5\nm,2.5\nf,1.25\n", "rows.csv")
+    assert alone.points[1] == (1.0, 2.5)
+    assert "'sex' with levels of a single row: 'm'" in alone.said
+    three = read_upload(b"kind,y\na,1.5\nb,2.5\nc,1\na,3\nb,1\nc,2\n", "rows.csv", ("kind",))
+    assert "Got kind with 3 levels; the page draws an input that is a number" in three.trouble
+
+
 def test_no_more_than_200_rows_are_used_and_that_is_said():
     content = "x,y\n" + "".join(f"{i},{i / 7}\n" for i in range(300))
     upload = read_upload(content.encode(), "long.csv")
@@ -36,7 +51,8 @@ def test_no_more_than_200_rows_are_used_and_that_is_said():
         (b"\xff\xfe\x00", "does not read as CSV"),
         (b"1,2\n3,4\n", "must hold the names"),
         (b"x\n1\n", "one column"),
-        (b"x,y\na,1.5\nb,2.5\n", "without a numeric column"),
+        (b"x,y\na,1.5\nb,2.5\nc,1.5\n", "without a numeric column"),
+        (b"x,y\na,1.5\na,2.5\n7,4.5\n", "'x' with both numbers and text"),
         (b"x,y\n1,2.2\n,3.3\n", "missing values in 'x'"),
         (b"x,y\n1,a\n2,b\n3,c\n", "two classes"),
         (b"x,y\n1,2.5\n1,3.5\n", "constant"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
-from scipy import integrate
+from scipy import integrate, special
 
 import bayesnn as bnn
 from bayesnn.errors import BayesnnError, SpecError
@@ -45,8 +45,16 @@ def expected_log_density(loss, eta, truth, m):
 
     def log_density(y, at):
         f, args = split(loss, at, m)
+        y = bnn.target(y, trials=1) if loss.name == "binomial" else y
         return loss.logp(y, np.repeat(f, len(y), axis=0), **args)
 
+    if loss.name == "beta":
+        nodes, weights = np.polynomial.legendre.leggauss(400)
+        # The logistic function makes both ends smooth.
+        y = special.expit(30 * nodes)
+        density = np.exp(log_density(y, truth)) * y * special.expit(-30 * nodes)
+        assert 30 * weights @ density == pytest.approx(1, abs=1e-10)
+        return 30 * weights @ (density * log_density(y, eta))
     if loss.task == "regression":
         steps = np.array([0.0, *np.geomspace(0.3, 1e4, 40)])
         # Panels end at the kinks of both densities.
@@ -59,7 +67,7 @@ def expected_log_density(loss, eta, truth, m):
         density = np.exp(log_density(y, truth))
         inside = density > 0
         return (half * weights).ravel()[inside] @ (density[inside] * log_density(y[inside], eta))
-    y = np.arange(60 if loss.task == "count" else max(2, len(truth)))
+    y = np.arange({"negative_binomial": 400, "poisson": 60}.get(loss.name) or max(2, len(truth)))
     mass = np.exp(log_density(y, truth))
     assert mass.sum() == pytest.approx(1, abs=1e-12)
     return mass @ log_density(y, eta)
@@ -136,6 +144,7 @@ def test_scores_are_the_gradient_and_their_covariance_is_the_information(loss):
     m, total = f.shape[1], []
     for _ in range(200):
         y = loss.sample(f, rng, **args)
+        y = bnn.target(y, trials=1) if loss.name == "binomial" else y
         by_output = output_scores(loss, y, f, **args)
         scores = np.einsum("nm,nmd->nd", by_output[:, :m], jacobian)
         total.append(np.concatenate([scores.sum(axis=0), by_output[:, m:].sum(axis=0)]))
