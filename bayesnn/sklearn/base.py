@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
 
 from bayesnn.activations import Activation
 from bayesnn.arguments import check_arguments, check_name
 from bayesnn.data import Dataset, Scaling
 from bayesnn.data.checks import some
+from bayesnn.data.coding import Coding, needs_coding
 from bayesnn.data.target import check_known
 from bayesnn.errors import DataError, NoOptimumError, SpecError
 from bayesnn.losses import Loss
@@ -96,16 +97,38 @@ class NetworkEstimator(BaseEstimator):
         return MLP(self.hidden, self.activation, loss, noise, prior, self.bias)
 
     def _validated(self, X: Any, **rules: Any) -> Any:
-        """Let scikit-learn check data: its rules, in this package's errors."""
-        fitting = {"ensure_min_samples": 2} if "y" in rules else {"reset": False}
+        """Let scikit-learn check data: its rules, in this package's errors; columns that are no numbers are coded."""
+        fitting = "y" in rules
+        rules |= {"dtype": np.float64} | ({"ensure_min_samples": 2} if fitting else {})
+        if fitting:
+            self._coding = self._coding_of(X)
         try:
-            return validate_data(self, X, dtype=np.float64, **fitting, **rules)
+            if self._coding is None:
+                return validate_data(self, X, reset=fitting, **rules)
+            # Names and number of the columns are those before the coding.
+            validate_data(self, X, rules.get("y", "no_validation"), reset=fitting, skip_check_array=True)
+            X = self._coding.transform(X)
+            return check_X_y(X, estimator=self, **rules) if fitting else check_array(X, estimator=self, **rules)
+        except DataError:
+            raise
         except (ValueError, TypeError) as error:
             kind = _DataTypeError if isinstance(error, TypeError) else DataError
             # For all else scikit-learn has the remedy.
-            text = " Code categories first, as sklearn.preprocessing.OneHotEncoder() does in a pipeline."
-            remedy = text if "could not convert string" in str(error) else ""
+            remedy = ""
+            if "could not convert string" in str(error):
+                remedy = " Pass a DataFrame, whose text is coded, or put sklearn.preprocessing.OneHotEncoder() before."
             raise kind(f"Got data that break a rule of scikit-learn's: {str(error).rstrip('.')}.{remedy}") from error
+
+    @staticmethod
+    def _coding_of(X):
+        """How the columns of a table become numbers; None where they are numbers."""
+        from bayesnn.data.tables import as_frame, is_frame
+
+        frame = as_frame(X) if is_frame(X) else None
+        if frame is None or not len(frame) or not needs_coding(frame):
+            return None
+        coding = Coding.fit(frame)
+        return None if coding.is_plain else coding
 
     def _fit_tree(self, net: MLP, data: Dataset, executor: Executor | None) -> None:
         """Fit the network to data."""
@@ -147,9 +170,10 @@ class NetworkEstimator(BaseEstimator):
             ) from error
         return tuple(np.repeat(array, counts, axis=0) for array in arrays)
 
-    def _data(self, X: np.ndarray, y: np.ndarray, task: str, **names: Any) -> Dataset:
+    def _data(self, X: np.ndarray, y: np.ndarray, task: str, **more: Any) -> Dataset:
         """Name what was checked: the columns as scikit-learn has them, otherwise counted."""
-        features = tuple(map(str, getattr(self, "feature_names_in_", numbered(X.shape[1]))))
+        names = getattr(self, "feature_names_in_", numbered(X.shape[1]))
+        features = tuple(map(str, names)) if self._coding is None else self._coding.feature_names
         constant = [name for name, size in zip(features, np.ptp(X, axis=0), strict=True) if size == 0]
         if constant and (self.bias or self.scaling == "standard"):
             raise DataError(
@@ -157,7 +181,7 @@ class NetworkEstimator(BaseEstimator):
                 "it repeats the bias. Drop these columns; in a pipeline, where the rows of a fold decide, put "
                 "sklearn.feature_selection.VarianceThreshold() before this estimator."
             )
-        return Dataset(X, y, None, None, X, feature_names=features, name="data", task=task, **names)
+        return Dataset(X, y, None, None, X, feature_names=features, name="data", task=task, coding=self._coding, **more)
 
     def _predictions(self, X: Any, prob: float | None = None) -> "xr.Dataset":
         """Predict at new inputs."""

@@ -143,7 +143,8 @@ class MLPClassifier(ClassifierMixin, NetworkEstimator):
         Parameters
         ----------
         X : array (n, p) or DataFrame
-            Inputs.
+            Inputs. Text, categories and booleans of a DataFrame are coded, and the coding is kept in the fit; a level
+            that no row has here is refused later on.
         y : array (n,)
             Labels of any type: numbers, strings, booleans.
         sample_weight : array (n,) of int, optional

@@ -157,7 +157,8 @@ class MLPRegressor(RegressorMixin, NetworkEstimator):
         Parameters
         ----------
         X : array (n, p) or DataFrame
-            Inputs.
+            Inputs. Text, categories and booleans of a DataFrame are coded, and the coding is kept in the fit; a level
+            that no row has here is refused later on.
         y : array (n,) or (n, K)
             Targets: several, where the loss is a function of the residual. From `bnn.target` with what is known of the
             rows: exposure, trials or precision.

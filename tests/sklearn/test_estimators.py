@@ -116,6 +116,27 @@ def test_names_of_a_frame_are_those_of_the_fit(plane, tmp_path):
         model.predict(frame[["bp", "age", "bmi"]])
 
 
+def test_text_in_a_frame_is_coded_and_the_coding_travels(plane):
+    X, y = plane
+    kind = np.array(["red", "blue", "green"])[np.arange(len(y)) % 3]
+    frame = pd.DataFrame({"size": X[:, 0], "colour": kind, "new": X[:, 1] > 0})
+    model = MLPRegressor(hidden=(), noise=0.5, prior=FREE_BIAS, scaling=None, **QUICK).fit(frame, y)
+    coded = np.column_stack([X[:, 0], kind == "green", kind == "red", X[:, 1] > 0])
+    assert_allclose(model.predict(frame), Ridge(alpha=0.25).fit(coded, y).predict(coded), rtol=1e-7)
+    assert model.n_features_in_ == 3
+    assert_array_equal(model.feature_names_in_, ["size", "colour", "new"])
+    assert_allclose(bnn.predict(model.fit_, frame)["mean"][:, 0], model.predict(frame))
+    assert_allclose(pickle.loads(pickle.dumps(model)).predict(frame[:3]), model.predict(frame[:3]))
+    with pytest.raises(DataError, match="Got 'pink' in 'colour'"):
+        model.predict(frame[:1].assign(colour="pink"))
+    with pytest.raises(DataError, match="feature names should match"):
+        model.predict(frame[["colour", "size", "new"]])
+    with pytest.raises(DataError, match="requires y"):
+        model.fit(frame, None)
+    # Numbers after text: nothing is left of the coding.
+    assert model.fit(X, y).predict(X).shape == y.shape
+
+
 def test_chains_are_diagnosed(sine):
     model = MLPRegressor(hidden=(), method="posterior", draws=200, tune=300, chains=2, cores=1, random_state=1)
     model.fit(pd.DataFrame(sine.X, columns=["dose"]), sine.y)
