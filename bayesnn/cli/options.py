@@ -77,6 +77,12 @@ Missing = Annotated[
     str, typer.Option(help="Missing values: error, drop (their rows), or indicator (mean and a column).")
 ]
 Exclude = Annotated[list[str], typer.Option(help="Column to leave out, such as an identifier; again for each.")]
+Exposure = Annotated[str | None, typer.Option(help="Column with the time, area or people in which was counted.")]
+Trials = Annotated[str | None, typer.Option(help="Column with the trials, of which the target counts successes.")]
+Precision = Annotated[
+    str | None, typer.Option(help="Column with the precision of each row: variances are noise^2 / it.")
+]
+Repeats = Annotated[str | None, typer.Option(help="Column with how many rows each row stands for.")]
 Task = Annotated[str | None, typer.Option(help="regression, binary, classes, count or ordinal; inferred if left out.")]
 Loss = Annotated[str | None, typer.Option(help="Loss (see `bayesnn losses`); the task's own if left out.")]
 Hidden = Annotated[str, typer.Option(help="Units of each hidden layer, as in 8 or 16,16; 0 for none.")]
@@ -193,14 +199,20 @@ def grid_of(hidden: str, prior_sd: str) -> tuple[list[int], list[float]]:
 
 
 def network_of(
-    task: str, loss: str | None, hidden: str, activation: str, prior_sd: float, noise: float | None
+    task: str,
+    loss: str | None,
+    hidden: str,
+    activation: str,
+    prior_sd: float,
+    noise: float | None,
+    trials: str | None = None,
 ) -> "MLP":
     """Make the network that options stand for, with the task's own loss where none is named."""
     from bayesnn.losses.table import LOSS_OF_TASK
     from bayesnn.network import MLP
     from bayesnn.priors import Normal
 
-    name = loss or LOSS_OF_TASK[task]
+    name = loss or (LOSS_OF_TASK[task] if trials is None else "binomial")
     return MLP(hidden=widths_of(hidden), activation=activation, loss=name, noise=noise, prior=Normal(prior_sd))
 
 
@@ -219,6 +231,10 @@ class Reading:
     reference: Reference = ()  # type: ignore[assignment]
     missing: Missing = "error"
     exclude: Exclude = ()  # type: ignore[assignment]
+    exposure: Exposure = None
+    trials: Trials = None
+    precision: Precision = None
+    repeats: Repeats = None
 
     def check(self) -> None:
         """Refuse what can be refused before anything is read."""
@@ -248,6 +264,7 @@ class Reading:
             reference=self._references(),
             missing=self.missing,
             exclude=list(self.exclude),
+            **{name: getattr(self, name) for name in ("exposure", "trials", "precision", "repeats")},
         )
         if is_file and dataset.description != f"Read from {file.name}.":
             console_of().print(dataset.description, markup=False, highlight=False)
@@ -317,7 +334,7 @@ class Run(Reading):
         return None if self.store is None else self.store / sampler
 
     def _network(self, task):
-        return network_of(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise)
+        return network_of(task, self.loss, self.hidden, self.activation, self.prior_sd, self.noise, self.trials)
 
     def fit(self, kind: Kind, net: "MLP", dataset: "Dataset", path: Path, console: "Console") -> "xr.DataTree":
         """Fit one of the three answers, the posterior by NUTS, and write it to a file."""

@@ -137,7 +137,7 @@ def occam(
     # Data take seconds to load, and a network whose loss is not known yet can break the same rules.
     network_of("regression", loss, hidden, activation, sds[0], noise)
     dataset = reading.read(seed)
-    nets = [network_of(dataset.task, loss, h, activation, sd, noise) for h, sd in grid]
+    nets = [network_of(dataset.task, loss, h, activation, sd, noise, reading.trials) for h, sd in grid]
     console = console_of()
     console.print(repr(dataset), markup=False, highlight=False)
 
@@ -191,13 +191,16 @@ def penalties(
             "rows. Write --n 100, or --data with a bundled name or CSV file."
         )
 
+    from bayesnn.data.target import values_of
     from bayesnn.priors import penalty_table
 
     console = console_of()
     dataset = None if data is None else reading.read(seed)
     if dataset is not None:
-        n, outputs = len(dataset.X), 1 if dataset.y.ndim == 1 else dataset.y.shape[1]
-    net = network_of("regression" if dataset is None else dataset.task, loss, hidden, activation, prior_sd, noise)
+        y = values_of(dataset.y)
+        n, outputs = len(dataset.X), 1 if y.ndim == 1 else y.shape[1]
+    task = "regression" if dataset is None else dataset.task
+    net = network_of(task, loss, hidden, activation, prior_sd, noise, reading.trials)
     console.print(f"{net!r}, {n} training rows", markup=False, highlight=False)
     console.print(penalty_table(net, n=n, n_outputs=outputs), highlight=False)  # type: ignore[arg-type]
     if dataset is not None and dataset.scaling is not None:

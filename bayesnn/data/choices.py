@@ -19,6 +19,8 @@ class Choices:
     ----------
     categorical, ordinal, reference, missing, exclude
         As for `load_data`.
+    beside : dict of str to str
+        What is known of each row, as an argument of `bnn.target` -> the column that holds it.
 
     Raises
     ------
@@ -31,9 +33,16 @@ class Choices:
     reference: Mapping[str, Any] = field(default_factory=dict)
     missing: str = "error"
     exclude: Collection[str] = ()
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         check_arguments(missing=self.missing)
+        for argument, name in self.beside.items():
+            if not isinstance(name, str):
+                raise SpecError(
+                    f"Got {argument}={name!r}; it must be the name of a column. Write {argument}='hours', say, or "
+                    "leave it out."
+                )
         for argument in ("categorical", "exclude"):
             if not _is_list(value := getattr(self, argument)):
                 raise SpecError(
@@ -54,8 +63,9 @@ class Choices:
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that are not as they are when left out."""
-        return {name: value for name, value in vars(self).items() if value != "error" and len(value) > 0}
+        """Those about features that are not as they are when left out."""
+        given = {name: value for name, value in vars(self).items() if name != "beside"}
+        return {name: value for name, value in given.items() if value != "error" and len(value) > 0}
 
     @property
     def orders(self) -> dict[str, tuple[Any, ...] | None]:
@@ -102,6 +112,7 @@ class Choices:
             ("ordinal", self.orders),
             ("reference", self.references),
             ("exclude", exclude),
+            *((argument, [name]) for argument, name in self.beside.items()),
         ):
             for name in names:
                 if name not in columns:
@@ -111,16 +122,23 @@ class Choices:
                         f"Got {name!r} in {argument}, which is the target. Leave it out there, and say by task= what "
                         "the target is."
                     )
+                if argument not in self.beside and name in self.beside.values():
+                    raise SpecError(
+                        f"Got {name!r} in {argument}, which says what is known of each row, and is no feature. Leave "
+                        "it out there."
+                    )
                 if argument != "exclude" and name in exclude:
                     raise SpecError(f"Got {name!r} in {argument} and in exclude. Leave it out of one of them.")
         if both := [name for name in categorical if name in self.orders]:
             raise SpecError(
                 f"Got {some(both)} as categorical and as ordinal; a column is one of them. Leave it out of one list."
             )
-        kept = [name for name in columns if name not in targets and name not in exclude]
-        if exclude and not kept:
+        others = {*targets, *exclude, *self.beside.values()}
+        kept = [name for name in columns if name not in others]
+        if (exclude or self.beside) and not kept:
             raise DataError(
-                f"Got exclude={exclude!r}, which leaves no feature; at least one is needed. Leave a column in."
+                f"Got {some([*exclude, *self.beside.values()])} as no features, which leaves none; at least one is "
+                "needed. Leave a column in."
             )
         return kept
 

@@ -10,6 +10,7 @@ import numpy as np
 from bayesnn.data.checks import some
 from bayesnn.data.coding import Coding
 from bayesnn.data.scaling import Scaling
+from bayesnn.data.target import known_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ class Dataset:
     ----------
     X, y : array (n, p), array (n,) or (n, K)
         Training rows. Labels and counts are int64, labels counted from 0; all else is float64. Arrays are read-only.
+        Targets of which more is known are structured arrays, as of `bnn.target`.
     X_test, y_test : array or None
         Rows held out, None when there are none.
     X_new : array
@@ -88,11 +90,13 @@ class Dataset:
     def _rows(self):
         """Put the data in words, one row a part."""
         labels = "" if self.class_names is None else f", labels {some(self.class_names)}"
+        known = [("known", f"the {' and '.join(names)} of each row")] if (names := known_of(self.y)) else []
         coded = [("coding", self.coding.said)] if self.coding is not None else []
         rows = [
             ("features", some(self.feature_names) or "none"),
             *coded,
             ("target", some(self.target_names) + labels),
+            *known,
             ("scaling", "standardised by the training rows" if self.scaling else "none"),
         ]
         return rows if self.noise is None else [*rows, ("noise", f"standard deviation {self.noise:g}")]
@@ -119,8 +123,8 @@ class Dataset:
         Returns
         -------
         pandas.DataFrame
-            Features as they were before they were coded, and targets, by name; labels as a categorical; the index tells
-            "train" from "test".
+            Features as they were before they were coded, and targets, by name; labels as a categorical; what is
+            known of the rows, called as by `bnn.target`; the index tells "train" from "test".
 
         Examples
         --------
@@ -135,10 +139,13 @@ class Dataset:
             if X is None:
                 continue
             frame = pd.DataFrame(X, columns=list(self.feature_names)) if self.coding is None else self.coding.inverse(X)
-            for name, column in zip(self.target_names, y.reshape(len(y), -1).T, strict=True):  # type: ignore[union-attr, arg-type]
+            values = np.asarray(values_of(y)).reshape(len(X), -1)
+            for name, column in zip(self.target_names, values.T, strict=True):
                 if self.class_names is not None:
                     column = pd.Categorical.from_codes(column, self.class_names, ordered=self.task == "ordinal")
                 frame[name] = column
+            for name, known in known_of(y).items():
+                frame[name] = known
             parts[part] = frame
         return pd.concat(parts, names=["split", "row"])
 

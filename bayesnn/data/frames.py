@@ -13,6 +13,7 @@ from bayesnn.data.dataset import Dataset, make_dataset
 from bayesnn.data.kinds import columns_of_frame, missing_values
 from bayesnn.data.labels import code_target
 from bayesnn.data.scaling import Scaling
+from bayesnn.data.target import check_known, joined, repeated, values_of
 from bayesnn.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ def from_frame(
     choices = choices or Choices()
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
     targets = _target_columns(frame, target)
-    names = choices.features(list(frame.columns), targets)
+    names, beside = choices.features(list(frame.columns), targets), list(choices.beside.values())
     n = len(frame)
     if choices.missing == "error":
-        _check_there(frame[[*names, *targets]] if choices.exclude else frame)
+        _check_there(frame[[*names, *targets, *beside]] if choices.exclude else frame)
     else:
-        frame = _rows_there(frame, [*names, *targets] if choices.missing == "drop" else targets)
+        needed = [*targets, *beside]
+        frame = _rows_there(frame, [*names, *needed] if choices.missing == "drop" else needed)
     dropped = n - len(frame)
     if len(targets) == 1:
         y, task, class_names = code_target(frame[targets[0]], task)
@@ -52,6 +54,7 @@ def from_frame(
         )
     else:
         y, task, class_names = as_array(frame[targets], "the targets"), "regression", None
+    known = {name: check_known(name, frame[column], len(frame)) for name, column in choices.beside.items()}
 
     rng = np.random.default_rng(random_seed)
     test = np.zeros(len(frame), dtype=bool)
@@ -65,12 +68,16 @@ def from_frame(
         X, X_test = _split(frame, names, test)
     # Where nobody else holds the table, its memory is free from here on.
     del frame
+    y = joined({"y": y, **known})
     y, y_test = (y[~test], y[test]) if test.any() else (y, None)
+    X, y = repeated(X, y)
+    if y_test is not None:
+        X_test, y_test = repeated(X_test, y_test)
     scaling = None
     if scale:
         scaling = Scaling.fit(
             pd.DataFrame(X, columns=names if coding is None else list(coding.feature_names), copy=False),
-            pd.DataFrame(y, columns=targets, copy=False) if task == "regression" else y,
+            pd.DataFrame(values_of(y), columns=targets, copy=False) if task == "regression" else values_of(y),
             task == "regression",
         )
         scaling = scaling if coding is None else coding.keep_units(scaling)

@@ -36,6 +36,10 @@ def load_data(
     reference: Mapping[str, Any] | None = None,
     missing: str = "error",
     exclude: Sequence[str] = (),
+    exposure: str | None = None,
+    trials: str | None = None,
+    precision: str | None = None,
+    repeats: str | None = None,
 ) -> Dataset:
     r"""Load bundled data by name, or your own from a CSV, Parquet or Excel file or a DataFrame.
 
@@ -78,6 +82,9 @@ def load_data(
         Of a category "missing" then is a level. Rows without a target are never used.
     exclude : sequence of str
         Columns to leave out, such as identifiers.
+    exposure, trials, precision, repeats : str, optional
+        Column that holds what is known of each row beside its target, as for `bnn.target`: the targets of the Dataset
+        bring it along. With an exposure or trials the target is a count unless `task` says otherwise.
 
     Returns
     -------
@@ -144,7 +151,11 @@ def load_data(
         raise SpecError(f"Got test_size={test_size!r}; it must be a share of the rows, from 0 to below 1. Write 0.2.")
     if task is not None:
         check_name("task", task, TASKS)
-    choices = Choices(categorical, ordinal, {} if reference is None else reference, missing, exclude)
+    known = {"exposure": exposure, "trials": trials, "precision": precision, "repeats": repeats}
+    beside = {name: column for name, column in known.items() if column is not None}
+    if task is None and beside.keys() & {"exposure", "trials"}:
+        task = "count"
+    choices = Choices(categorical, ordinal, {} if reference is None else reference, missing, exclude, beside)
     split = {"test_size": test_size, "random_seed": random_seed, "scale": scale is None or bool(scale)}
     source = name_or_source
     reading = {"sep": sep, "decimal": decimal, "sheet": sheet}
@@ -180,7 +191,7 @@ def load_data(
             f"Got a {type(source).__name__} as data; it must be a name, the path of a file or a data frame. Put "
             "arrays in a pandas.DataFrame, or give them to the fitting functions as they are."
         )
-    about = {"target": target, "task": task, **choices.given}
+    about = {"target": target, "task": task, **choices.given, **beside}
     if said := ", ".join(f"{name}={value!r}" for name, value in about.items() if value is not None):
         raise SpecError(
             f"Got {said} with the bundled data {source!r}, which have their own columns and target. Leave that out, or "

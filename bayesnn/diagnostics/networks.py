@@ -156,7 +156,7 @@ def compare_networks(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names, scaling, and held-out rows to score.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     prior : dict of str to float, or sequence of float, optional
         Probability of each network before the data, up to a common factor. None takes all to be equally probable.
     mle : bool

@@ -156,7 +156,7 @@ def fit_advi(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     method : {"advi", "fullrank_advi"}
         A Gaussian with a variance for each coordinate, or with all covariances.
     iterations : int

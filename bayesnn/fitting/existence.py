@@ -65,7 +65,7 @@ def mle_exists(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scal
     X : array (n, p), DataFrame or Dataset
         Inputs.
     y : array (n,) or (n, K), optional
-        Targets.
+        Targets, plain or from `bnn.target`.
     scaling : None, "standard", False or Scaling
         As for `fit_mle`.
 

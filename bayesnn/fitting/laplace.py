@@ -66,7 +66,7 @@ def fit_laplace(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     draws, chains : int
         Independent draws to make, in rows of `draws`.
     restarts, maxiter : int

@@ -63,7 +63,7 @@ def fit_mle(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     restarts : int
         Number of random starts.
     random_seed : int or numpy.random.Generator, optional
@@ -153,7 +153,7 @@ def fit_map(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     restarts : int
         Number of random starts.
     random_seed : int or numpy.random.Generator, optional

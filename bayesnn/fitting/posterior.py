@@ -73,7 +73,7 @@ def fit_posterior(
     X : array (n, p), DataFrame or Dataset
         Inputs. A Dataset brings its training targets, names and scaling.
     y : array (n,) or (n, K), optional
-        Targets; left out when `X` is a Dataset.
+        Targets, plain or from `bnn.target`; left out when `X` is a Dataset.
     draws : int
         Draws to keep of each chain.
     tune : int, optional

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayesnn.data.target import rates_of
 from bayesnn.errors import SpecError
 from bayesnn.plots.mirrors import mirror_lines
 from bayesnn.plots.picture import Picture
@@ -186,7 +187,7 @@ def _functions(ax, params, members, names, scaled, colours):
         colour = colours[k % len(colours)]
         ax.plot(x, values, color=colour, ls=style, lw=4 if turns else 1.6, dash_capstyle="butt", label=f"_{k}")
     if members.y is not None and members.X.shape[1] == 1 and members.net.loss.task in ("regression", "count"):
-        y = np.reshape(members.y, (len(members.X), -1))[:, 0]
+        y = np.reshape(rates_of(members.y), (len(members.X), -1))[:, 0]
         ax.plot(members.X[:, 0], y, "o", color=INK, ms=3, alpha=0.6, zorder=4, label="_data")
     gap = np.abs(f - f[0]).max()
     label = "network output f" if f.shape[-1] == 1 else f"network output f[{names[1][0]}]"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesnn.data.target import known_of
 from bayesnn.errors import SpecError
 from bayesnn.losses import loss_table
 from bayesnn.network import MLP
@@ -34,6 +35,7 @@ def data_section(subject: Subject) -> Section:
         parts.append(Text(data.description))
     if problem.coding is not None:
         parts.append(Text(_coded(problem.coding)))
+    parts += [Text(KNOWN_ROWS[name]) for name in known_of(problem.y)]
     if data is not None and data.noise is not None:
         parts.append(Text(f"The noise of these data has standard deviation {number(data.noise)}."))
     columns = dict(zip(subject.features, X.T, strict=True))
@@ -71,6 +73,15 @@ def data_section(subject: Subject) -> Section:
         scaled += " Columns of zeros and ones are centred and keep their unit."
     parts.append(Text(scaled))
     return Section("data", "The data", parts)
+
+
+KNOWN_ROWS = {
+    "exposure": "Each count has an exposure of its own, such as a time or an area, which its mean is multiplied by; "
+    "what is predicted for new inputs is for an exposure of 1.",
+    "trials": "Each count is of successes in a known number of trials; what is predicted for new inputs is for one.",
+    "precision": "Each row has a known precision: the variance of its noise is divided by it.",
+}
+"""What is known of each row -> what it does, in words."""
 
 
 def _coded(coding):
@@ -150,6 +161,8 @@ def _says(net):
     task = net.loss.task
     if task == "regression" and net.loss.scale_is_output:
         return "The first output is the expectation of the target, the second the logarithm of its standard deviation."
+    if net.loss.support == "unit" or "trials" in net.loss.needed:
+        return "f is the logit of the expected proportion, which is 1 / (1 + exp(−f))."
     if task == "regression" and not (net.loss.has_mean and net.loss.name in ("squared_error", "huber", "student_t")):
         return "f is the location of the target’s distribution."
     return mean[task]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from bayesnn.data.target import known_of, values_of
 from bayesnn.reporting.parts import counted, listed, number
 from bayesnn.reporting.subject import Subject
 from bayesnn.tree import approximation_of, is_unbounded, kind_of
@@ -111,8 +112,15 @@ def baseline(subject: Subject) -> tuple[float, str]:
     """
     (_, y), rows = subject.rows, subject.held_out
     target = y if rows is None else rows[1]
+    if subject.numbers and not {"exposure", "trials"} & set(known_of(subject.problem.y)):
+        left = values_of(target) - np.mean(y, axis=0)
+        return float(np.sqrt(np.mean(left**2))), "always predicting the training mean has"
     if subject.numbers:
-        return float(np.sqrt(np.mean((target - np.mean(y, axis=0)) ** 2))), "always predicting the training mean has"
+        trained, tried = subject.problem.y, subject.problem.y if rows is None else rows[1]
+        name = "exposure" if "exposure" in known_of(trained) else "trials"
+        rate = trained["y"].sum() / trained[name].sum()
+        left = tried["y"] - rate * tried[name]
+        return float(np.sqrt(np.mean(left**2))), "always predicting the training rate has"
     common = np.bincount(y.astype(int)).argmax()
     return 100 * float(np.mean(target == common)), "always naming the most common label has"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.data import Dataset
+from bayesnn.data.target import rates_of
 from bayesnn.diagnostics import Diagnosis, NetworkComparison, compare
 from bayesnn.diagnostics.answer import answer_of
 from bayesnn.errors import DataError, FitError, SpecError
@@ -270,8 +271,9 @@ def _check_data(problem, data):
             "training rows alone."
         )
     X, y = original(problem)
-    alike = X.shape == data.X.shape and y.shape == data.y.shape
-    if not (alike and np.allclose(X, data.X, rtol=1e-9, atol=1e-9) and np.allclose(y, data.y, rtol=1e-9, atol=1e-9)):
+    given = rates_of(data.y)
+    alike = X.shape == data.X.shape and y.shape == given.shape
+    if not (alike and np.allclose(X, data.X, rtol=1e-9, atol=1e-9) and np.allclose(y, given, rtol=1e-9, atol=1e-9)):
         raise DataError(
             f"Got the Dataset {data.name!r}, whose {len(data.X)} training rows are not the {len(X)} of the fits. Pass "
             "the data that were fitted, with the same random_seed, or leave data out."

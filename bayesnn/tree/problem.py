@@ -1,6 +1,6 @@
 """A network with its data, checked, scaled and named: the input of every fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -197,6 +197,9 @@ def prepare(net: MLP, X: Inputs, y: ArrayLike | None = None, *, scaling: Scaling
             f"Got scaling={scaling!r}; it must be None, 'standard', False or a bnn.Scaling. Write "
             "scaling='standard', or leave it out."
         )
+    if scaling is not None and net.loss.support != "real":
+        # A number that this loss takes as it is.
+        scaling = replace(scaling, y_mean=None, y_sd=None)
     if scaling is not None:
         X = scaling.transform_X(X, out=X if large else None)
         y = scaling.transform_y(y) if net.loss.support == "real" else y
