@@ -99,6 +99,7 @@ _MODULES = (
     "network",
     "plots",
     "priors",
+    "sklearn",
     "symmetry",
     "theory",
     "tree",
