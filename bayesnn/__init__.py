@@ -101,6 +101,7 @@ _MODULES = (
     "network",
     "plots",
     "priors",
+    "sklearn",
     "symmetry",
     "theory",
     "tree",

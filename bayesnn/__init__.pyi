@@ -12,6 +12,7 @@ from bayesnn import model as model
 from bayesnn import network as network
 from bayesnn import plots as plots
 from bayesnn import priors as priors
+from bayesnn import sklearn as sklearn
 from bayesnn import symmetry as symmetry
 from bayesnn import theory as theory
 from bayesnn import tree as tree

@@ -270,6 +270,7 @@ _RULES: dict[str, Any] = {
     "log_likelihood": (_is_switch, _SWITCH, False),
     "log_prior": (_is_switch, _SWITCH, False),
     "mle": (_is_switch, _SWITCH, True),
+    "finish": (_is_switch, _SWITCH, True),
     "progressbar": (_is_switch, _SWITCH, False),
     "centred": (_is_switch, _SWITCH, True),
     "scale": (_or_none(_is_switch), _SWITCH, True),

@@ -55,7 +55,8 @@ def predict(
     fit : xarray.DataTree
         From `fit_mle`, `fit_map` or `fit_posterior`, or read back from a file.
     X_new : array (n, p), DataFrame or Dataset, optional
-        Inputs in the user's units; a Dataset brings its held-out rows. None predicts at the inputs of the fit.
+        Inputs in the user's units; a Dataset brings its held-out rows. Categories, booleans and missing values of a
+        DataFrame are coded as those of the fit. None predicts at the inputs of the fit.
     rows : {"test", "train"}, optional
         Which rows of a Dataset; the held-out ones if left out.
     prob : float or None
@@ -83,7 +84,7 @@ def predict(
     FitError
         Not a bayesnn fit.
     DataError
-        Inputs that break a rule.
+        Inputs that break a rule, or hold a level that was not fitted.
     SpecError
         A probability that is none, a Dataset without held-out rows, or `rows` without a Dataset.
 
@@ -441,8 +442,7 @@ def replicates(
     at = np.resize(some_draws(fit, draws), draws)
     params, forward = draws_of(fit, problem, at=at)
     y = problem.net.loss.sample(forward(X), rng, **problem.net.likelihood_args(params), **(known or {}))
-    scaled = problem.scaling is not None and problem.net.loss.support == "real"
-    return problem.scaling.inverse_y(y) if scaled else y
+    return y if problem.scaling is None else problem.scaling.inverse_y(y)
 
 
 def pit_of(fit: "xr.DataTree", X: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -83,6 +83,14 @@ def test_the_check_of_fits_fires():
 
 NET = bnn.MLP((2,), noise=0.3)
 LABELS = bnn.MLP((2,), loss="cross_entropy")
+TABLE = pd.DataFrame({"a": list("uvuvuv"), "b": np.arange(6.0), "y": [0.3, 1.1, 0.4, 1.3, 0.2, 1.0]})
+
+
+def coded():
+    """Parameters of a network with the columns of the table, coded."""
+    return random_params(prepare(NET, TABLE[["a", "b"]], TABLE["y"]), (1, 1), seed=1)
+
+
 X3 = np.column_stack([X5, X5**2, np.sin(X5)])
 
 
@@ -284,6 +292,43 @@ DATA = [
             DataError,
             "2020",
         ),
+        ({"source": TABLE, "target": "y", "missing": "mean"}, SpecError, "missing='mean'"),
+        ({"source": TABLE, "target": "y", "missing": None}, SpecError, "missing=None"),
+        ({"source": TABLE, "target": "y", "categorical": "a"}, SpecError, "categorical='a'"),
+        ({"source": TABLE, "target": "y", "categorical": ["z"]}, UnknownNameError, "'z'"),
+        ({"source": TABLE, "target": "y", "categorical": 3}, SpecError, "categorical=3"),
+        ({"source": TABLE, "target": "y", "exclude": ["y"]}, SpecError, "'y' in exclude"),
+        ({"source": TABLE, "target": "y", "exclude": ["a", "b"]}, DataError, "'a', 'b' as no features"),
+        ({"source": TABLE, "target": "y", "ordinal": {"a": "uv"}}, SpecError, "'uv'"),
+        ({"source": TABLE, "target": "y", "ordinal": {"a": ["u"]}}, SpecError, "'v'"),
+        ({"source": TABLE, "target": "y", "ordinal": ["a"]}, SpecError, "ordinal=['a']"),
+        ({"source": TABLE, "target": "y", "reference": "u"}, SpecError, "reference='u'"),
+        ({"source": TABLE, "target": "y", "reference": {"a": "w"}}, UnknownNameError, "'w'"),
+        ({"source": TABLE, "target": "y", "reference": {"b": 1}}, SpecError, "no category"),
+        ({"source": TABLE.assign(b=[1, 2, 3, None, 5, 6]), "target": "y"}, DataError, "row 3"),
+        ({"source": TABLE.assign(b=list("abcdef")), "target": "y"}, DataError, "6 levels in 6 rows"),
+        ({"source": TABLE.assign(b=["1", "2", "?"] * 2), "target": "y"}, DataError, "'?'"),
+        ({"source": TABLE.assign(b=pd.Timedelta(1)), "target": "y"}, DataError, "durations in 'b'"),
+        ({"source": TABLE.assign(b=[[1]] * 6), "target": "y"}, DataError, "'b' with [1]"),
+        ({"source": TABLE.assign(b=1j), "target": "y"}, DataError, "complex 'b'"),
+        ({"source": "iris", "missing": "drop"}, SpecError, "missing='drop'"),
+        ({"source": "iris", "exclude": ["a"]}, SpecError, "exclude=['a']"),
+        ({"source": "iris", "sheet": "a"}, SpecError, "sheet='a'"),
+    ),
+    *rows(
+        lambda m, X: bnn.predict(tree_of(NET, TABLE[["a", "b"]], TABLE["y"], coded(), kind="map"), X),
+        ({"X": TABLE.assign(a="w")}, DataError, "'w' in 'a'"),
+        ({"X": TABLE.assign(a=None)}, DataError, "missing values in 'a'"),
+        ({"X": TABLE.assign(b="w")}, DataError, "'w' in 'b'"),
+        ({"X": TABLE[["a"]]}, DataError, "['b']"),
+        ({"X": TABLE[["b"]]}, DataError, "['a']"),
+        ({"X": np.zeros((2, 3))}, DataError, "(2, 3)"),
+        ({"X": TABLE[["a", "b"]].to_numpy()}, DataError, "'u'"),
+    ),
+    *rows(
+        lambda m, text: bnn.Coding.from_json(text),
+        ({"text": "{}"}, DataError, "'{}'"),
+        ({"text": None}, DataError, "None"),
     ),
     *rows(
         lambda m, **k: bnn.simulate(**{"name": "neal", "n": 5} | k),

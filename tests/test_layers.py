@@ -28,6 +28,7 @@ ROOMS = (
     "symmetry",
     "fitting",
     "prediction",
+    "sklearn",
     "theory",
     "diagnostics",
     "inspection",
@@ -114,6 +115,14 @@ def test_the_specification_knows_no_heavy_library():
                 if isinstance(node, ast.Import | ast.ImportFrom)
             }
             assert not top & HEAVY, path
+
+
+def test_the_estimators_load_scikit_learn_alone():
+    for path in (PACKAGE / "sklearn").glob("*.py"):
+        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = set(imports(ast.Module(top, [])))
+        assert not {name.split(".")[0] for name in names} & (HEAVY - {"sklearn"})
+        assert {name.split(".")[1] for name in names if name.startswith("bayesnn.")} <= {*SPEC, "sklearn"}
 
 
 def test_importing_the_package_loads_no_heavy_library():

@@ -28,6 +28,12 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+def block_with(words):
+    """The only block of Python that holds these words."""
+    (found,) = (block for block in blocks("python") if words in block)
+    return found
+
+
 def hold_to_what_is_shown(code, names):
     """Run code, and hold each expression with a comment beside it to that comment; count them."""
     code = textwrap.dedent(code)
@@ -104,7 +110,7 @@ def test_the_story_runs_and_prints_what_the_readme_shows(capsys):
 
 def test_what_is_ones_own_gives_what_the_readme_shows():
     names = {"bnn": bnn}
-    assert hold_to_what_is_shown(blocks("python")[1], names) == 2
+    assert hold_to_what_is_shown(block_with("softsign"), names) == 2
     assert float(re.search(r"\d\.\d+", bnn.loss_table(names["logcosh"]).rows[-1][4])[0]) == pytest.approx(
         np.log(np.pi), abs=1e-5
     )
@@ -113,11 +119,20 @@ def test_what_is_ones_own_gives_what_the_readme_shows():
 
 
 def test_the_theory_lab_gives_what_the_readme_shows():
-    assert hold_to_what_is_shown(blocks("python")[2], {"bnn": bnn}) == 3
+    assert hold_to_what_is_shown(block_with("textbook_likelihood"), {"bnn": bnn}) == 3
     called = re.findall(r"`(?:bnn\.)?(\w+)`", README.split("| they say |")[1].split("```")[0])
     known = {*bnn.theory.__all__, *dir(bnn)}
     assert len(called) > 20
     assert set(called) - {"validate_sampler"} <= known
+
+
+def test_the_estimators_give_what_the_readme_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"bnn": bnn}
+    assert hold_to_what_is_shown(block_with("bnn.sklearn"), names) == 1
+    assert (names["std"] > 40).all()
+    assert np.corrcoef(names["mean"], names["data"].y_test)[0, 1] > 0.5
+    assert bnn.load_fit("best.nc").attrs["bayesnn_kind"] == "map"
 
 
 def test_averaging_does_not_always_win():

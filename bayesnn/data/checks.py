@@ -256,7 +256,8 @@ def _as_float(value, name):
         got = reprlib.repr(value) if array.ndim == 0 else f"{array[:1].ravel()[:1]} of dtype {array.dtype}"
     raise DataError(
         f"Got {name} with {got}; the values must be real numbers or booleans. Encode categories with "
-        "pandas.get_dummies, read numbers kept as text with pandas.to_numeric."
+        "pandas.get_dummies (as X, columns of a DataFrame are coded by themselves), read numbers kept as text with "
+        "pandas.to_numeric."
     )
 
 

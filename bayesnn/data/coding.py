@@ -98,7 +98,7 @@ class Column:
         else:
             own = as_numbers(values, self.name, boolean=self.kind == "boolean")[:, None]
             if gaps.any():
-                own = np.where(gaps[:, None], self.fill, own)
+                own = np.where(gaps[:, None], self.fill or 0.0, own)
         return np.column_stack([own, gaps]) if self.missing else own
 
     def _places(self, levels, gaps):
@@ -114,6 +114,12 @@ class Column:
                 "have it (rows count from 0)."
             )
         return codes
+
+    def filled(self, values: "pd.Series", rows: np.ndarray) -> Self:
+        """Let the mean of some rows (a mask) stand for missing values."""
+        if not self.missing or self.kind == "category":
+            return self
+        return replace(self, fill=float(self.code(values[rows & values.notna().to_numpy(dtype=bool)])[:, 0].mean()))
 
     def strata(self, values: "pd.Series") -> list[np.ndarray]:
         """Rows (n,) of each level that there is, and of the missing values."""
@@ -281,8 +287,9 @@ class Coding:
 
         choices = Choices(categorical, ordinal, {} if reference is None else reference, missing)
         frame = _named(frame)
-        choices.features(list(frame.columns))
-        return cls(columns_of_frame(frame, choices, rows=rows))
+        names = choices.features(list(frame.columns))
+        columns = columns_of_frame(frame, names, choices)
+        return cls(columns if rows is None else tuple(c.filled(frame[c.name], rows) for c in columns))
 
     def transform(self, frame: Any) -> np.ndarray:
         """Code a table.
@@ -395,8 +402,17 @@ class Coding:
         """
         try:
             fields = json.loads(text)
-            columns = tuple(Column(**{**f, "levels": tuple(map(str, f["levels"]))}) for f in fields["columns"])
-            if not all(isinstance(c.name, str) and c.kind in KINDS for c in columns):
+            columns = tuple(
+                Column(
+                    str(f["name"]),
+                    f["kind"],
+                    tuple(map(str, f["levels"])),
+                    bool(f["missing"]),
+                    None if f["fill"] is None else float(f["fill"]),
+                )
+                for f in fields["columns"]
+            )
+            if not all(c.kind in KINDS for c in columns):
                 raise ValueError
             return cls(columns, int(fields["dropped"]))
         except (TypeError, ValueError, KeyError, AttributeError) as error:

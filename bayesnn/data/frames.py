@@ -62,8 +62,8 @@ def from_frame(
         rows = rng.permutation(np.flatnonzero(stratum))
         test[rows[: int(test_size * len(rows))]] = True
     coding = None
-    if needs_coding(frame[names].head(0), choices.given) or dropped:
-        X, X_test, coding = _code(frame[names], test, choices, dropped)
+    if needs_coding(frame.head(0)[names], choices.given) or dropped:
+        X, X_test, coding = _code(frame, names, test, choices, dropped)
     else:
         X, X_test = _split(frame, names, test)
     # Where nobody else holds the table, its memory is free from here on.
@@ -97,14 +97,11 @@ def from_frame(
     )
 
 
-def _code(frame, test, choices, dropped):
+def _code(frame, names, test, choices, dropped):
     """Code the features, as the training rows say, and give those of training and test rows."""
-    with warnings.catch_warnings():
-        # It is said once, below.
-        warnings.simplefilter("ignore", DataWarning)
-        columns = columns_of_frame(frame, choices)
+    columns = columns_of_frame(frame, names, choices)
     _keep_known(frame, columns, test)
-    coding = Coding(columns_of_frame(frame, choices, rows=~test), dropped=dropped)
+    coding = Coding(tuple(column.filled(frame[column.name], ~test) for column in columns), dropped)
     n_test, p, constant = int(test.sum()), len(coding.feature_names), []
     X, X_test = np.empty((len(frame) - n_test, p)), np.empty((n_test, p))
     for name, at, part in coding.parts(frame):

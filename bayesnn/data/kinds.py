@@ -21,26 +21,28 @@ if TYPE_CHECKING:
 
 DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}:\d{2}(:\d{2})?$")
 """How dates and times of the day begin."""
+MOST_LEVELS = 1000
+"""Columns of zeros and ones that one category may become."""
 FEW = 10
 """Up to this many levels a column may have in however few rows."""
 
 
-def columns_of_frame(frame: "pd.DataFrame", choices: Choices, *, rows: np.ndarray | None = None) -> tuple[Column, ...]:
+def columns_of_frame(frame: "pd.DataFrame", names: list[str], choices: Choices) -> tuple[Column, ...]:
     """Find how each column of a frame is to be coded.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Features alone, with names that are text.
+        The table, whose columns have names that are text.
+    names : list of str
+        Of the features.
     choices : Choices
         What was said of them.
-    rows : array of bool, optional
-        Rows from which means are taken; None: all.
 
     Returns
     -------
     tuple of Column
-        One for each.
+        One for each; what stands for missing numbers is the mean of all rows.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def columns_of_frame(frame: "pd.DataFrame", choices: Choices, *, rows: np.ndarra
     SpecError
         A choice that does not suit its column.
     """
-    columns = tuple(_column(frame[name], choices, rows) for name in frame.columns)
+    columns = tuple(_column(frame[name], choices) for name in names)
     found = [name for column in columns for name in column.feature_names]
     if twice := [name for name in dict.fromkeys(found) if found.count(name) > 1]:
         raise DataError(
@@ -112,11 +114,15 @@ def kind_of(values: "pd.Series", name: str) -> str:
     found = values.dropna()
     if found.empty:
         return "empty"
-    if all(isinstance(v, bool | np.bool_) for v in found):
+    if isinstance(kind, pd.StringDtype):
+        return "category"
+    # The first value of each type stands for all of them.
+    some_of = list({type(value): value for value in reversed(found.to_list())}.values())
+    if all(isinstance(v, bool | np.bool_) for v in some_of):
         return "boolean"
-    if all(isinstance(v, numbers.Real | decimal.Decimal) for v in found):
+    if all(isinstance(v, numbers.Real | decimal.Decimal) for v in some_of):
         return "number"
-    for value in found:
+    for value in some_of:
         if isinstance(value, datetime.date | datetime.time):
             raise _no_date(name, value)
         if isinstance(value, datetime.timedelta):
@@ -133,7 +139,7 @@ def kind_of(values: "pd.Series", name: str) -> str:
     return "category"
 
 
-def _column(values, choices, rows):
+def _column(values, choices):
     """Find the coding of one column."""
     name, orders = str(values.name), choices.orders
     chosen = name in orders or name in map(str, choices.categorical)
@@ -158,12 +164,7 @@ def _column(values, choices, rows):
                 "the level."
             )
         column = Column(name, "ordinal" if name in orders else "category", levels)
-    if not gaps.any():
-        return column
-    if column.kind == "category":
-        return replace(column, missing=True)
-    train = column.code(values[~gaps])[:, 0]
-    return replace(column, missing=True, fill=float(train[slice(None) if rows is None else rows[~gaps]].mean()))
+    return replace(column, missing=True).filled(values, np.ones(len(values), dtype=bool)) if gaps.any() else column
 
 
 def _levels_of(values, name, chosen, choices):
@@ -174,13 +175,18 @@ def _levels_of(values, name, chosen, choices):
     texts = pd.Series(as_levels(present), dtype=object)
     counts = texts.value_counts()
     if not chosen and not isinstance(values.dtype, pd.CategoricalDtype):
-        _check_names(texts, name)
+        _check_names(list(texts.unique()), name)
     if len(counts) == 1 and len(texts) == len(values) > 1:
         refuse_constant([name], len(values))
     if len(counts) == len(texts) > 1 or len(counts) > max(FEW, len(texts) / 2):
         raise DataError(
             f"Got {name!r} with {len(counts)} levels in {len(texts)} rows, such as {texts[0]!r}; a level must come "
             f"back in other rows, or nothing is learnt of it. Combine levels, or {_leave_out(name)}."
+        )
+    if len(counts) > MOST_LEVELS:
+        raise DataError(
+            f"Got {name!r} with {len(counts):,} levels, each a column; {MOST_LEVELS:,} is the most. Combine levels, or "
+            f"{_leave_out(name)}."
         )
     _warn(name, counts)
     if name in choices.orders:
@@ -200,7 +206,7 @@ def _in_order(values, name, counts, order):
 
     if order is None:
         if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
-            return tuple(map(_level, values.cat.categories))
+            return tuple(dict.fromkeys(map(_level, values.cat.categories)))
         if not pd.api.types.is_numeric_dtype(values.dtype):
             raise SpecError(
                 f"Got ordinal=[{name!r}], whose levels have no order; it must be known. Write ordinal={{{name!r}: "
@@ -222,10 +228,10 @@ def _sorted(present):
     import pandas as pd
 
     if isinstance(present.dtype, pd.CategoricalDtype):
-        return list(map(_level, present.cat.remove_unused_categories().cat.categories))
+        return list(dict.fromkeys(map(_level, present.cat.remove_unused_categories().cat.categories)))
     found = present.unique()
     if all(isinstance(v, numbers.Real | decimal.Decimal) for v in found):
-        return list(map(_level, sorted(found)))
+        return list(dict.fromkeys(map(_level, sorted(found))))
     return sorted(set(map(_level, found)))
 
 
@@ -236,17 +242,15 @@ def _level(value):
     return str(value)
 
 
-def _check_names(texts, name):
+def _check_names(levels, name):
     """Refuse text that is numbers or dates in disguise."""
-    if DATE.match(texts[0]):
-        raise _no_date(name, texts[0])
-    number = np.array([_is_number(text) for text in texts])
-    if number.any():
-        odd = texts[~number]
+    for level in levels:
+        if DATE.match(level):
+            raise _no_date(name, level)
+    names = [level for level in levels if not _is_number(level)]
+    if len(names) < len(levels):
         got = (
-            f"both numbers and text, such as {odd.iloc[0]!r}"
-            if len(odd)
-            else f"numbers kept as text, such as {texts[0]!r}"
+            f"both numbers and text, such as {names[0]!r}" if names else f"numbers kept as text, such as {levels[0]!r}"
         )
         raise DataError(
             f"Got {name!r} with {got}; a column is of one kind. Read numbers with pandas.to_numeric and correct the "

@@ -67,7 +67,7 @@ def as_frame(value: Any) -> "pd.DataFrame":
     if _is_lazy(value):
         raise DataError(
             f"Got a lazy frame ({type(value).__module__}.{type(value).__name__}); its rows must be in memory. Call its "
-            "collect() first."
+            "collect() first (of Dask, compute())."
         )
     try:
         frame = nw.from_native(value, eager_only=True)

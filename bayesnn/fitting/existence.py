@@ -283,7 +283,7 @@ def evidence_of(problem: Problem, params: Params) -> Existence:
                 "the noise shrinks",
                 {"relative_noise": relative, "weight_norm": norm},
             )
-    if _may_vanish(net) and not net.noise_prior.repels_zero:
+    if _may_vanish(net) and net.noise_prior is not None and not net.noise_prior.repels_zero:
         excess = float(params["noise"]) ** 2 * float(np.mean(values_of(y)))
         if excess < 1e-6:
             return Existence(
@@ -378,7 +378,7 @@ def lowest(problem: Problem) -> float:
     net, y = problem.net, problem.y
     if net.noise_prior is not None:
         return 0.0 if net.loss.support == "counts" else -np.inf
-    return -net.loss.saturated(y, noise=net.noise if net.loss.has_noise else None)
+    return -net.loss.saturated(y, noise=net.noise if isinstance(net.noise, float) else None)
 
 
 def attained(problem: Problem, audit: dict[str, np.ndarray], size: int) -> Existence:

@@ -70,10 +70,11 @@ def machine():
         "blackjax",
         "jax",
         "numpy",
+        "sklearn",
         "dynesty",
         "ultranest",
     )
-    names = {"bayesnn": "bayesnn-pymc"}
+    names = {"bayesnn": "bayesnn-pymc", "sklearn": "scikit-learn"}
     known = {p: metadata.version(names.get(p, p)) for p in packages if importlib.util.find_spec(p)}
     date = time.strftime("%Y-%m-%d %H:%M")
     return {"processor": model, "cores": os.cpu_count(), "python": platform.python_version(), "date": date, **known}

@@ -104,12 +104,12 @@ def test_successes_and_trials_go_from_csv_to_a_binomial_fit(tmp_path, run):
     table["yes"] = rng.binomial(table["asked"], 1 / (1 + np.exp(-table["dose"])))
     table.to_csv(tmp_path / "votes.csv", index=False)
     words = ("--target", "yes", "--trials", "asked", "--hidden", "0", "--restarts", "2", "--out", tmp_path / "fit.nc")
-    code, said, said_err = run("fit", "map", "--data", tmp_path / "votes.csv", *words)
+    code, _, said_err = run("fit", "map", "--data", tmp_path / "votes.csv", *words)
     assert code == 0, said_err
     fit = bnn.load_fit(tmp_path / "fit.nc")
     assert bnn.diagnostics.compare(fit).loc["log-likelihood"].item() < 0
     data = bnn.load_data(tmp_path / "votes.csv", target="yes", trials="asked", random_seed=0)
     assert np.array_equal(fit.constant_data["trials"], data.y["trials"])
-    code, said, said_err = run("fit", "map", "--data", tmp_path / "votes.csv", *words[:3], "doses", *words[4:])
+    code, _, said_err = run("fit", "map", "--data", tmp_path / "votes.csv", *words[:3], "doses", *words[4:])
     assert code != 0
     assert "doses" in said_err

@@ -28,7 +28,7 @@ from bayesnn.errors import (
 )
 from bayesnn.fitting.climb import audit_ends, climb
 from bayesnn.fitting.density import ModelDensity, log_density
-from bayesnn.fitting.objective import Objective
+from bayesnn.fitting.objective import Objective, central_hessian
 from bayesnn.fitting.progress import bar, compiling
 from bayesnn.model import model_of
 from bayesnn.tree import params_of, prepare
@@ -109,6 +109,13 @@ def test_the_best_start_is_finished_by_pymc(sine_mle, sine_map):
         assert "success" in tree.optimizer_result.data_vars
         moved = abs(tree.optima.log_likelihood.to_numpy()[tree.optima.attrs["best"]])
         assert np.isfinite(moved)
+
+
+def test_without_pymcs_search_the_numbers_are_the_same(sine, sine_net, sine_map):
+    plain = bnn.fit_map(sine_net, sine.X, sine.y, restarts=20, random_seed=1, finish=False, progressbar=False)
+    assert not {"fit", "optimizer_result"} & set(plain.children)
+    assert_allclose(plain.posterior["W1"], sine_map.posterior["W1"], rtol=1e-6)
+    assert "finish=False" in plain.attrs["bayesnn_call"]
 
 
 def test_mle_has_the_higher_likelihood_and_map_the_higher_joint(sine_mle, sine_map):
@@ -255,6 +262,10 @@ def test_the_hessian_of_a_line_is_exact():
     assert_allclose(objective.hessian(np.array([0.3, -0.2])), design.T @ design / 0.09 + np.eye(2), atol=1e-9)
 
 
+def test_a_hessian_of_gradients_without_bound_is_no_number_and_no_warning():
+    assert np.isinf(central_hessian(lambda points: np.sign(points) * 1e307, np.zeros(1))).all()
+
+
 def test_the_objective_is_infinite_where_the_density_underflows():
     objective, _ = objective_of(LINE, X5, Y5)
     value, gradient = objective(np.array([1e200, 0.0]))
@@ -336,6 +347,7 @@ BAD = {
     "progressbar": ((1, None, "yes"), SWITCH),
 }
 BAD_POINT = BAD | {
+    "finish": ((None,), "True or False. Write finish=True"),
     "restarts": ((0, -3, 1.5, True, "many", None, math.nan, math.inf, np.float64("inf")), COUNT),
     "maxiter": ((0, 2.5, [100]), COUNT),
     "nonexistent": (("no", None, ["flag"]), "'raise' or 'flag'. Write nonexistent='flag'"),
