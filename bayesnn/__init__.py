@@ -68,6 +68,7 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
+    "inspection": ("marginal_effects", "partial_dependence", "posterior_predictive_check"),
     "playground": ("explore",),
     "reporting": ("report",),
     "plots": (
@@ -94,6 +95,7 @@ _MODULES = (
     "errors",
     "fitting",
     "formulas",
+    "inspection",
     "losses",
     "model",
     "network",

@@ -6,6 +6,7 @@ from bayesnn import diagnostics as diagnostics
 from bayesnn import errors as errors
 from bayesnn import fitting as fitting
 from bayesnn import formulas as formulas
+from bayesnn import inspection as inspection
 from bayesnn import losses as losses
 from bayesnn import model as model
 from bayesnn import network as network
@@ -48,6 +49,9 @@ from bayesnn.fitting import fit_mle as fit_mle
 from bayesnn.fitting import fit_posterior as fit_posterior
 from bayesnn.fitting import log_evidence as log_evidence
 from bayesnn.fitting import mle_exists as mle_exists
+from bayesnn.inspection import marginal_effects as marginal_effects
+from bayesnn.inspection import partial_dependence as partial_dependence
+from bayesnn.inspection import posterior_predictive_check as posterior_predictive_check
 from bayesnn.losses import LOSSES as LOSSES
 from bayesnn.losses import Loss as Loss
 from bayesnn.losses import loss_table as loss_table

@@ -272,6 +272,7 @@ _RULES: dict[str, Any] = {
     "mle": (_is_switch, _SWITCH, True),
     "finish": (_is_switch, _SWITCH, True),
     "progressbar": (_is_switch, _SWITCH, False),
+    "centred": (_is_switch, _SWITCH, True),
     "scale": (_or_none(_is_switch), _SWITCH, True),
     "sep": (
         _or_none(_one_of(",", ";", "\t", "|", " ")),

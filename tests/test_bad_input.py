@@ -596,6 +596,67 @@ def test_what_is_wrong_is_refused_in_words(made, function, given, error, got):
     refused(lambda: function(made, **given), error, got)
 
 
+INSPECTION = [
+    *rows(
+        lambda m, **k: bnn.marginal_effects(m.named, **k),
+        ({"features": "weight"}, SpecError, "features='weight'"),
+        ({"features": 0}, SpecError, "features=0"),
+        ({"features": [True]}, SpecError, "features=True"),
+        ({"features": []}, SpecError, "features=[]"),
+        ({"contrasts": ["slop"]}, UnknownNameError, "'slop'"),
+        ({"contrasts": []}, SpecError, "contrasts=[]"),
+        ({"contrasts": None}, SpecError, "contrasts=None"),
+        ({"prob": 90}, SpecError, "prob=90"),
+        ({"draws": -1}, SpecError, "draws=-1"),
+        ({"data": [[1.0]]}, DataError, "1"),
+        ({"data": [[1.0, np.nan]]}, DataError, "row 0"),
+        ({"rows": "test"}, SpecError, "rows='test'"),
+    ),
+    *rows(lambda m: bnn.marginal_effects(), ({}, SpecError, "no fits")),
+    *rows(lambda m: bnn.marginal_effects(m.post["posterior"]), ({}, FitError, "DataTree without")),
+    *rows(
+        lambda m, **k: bnn.partial_dependence(m.named, **k),
+        ({"features": "weight"}, SpecError, "features='weight'"),
+        ({"features": None}, SpecError, "features=None"),
+        ({"features": ("age", "age")}, SpecError, "features=('age', 'age')"),
+        ({"features": ["age", "size", "age"]}, SpecError, "features=['age', 'size', 'age']"),
+        ({"features": 1, "grid_resolution": 1}, SpecError, "grid_resolution=1"),
+        ({"features": 1, "percentiles": (0.5, 0.5)}, SpecError, "percentiles=(0.5, 0.5)"),
+        ({"features": 1, "centred": "x1"}, SpecError, "centred='x1'"),
+        ({"features": 1, "prob": None}, SpecError, "prob=None"),
+    ),
+    *rows(
+        lambda m, **k: bnn.posterior_predictive_check(m.post, **k),
+        ({"statistics": "mean"}, SpecError, "statistics='mean'"),
+        ({"statistics": {"mean": 3}}, SpecError, "statistics={'mean': 3}"),
+        ({"statistics": {"all": np.sort}}, SpecError, "'all'"),
+        ({"statistics": {"log": lambda y: np.inf}}, SpecError, "'log'"),
+        ({"draws": 1.5}, SpecError, "draws=1.5"),
+        ({"prob": 1}, SpecError, "prob=1"),
+        ({"random_seed": -1}, SpecError, "random_seed=-1"),
+        ({"rows": "train"}, SpecError, "rows='train'"),
+        ({"data": 3}, SpecError, "type int"),
+    ),
+    *rows(
+        lambda m, **k: plots.plot_partial_dependence(m.named, **k),
+        ({"features": [("age", "weight")]}, SpecError, "features='weight'"),
+        ({"features": [("age", "size", "age")]}, SpecError, "features=('age', 'size', 'age')"),
+        ({"target": [1, 2]}, SpecError, "target=2"),
+        ({"target": []}, SpecError, "target=[]"),
+        ({"centred": None}, SpecError, "centred=None"),
+    ),
+]
+"""Of what a fit is read by."""
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "error", "got"),
+    [pytest.param(*row, id=f"{k}-{row[3]}"[:60]) for k, row in enumerate(INSPECTION)],
+)
+def test_what_is_no_question_to_a_fit_is_refused_in_words(made, function, given, error, got):
+    refused(lambda: function(made, **given), error, got)
+
+
 @pytest.fixture(scope="module")
 def tables(made):
     """Files that are wrong, each in a way of its own."""
@@ -875,6 +936,17 @@ COMMANDS = [
     ("predict {folder}/post.nc --data none.csv --out /proc/none/p.csv", "/proc/none/p.csv"),
     ("diagnose {folder}/none.nc", "none.nc"),
     ("diagnose {folder}/tables/words.csv", "words.csv"),
+    ("effects {folder}/none.nc", "none.nc"),
+    ("effects {folder}/post.nc --prob 2", "--prob 2.0"),
+    ("effects {folder}/post.nc --data none.csv", "'none.csv'"),
+    ("effects {folder}/named.nc --data {folder}/tables/headless.csv", "'1', '2'"),
+    ("effects {folder}/post.nc --data {folder}/tables/one.csv", "['x1']"),
+    ("effects {folder}/post.nc --out /proc/none/e.csv", "/proc/none/e.csv"),
+    ("effects {folder}/post.nc --draw /proc/none.png", "/proc/none.png"),
+    ("check {folder}/none.nc", "none.nc"),
+    ("check {folder}/post.nc --draws 0", "--draws 0"),
+    ("check {folder}/post.nc --seed -1", "--seed -1"),
+    ("check {folder}/post.nc --draw /proc/none.png", "/proc/none.png"),
     ("symmetry --hidden 999999999", "hidden=(999999999,)"),
     ("symmetry --inputs 0", "--inputs 0"),
     ("symmetry --activation tan", "'tan'"),

@@ -31,6 +31,7 @@ ROOMS = (
     "sklearn",
     "theory",
     "diagnostics",
+    "inspection",
     "plots",
     "reporting",
     "playground",

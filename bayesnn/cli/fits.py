@@ -1,4 +1,4 @@
-"""Commands that fit, and that read fits: compare, fit, predict, diagnose."""
+"""Commands that fit, and that read fits: compare, fit, predict, effects, check, diagnose."""
 
 import shlex
 import sys
@@ -175,22 +175,12 @@ def predict(
 
     import pandas as pd
 
-    from bayesnn.data import read_table
     from bayesnn.prediction import predict as predictions_of
     from bayesnn.tree import load_fit, problem_of
 
     tree = load_fit(run)
     problem = problem_of(tree)
-    coding = problem.coding
-    text = coding.text_columns if coding is not None else ()
-    frame, said = read_table(data, sep=sep, decimal=decimal, sheet=sheet, text_columns=text)
-    needed = coding.names if coding is not None else problem.feature_names
-    missing = [c for c in needed if c not in frame.columns]
-    if missing:
-        raise DataError(
-            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
-            "data that were fitted."
-        )
+    frame, said = _rows_of(problem, data, sep, decimal, sheet)
     found = predictions_of(tree, frame, prob=prob)
     wide: dict[Any, Any] = {}
     for name, var in found.data_vars.items():
@@ -208,6 +198,108 @@ def predict(
     if said != data.name:
         console_of().print(f"Read from {said}.", markup=False, highlight=False)
     console_of().print(f"wrote {len(frame)} predictions to {out}")
+
+
+def _rows_of(problem, data, sep, decimal, sheet):
+    """Read the inputs of a fit from a file, and say how it was read."""
+    from bayesnn.data import read_table
+
+    coding = problem.coding
+    text = coding.text_columns if coding is not None else ()
+    frame, said = read_table(data, sep=sep, decimal=decimal, sheet=sheet, text_columns=text)
+    needed = coding.names if coding is not None else problem.feature_names
+    missing = [c for c in needed if c not in frame.columns]
+    if missing:
+        raise DataError(
+            f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "
+            "data that were fitted."
+        )
+    return frame, said
+
+
+@app.command()
+def effects(
+    run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV, Parquet or Excel file with rows to average over; those of the fit if left out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file for the table.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Picture to write: the mean along each input.")] = None,
+    prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    sheet: Sheet = None,
+) -> None:
+    """Tabulate what each input does to the mean, on average: slopes, and changes by a standard deviation."""
+    from bayesnn.arguments import check_arguments
+
+    check_arguments(as_option, prob=prob, sep=sep, decimal=decimal)
+    for path, option in ((out, "--out"), (draw, "--draw")):
+        if path is not None:
+            check_writable(path, path, option=option)
+
+    from bayesnn.inspection import marginal_effects
+    from bayesnn.tree import load_fit, problem_of
+
+    tree, console = load_fit(run), console_of()
+    frame, said = (None, "") if data is None else _rows_of(problem_of(tree), data, sep, decimal, sheet)
+    found = marginal_effects(tree, data=frame, prob=prob)
+    if data is not None and said != data.name:
+        console.print(f"Read from {said}.", markup=False, highlight=False)
+    print_frame(_flat(found.shown), console, run.name)
+    console.print(found.message, markup=False, highlight=False)
+    if out is not None:
+        with written_whole(out) as part:
+            found.table.to_csv(part)
+        tell_saved(out, console)
+    if draw is not None:
+        from bayesnn.plots import plot_partial_dependence
+
+        save_picture(
+            plot_partial_dependence(tree, data=frame, prob=prob),
+            "the mean along each input, the others as they were seen",
+            path=draw,
+            console=console,
+        )
+
+
+def _flat(table):
+    """Give the rows of a table of effects one name each, with what is the same in all of them left out."""
+    shown = [name for name in ("output", "input", "contrast") if name == "input" or table.index.unique(name).size > 1]
+    names = table.index.to_frame()[shown].astype(str).agg(", ".join, axis=1)
+    return table.set_axis(list(names))
+
+
+@app.command()
+def check(
+    run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
+    draw: Annotated[Path | None, typer.Option(help="Picture to write: bars of counts and labels, PIT of numbers.")] = (
+        None
+    ),
+    draws: Annotated[int, typer.Option(help="Data sets from the fit.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of these data sets.")] = 0,
+) -> None:
+    """Say whether the data that were fitted could have come from a fit: test statistics with predictive p-values."""
+    from bayesnn.arguments import check_arguments
+
+    check_arguments(as_option, draws=draws, seed=seed)
+    if draw is not None:
+        check_writable(draw, draw, option="--draw")
+
+    from bayesnn.inspection import posterior_predictive_check
+    from bayesnn.tree import load_fit
+
+    tree, console = load_fit(run), console_of()
+    found = posterior_predictive_check(tree, draws=draws, random_seed=seed)
+    table = found.table.assign(flagged=["*" if one else "" for one in found.table["flagged"]])
+    print_frame(table, console, run.name)
+    console.print(found.message, style="green" if found.passed else "red", markup=False, highlight=False)
+    if draw is not None:
+        from bayesnn.plots import plot_ppc
+
+        picture = plot_ppc(tree, draws=draws, random_seed=seed)
+        save_picture(picture, "what was observed beside what the fit expects", path=draw, console=console)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesnn.arguments import Seed, check_arguments, rng_of
 from bayesnn.data import Dataset
+from bayesnn.data.target import known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.plots.fits import title_each
 from bayesnn.plots.functions import original_y, short
@@ -92,6 +93,7 @@ def plot_ppc(
 
     See Also
     --------
+    bayesnn.posterior_predictive_check : The same question as test statistics, with predictive p-values.
     bayesnn.score : Coverage and calibration error as numbers.
     plot_prior : The check before the data.
 
@@ -141,8 +143,8 @@ def plot_ppc(
         if kind == "pit":
             words = _pit(ax, fit, problem, X, y, prob)
         else:
-            repeated = replicates(fit, X, draws=int(draws), rng=rng)
-            observed, repeated = original_y(problem, y), repeated.reshape(len(repeated), len(X), -1)[..., 0]
+            repeated = replicates(fit, X, draws=int(draws), rng=rng, known=known_of(y))
+            observed, repeated = original_y(problem, values_of(y)), repeated.reshape(len(repeated), len(X), -1)[..., 0]
             draw = _bars if kind == "bars" else _ordered
             words = draw(ax, fit, problem, observed.reshape(len(X), -1)[:, 0], repeated, prob)
         said.append(f"{name} {words}")
@@ -156,7 +158,7 @@ def plot_ppc(
     number = f"{n} {which}" if n == len(X) else f"{n} of {len(X)} {which}"
     labels = {
         "pit": ("PIT", "share below − PIT"),
-        "bars": (first.target_names[0], f"number of {which}"),
+        "bars": ("class" if first.class_names else first.target_names[0], f"number of {which}"),
         "ordered": (f"{which}, the lowest first", first.target_names[0]),
     }[kind]
     for one in axes:
@@ -255,9 +257,10 @@ def _bars(ax, fit, problem, observed, repeated, prob):
         ax.tick_params(axis="x", rotation=30 if step == 1 else 90)
     outside = (seen < ends[0]) | (seen > ends[1])
     worst = int(np.argmax(np.abs(seen - mean)))
+    chance = f"by chance {short((1 - prob) * bins)} at most, on average"
     return (
-        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval; farthest off is {labels[worst]}: "
-        f"{seen[worst]} observed, {short(mean[worst])} expected"
+        f"has {outside.sum()} of {bins} outside its {100 * prob:.0f}% interval ({chance}); "
+        f"farthest off is {labels[worst]}: {seen[worst]} observed, {short(mean[worst])} expected"
     )
 
 

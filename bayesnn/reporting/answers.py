@@ -5,13 +5,16 @@ from functools import partial
 
 from bayesnn.diagnostics.diagnosis import SPACES
 from bayesnn.diagnostics.phrases import big
+from bayesnn.errors import BayesnnError
 from bayesnn.fitting.evidence import log_evidence
+from bayesnn.inspection import marginal_effects, posterior_predictive_check
 from bayesnn.plots import (
     plot_evidence,
     plot_fits,
     plot_modes,
     plot_optima,
     plot_partial_dependence,
+    plot_ppc,
     plot_sensitivity,
     plot_traces,
 )
@@ -28,6 +31,10 @@ MOST_OPTIMA = 8
 """Distinct optima that are listed."""
 MOST_INPUTS, DEPENDENCE_DRAWS, PLACES = 16, 50, 20
 """Inputs whose partial dependence is drawn; draws and places that a reader can't tell from more."""
+CHECKED = 400
+"""Data sets that are drawn to check a fit by, and draws for its effects."""
+MOST_EFFECTS = 40
+"""Rows of the table of effects; a longer one is not read."""
 MEANINGS = {
     "log-likelihood": "training rows, in nats; higher fits them better; of a posterior the mean over its draws",
     "log-prior": "of weights and noise; higher is more to the prior’s liking",
@@ -80,7 +87,8 @@ def fits_section(subject: Subject) -> Section:
         draw = partial(
             plot_partial_dependence, subject.three, data=data, draws=DEPENDENCE_DRAWS, grid_resolution=PLACES
         )
-        parts.append(figure(draw, caption))
+        parts += [figure(draw, caption), *_effects(subject, data)]
+    parts += _check(subject)
     if len(subject.posteriors) > 1:
         parts.append(Text(f"Of the posteriors, “{subject.answer}” is the one that predicts and is drawn."))
     return Section("fits", "The fits side by side" if len(subject.fits) > 1 else "The fit", parts)
@@ -108,6 +116,47 @@ def _doubt(subject):
             f"its variance {share:.0%} is due to not knowing the function, which more rows would lessen, and "
             f"{1 - share:.0%} is noise, which they would not."
         )
+
+
+def _effects(subject, data):
+    """Tabulate what a change of each input does to the mean, on average."""
+    found = marginal_effects(subject.three, data=data, contrasts=["sd"], draws=CHECKED)
+    table, fits = found.table, list(subject.three)
+    keys = list(dict.fromkeys(index[1:] for index in table.index))
+    if len(keys) > MOST_EFFECTS:
+        return
+    rows, meanings = [], []
+    for output, name, contrast in keys:
+        rows.append([f"{name} on {found.labels[output]}" if len(found.labels) > 1 else name])
+        for fit in fits:
+            row = table.loc[(fit, output, name, contrast)]
+            known = f" ({number(row['lower'])} to {number(row['upper'])})" if row["lower"] == row["lower"] else ""
+            rows[-1].append(f"{number(row['effect'])}{known}")
+        one = contrast == "sd"
+        meanings.append(f"one standard deviation more, {number(row['change'])}" if one else f"from {contrast}")
+    what = next(iter(found.labels.values())) if len(found.labels) == 1 else "the mean"
+    yield Table(
+        f"What a change of each input does to {what}, on average, with 90% intervals", ["", *fits], rows, meanings
+    )
+
+
+def _check(subject):
+    """Say whether the data could have come from the fits, in words and as a picture."""
+    data = subject.data if subject.held_out is not None else None
+    last = list(subject.three.values())[-1]
+    try:
+        found = posterior_predictive_check(last, data=data, draws=CHECKED, random_seed=1)
+    except BayesnnError as error:
+        yield Text(f"Not checked: {error}", "note")
+        return
+    yield Text(f"Could the data have come from the fit? {found.message}")
+    caption = (
+        "The distribution of the predictive probabilities below what was observed, less that of uniform numbers: "
+        "inside the band the intervals are as wide as they should be."
+        if subject.problem.net.loss.task == "regression"
+        else "How many rows have each value (bars), and how many the fit expects (marks)."
+    )
+    yield figure(partial(plot_ppc, subject.three, data=data, draws=CHECKED, random_seed=1), caption)
 
 
 def _caption_fits(subject):

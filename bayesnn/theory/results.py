@@ -23,13 +23,18 @@ class Result:
         """The numbers."""
         raise NotImplementedError
 
+    @property
+    def shown(self) -> "pd.DataFrame":
+        """The table as it is printed."""
+        return self.table
+
     def __repr__(self):
         """Show the words and the table as text."""
-        return f"{self.message}\n\n{self.table.to_string(float_format=_short)}"
+        return f"{self.message}\n\n{self.shown.to_string(float_format=_short)}"
 
     def _repr_html_(self):
         """Show the words and the table in Jupyter."""
-        return f"<p>{html.escape(self.message)}</p>{self.table.to_html(float_format=_short)}"
+        return f"<p>{html.escape(self.message)}</p>{self.shown.to_html(float_format=_short)}"
 
 
 def _short(value):

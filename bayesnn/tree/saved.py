@@ -1,6 +1,7 @@
 """Fits in files."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from bayesnn.tree.fit import kind_of, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
+
+MIGRATIONS: "tuple[tuple[str, Callable[[xr.DataTree], None]], ...]" = ()
+"""What to change in the tree of an older fit, in place: the version that brought the change, and the change, oldest
+first. A patch release changes nothing; a rename would be ``("0.2.0", rename)``."""
 
 
 def save_fit(fit: "xr.DataTree", path: str | Path) -> Path:
@@ -76,6 +81,11 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     ------
     FitError
         No such file, or not a fit; one that a newer version wrote, or of which a part is missing.
+
+    Notes
+    -----
+    A fit that an older version wrote is brought to the form of this one. ``bayesnn_version`` still says which version
+    fitted it, and ``bayesnn_migrated`` which form it has.
     """
     import xarray as xr
 
@@ -90,6 +100,7 @@ def load_fit(path: str | Path) -> "xr.DataTree":
             f"Got {path}, which can't be read as netCDF ({error}). Write one with bnn.save_fit or `bayesnn fit`."
         ) from error
     try:
+        _migrate(tree, path)
         kind_of(tree)
         _check_whole(tree, path)
     except FitError as error:
@@ -99,14 +110,32 @@ def load_fit(path: str | Path) -> "xr.DataTree":
     return tree
 
 
-def _check_whole(tree, path):
-    """Refuse a fit of a newer version, one without its parts, and weights that are not those of its network."""
-    written, here = (str(v) for v in (tree.attrs.get("bayesnn_version", "0"), bayesnn.__version__))
+def _migrate(tree, path):
+    """Bring the tree of an older version to the form of this one; refuse that of a newer version."""
+    attrs, here = tree.attrs, bayesnn.__version__
+    if "bayesnn_version" not in attrs:
+        return
+    written = max((str(attrs[k]) for k in ("bayesnn_version", "bayesnn_migrated") if k in attrs), key=_release)
     if _release(written) > _release(here):
         raise FitError(
             f"Got {path}, written by bayesnn {written}; this is {here}, which can't know what has changed. Upgrade it: "
             "pip install -U bayesnn-pymc."
         )
+    for version, change in MIGRATIONS:
+        if _release(written) < _release(version):
+            try:
+                change(tree)
+            except (KeyError, TypeError, ValueError) as error:
+                raise FitError(
+                    f"Got {path}, a fit by bayesnn {attrs['bayesnn_version']} that can't be brought to the form of "
+                    f"{version} ({type(error).__name__}: {error}); a part of it is missing. Run it again."
+                ) from error
+            attrs["bayesnn_migrated"] = version
+
+
+def _check_whole(tree, path):
+    """Refuse a fit without its parts, and weights that are not those of its network."""
+    written = tree.attrs.get("bayesnn_version", "0")
     missing = [name for name in ("posterior", "observed_data", "constant_data") if name not in tree]
     missing += [name for name in ("network", "names", "scaling") if f"bayesnn_{name}" not in tree.attrs]
     if missing:

@@ -122,6 +122,35 @@ def test_diagnose_speaks(houses, run):
     assert "R-hat" in said
 
 
+def test_effects_are_tabulated_and_drawn(houses, run, tmp_path):
+    folder, _ = houses
+    path = folder / "run" / "posterior.nc"
+    code, said, _ = run("effects", path, "--out", tmp_path / "effects.csv", "--draw", tmp_path / "along.png")
+    assert code == 0
+    assert "posterior: largest, size by +" in said
+    table = pd.read_csv(tmp_path / "effects.csv", index_col=[0, 1, 2, 3])
+    assert np.allclose(table, bnn.marginal_effects(bnn.load_fit(path)).table, equal_nan=True)
+    slope = table.loc[("posterior", "price", "size", "slope")]
+    assert slope["lower"] < 2 < slope["upper"]
+    assert (tmp_path / "along.png").read_bytes()[:4] == PNG
+    frame(5, seed=1).drop(columns="price").to_csv(tmp_path / "new.csv", index=False)
+    code, said, _ = run("effects", folder / "run" / "map.nc", "--data", tmp_path / "new.csv")
+    assert code == 0
+    assert "over 5 rows" in said
+    assert "lower" not in said, "a point has no interval"
+
+
+def test_check_says_whether_the_data_could_have_come_from_the_fit(houses, run, tmp_path):
+    folder, _ = houses
+    path = folder / "run" / "map.nc"
+    code, said, _ = run("check", path, "--draw", tmp_path / "check.png", "--seed", 3)
+    assert code == 0
+    verdict = bnn.posterior_predictive_check(bnn.load_fit(path), random_seed=3).message
+    assert verdict in " ".join(said.split())
+    assert "residual kurtosis" in said
+    assert (tmp_path / "check.png").read_bytes()[:4] == PNG
+
+
 def test_fit_and_predict_labels(tmp_path, run):
     code, said, _ = run(
         "fit", "map", "--data", "iris", "--hidden", "0", "--restarts", "2", "--out", tmp_path / "a" / "iris.nc"
@@ -460,6 +489,8 @@ def test_help_names_every_command():
         "compare",
         "fit",
         "predict",
+        "effects",
+        "check",
         "diagnose",
         "symmetry",
         "penalties",

@@ -60,6 +60,22 @@ def counted():
     return tree_of(net, X, y, params)
 
 
+def mixed():
+    """A fit of numbers of three inputs, of which one has two values."""
+    rng = np.random.default_rng(5)
+    X = np.column_stack([rng.normal(size=(60, 2)), np.arange(60) % 2])
+    params = {"W1": 0.5 + 0.1 * rng.normal(size=(2, 30, 3, 2)), "b1": 0.1 * rng.normal(size=(2, 30, 2))}
+    params |= {"W2": [[1.0], [-2.0]] + 0.1 * rng.normal(size=(2, 30, 2, 1)), "b2": 0.1 * rng.normal(size=(2, 30, 1))}
+    return tree_of(bnn.MLP((2,), noise=0.3), X, X[:, 0], params)
+
+
+def sorts():
+    """A fit of three classes."""
+    rng = np.random.default_rng(6)
+    params = {"W1": rng.normal(size=(1, 1, 2, 3)) + 0.1 * rng.normal(size=(2, 30, 2, 3)), "b1": np.zeros((2, 30, 3))}
+    return tree_of(bnn.MLP((), loss="cross_entropy"), rng.normal(size=(60, 2)), np.arange(60) % 3, params)
+
+
 def mirrored():
     """Draws in several mirror images, and a point."""
     return chains(MIRRORED), point((2,))
@@ -167,6 +183,12 @@ MORE = {
     "plot_fits, many inputs": lambda get, **o: plots.plot_fits(counted(), **o),
     "plot_likelihood, two": lambda get, **o: plots.plot_likelihood(
         theory.textbook_likelihood("normal", [-1, 0, 1]), **o
+    ),
+    "plot_partial_dependence, pairs": lambda get, **o: plots.plot_partial_dependence(
+        mixed(), features=[("x1", "x2"), ("x3", "x1"), "x3"], **o
+    ),
+    "plot_partial_dependence, classes": lambda get, **o: plots.plot_partial_dependence(
+        sorts(), target=["0", "1", "2"], features=["x1", "x2"], centred=True, kind="individual", curves=3, **o
     ),
     "plot_ppc, bars": lambda get, **o: plots.plot_ppc(counted(), random_seed=1, **o),
     "plot_ppc, ordered": lambda get, **o: plots.plot_ppc(*three(), kind="ordered", random_seed=1, **o),

@@ -1,6 +1,7 @@
 """Predictive checks and partial dependence: what is drawn is what SciPy and scikit-learn say."""
 
 import numpy as np
+import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -9,7 +10,9 @@ from sklearn.inspection import partial_dependence
 
 import bayesnn as bnn
 from bayesnn.errors import SpecError
+from bayesnn.losses import LOSSES
 from tests.conftest import X5, Y5, tree_of
+from tests.test_own import Exponential
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(60, 2))
@@ -149,6 +152,54 @@ def test_several_targets_have_a_curve_each():
         bnn.plot_ppc(fit, kind="ordered")
 
 
+# Every loss, right and wrong
+
+OWN = {
+    "logcosh": bnn.losses.ResidualLoss("logcosh", lambda u: pt.log(pt.cosh(u))),
+    "cauchy": bnn.losses.ResidualLoss("cauchy", lambda u: pt.log1p(u**2)),
+    "exponential": Exponential(),
+}
+
+
+def constant(loss, y, b=0.0, **params):
+    """A point whose outputs do not depend on the input."""
+    net = bnn.MLP((), loss=loss, noise=params.pop("noise", None))
+    shapes = net.shapes(1, net.loss.n_outputs(y))
+    params = {k: np.full(s, b if k == "b1" else 0.0) for k, s in shapes.items()} | params
+    params = {k: np.asarray(v)[None, None] for k, v in params.items()}
+    return tree_of(net, np.arange(float(len(y)))[:, None], y, params, kind="mle")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *OWN])
+def test_every_loss_has_its_picture_and_data_that_are_right_are_not_flagged(name):
+    loss, n, rng = (LOSSES | OWN)[name], 150, np.random.default_rng(11)
+    args = {"noise": 0.7} if loss.has_noise else {}
+    args |= {"cutpoints": np.array([-1.0, 1.0])} if loss.task == "ordinal" else {}
+    f = np.zeros((n, 3 if loss.task == "classes" else 2 if loss.scale_is_output else 1))
+    known = {"trials": np.full(n, 8.0)} if name == "binomial" else {}
+    y = rng.exponential(size=n) if name == "exponential" else loss.sample(f, rng, **args, **known)
+    y = bnn.target(y, **known) if known else y
+    picture = bnn.plot_ppc(constant(loss, y, **args), random_seed=1, prob=0.99)
+    if loss.task == "regression":
+        assert f"PIT of {n} rows of the fit against uniform numbers. MLE stays in the 99% band" in picture.alt_text
+    else:
+        assert "MLE has 0 of " in picture.alt_text
+        assert picture[0].get_xlabel() == ("target" if loss.task == "count" else "class")
+        assert sum(bar.get_height() for bar in picture[0].containers[0]) == n
+
+
+def test_a_misfit_shows_in_the_numbers_of_the_picture():
+    heavy = stats.t.rvs(2.0, size=300, random_state=1)
+    assert (
+        "leaves the 90% band: predictions too wide"
+        in bnn.plot_ppc(constant("squared_error", heavy, noise=heavy.std())).alt_text
+    )
+    spread = stats.nbinom.rvs(1, 1 / 4, size=300, random_state=1)
+    said = bnn.plot_ppc(constant("poisson", spread, np.log(spread.mean())), random_seed=1).alt_text
+    assert int(said.split("MLE has ")[1].split()[0]) > 4
+    assert f"farthest off is 0: {np.sum(spread == 0)} observed" in said
+
+
 # Partial dependence
 
 
@@ -208,6 +259,67 @@ def test_an_input_of_few_values_is_shown_at_these():
     assert list(lines(ax)["MAP"].get_xdata()) == [0, 1, 2]
 
 
+def test_few_values_are_dots_with_bars_and_the_share_of_the_rows():
+    few = np.column_stack([X[:, 0], np.arange(60) % 3 == 0])
+    params = {"W1": RNG.normal(size=(2, 30, 2, 1)), "b1": np.zeros((2, 30, 1))}
+    post = tree_of(bnn.MLP((), noise=0.4), few, NUMBERS, params)
+    (ax,) = bnn.plot_partial_dependence(post, features=2, prob=0.8)
+    dots = lines(ax)["posterior"]
+    assert dots.get_linestyle() == "None"
+    assert dots.get_marker() == "o"
+    f = params["W1"].reshape(60, 2)
+    (bars,) = ax.collections
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    own = [np.quantile(f @ [few[:, 0].mean(), v], [0.1, 0.9]) for v in (0, 1)]
+    assert_allclose(ends, own, rtol=1e-9)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(67%)", "1\n(33%)"]
+
+
+def test_a_pair_is_a_surface_for_each_fit_with_how_well_it_is_known():
+    params = {"W1": np.array([1.5, -0.5])[:, None] + 0.1 * RNG.normal(size=(2, 30, 2, 1)), "b1": np.zeros((2, 30, 1))}
+    post = tree_of(bnn.MLP((), noise=0.4), X, NUMBERS, params)
+    point = fit_of("squared_error", NUMBERS, noise=0.4, b1=[0.0])
+    picture = bnn.plot_partial_dependence(point, post, features=[(1, 2)], grid_resolution=24)
+    assert [ax.get_title() for ax in picture] == ["MAP", "posterior"]
+    assert [ax.get_ylabel() for ax in picture] == ["x2", "x2"]
+    assert [len(ax.collections) for ax in picture] == [1, 2], "a band has its width, a point has none"
+    filled = picture[0].collections[0].get_array()
+    u, v = (np.quantile(X[:, j], [0.05, 0.95]) for j in (0, 1))
+    assert filled.min() <= 1.5 * u[0] - 0.5 * v[1]
+    assert filled.max() >= 1.5 * u[1] - 0.5 * v[0] - (filled[1] - filled[0])
+    reach = float(1.5 * np.ptp(u) + 0.5 * np.ptp(v))
+    assert float(picture.alt_text.split("MAP: ")[1].split()[0]) == pytest.approx(reach, rel=0.01)
+
+
+def test_a_pair_with_few_values_has_a_line_for_each():
+    few = np.column_stack([X[:, 0], np.arange(60) % 2])
+    (ax,) = bnn.plot_partial_dependence(fit_of("squared_error", NUMBERS, X=few, noise=0.4), features=[(2, 1)])
+    assert ax.get_xlabel() == "x1"
+    zero, one = (lines(ax)[f"x2 = {v}"].get_ydata() for v in (0, 1))
+    assert_allclose(one - zero, -0.5)
+
+
+def test_several_classes_have_panels_and_single_rows_bands():
+    y = np.arange(60) % 3
+    params = {"W1": RNG.normal(size=(2, 30, 2, 3)), "b1": np.zeros((2, 30, 3))}
+    post = tree_of(bnn.MLP((), loss="cross_entropy"), X, y, params)
+    picture = bnn.plot_partial_dependence(post, target=[1, 2, 3], features=[1, 2], kind="individual", curves=2)
+    assert len(picture) == 6
+    assert [ax.get_ylabel() for ax in picture] == ["p(0)", "", "p(1)", "", "p(2)", ""]
+    assert [len(ax.collections) for ax in picture] == [2] * 6
+    for k in (0, 1):
+        heights = [np.array([line.get_ydata() for line in ax.get_lines()[:2]]) for ax in picture[k::2]]
+        assert_allclose(sum(heights), 1, rtol=1e-12)
+
+
+def test_centred_curves_of_a_line_lie_on_each_other():
+    ax = bnn.plot_partial_dependence(fit_of("squared_error", NUMBERS, noise=0.4), kind="both", centred=True)[0]
+    curves = np.array([line.get_ydata() for line in ax.get_lines() if line.get_linewidth() == 0.7])
+    assert len(curves) == 20
+    assert_allclose(curves - curves[0], 0, atol=1e-12)
+    assert ax.get_ylabel() == "change of mean of target"
+
+
 def test_two_fits_of_a_kind_are_told_apart():
     fit = fit_of("squared_error", NUMBERS, noise=0.4)
     ax = bnn.plot_partial_dependence(one=fit, two=fit, features=1)[0]
@@ -219,6 +331,10 @@ def test_two_fits_of_a_kind_are_told_apart():
     [
         ({"features": 3}, "there are x1, x2"),
         ({"features": []}, "Give some"),
+        ({"features": [(1, 2, 3)]}, "there are x1, x2"),
+        ({"features": [(1, 1)]}, "a pair of two"),
+        ({"target": []}, "there are target"),
+        ({"centred": 1}, "True or False"),
         ({"target": "z"}, "there are target"),
         ({"kind": "mean"}, "'average', 'individual' or 'both'"),
         ({"percentiles": (0.9, 0.1)}, "must rise"),

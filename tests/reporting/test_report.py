@@ -163,6 +163,24 @@ def test_every_kind_of_target_and_prior(name):
     assert ("No hidden units" in text) == (not net.hidden)
 
 
+def test_effects_and_the_check_are_told_with_their_numbers():
+    X = np.column_stack([X5, np.arange(5) % 2])
+    rng = np.random.default_rng(3)
+    params = {"W1": [[0.5], [-0.25]] + 0.05 * rng.normal(size=(2, 60, 2, 1)), "b1": 0.05 * rng.normal(size=(2, 60, 1))}
+    fit = tree_of(bnn.MLP((), noise=0.3), pd.DataFrame(X, columns=["dose", "sex"]), Y5, params)
+    page = Page(bnn.report(fit).html)
+    table = page.text.split("What a change of each input does to mean of target")[1]
+    for name, by, said in (("dose", X5.std(), "one standard deviation more, 1.414"), ("sex", 1.0, "from 0 to 1")):
+        effect = by * params["W1"][..., "ds".index(name[0]), 0].ravel()
+        low, high = np.quantile(effect, [0.05, 0.95])
+        cell = f"{effect.mean():.4g} ({low:.4g} to {high:.4g})".replace("-", "−")
+        assert f"{name} {said} {cell}" in table
+    assert "Could the data have come from the fit? Nothing tells the data from those of the fit: 6 of 6" in page.text
+    # Two pictures more than without: along the inputs, and of the check.
+    assert sum("PIT of 5 rows of the fit" in a["alt"] for a in page.all("img")) == 1
+    assert sum("Partial dependence" in a["alt"] for a in page.all("img")) == 1
+
+
 def test_a_maximum_at_infinity_is_not_called_an_mle(node):
     mle, map_ = (
         fit(node, X_NODE, [0, 0, 1, 1, 1], restarts=3, random_seed=1, nonexistent="flag", progressbar=False)
