@@ -67,6 +67,7 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
+    "exchange": ("audit_weights", "from_weights", "read_keras", "read_sklearn", "read_torch"),
     "playground": ("explore",),
     "reporting": ("report",),
     "plots": (
@@ -91,6 +92,7 @@ _MODULES = (
     "data",
     "diagnostics",
     "errors",
+    "exchange",
     "fitting",
     "formulas",
     "losses",

@@ -30,6 +30,7 @@ ROOMS = (
     "prediction",
     "theory",
     "diagnostics",
+    "exchange",
     "plots",
     "reporting",
     "playground",
