@@ -1,4 +1,4 @@
-"""What comes in from other libraries and what goes out to them: trained weights, audited, and predictions as a module."""
+"""What comes from other libraries and goes out of this one: trained weights, audited, and predictions as a module."""
 
 from bayesnn.exchange.audit import WeightsAudit, audit_weights
 from bayesnn.exchange.keras import read_keras

@@ -316,7 +316,7 @@ class _View:
         return out
 
     def equal(self, params, others):
-        """Number of the first of several optima that is this one: as high, with the same function."""
+        """Count which of several optima is the first that is this one: as high, with the same function."""
         X, net = compared_rows(self.problem.X), self.problem.net
         f = np.stack([mean_at(net, other, X) for other in others])
         high = np.abs(np.array([self.density(other) for other in others]) - self.density(params)) <= TOLERANCE
@@ -363,8 +363,8 @@ def _check_reference(reference, kind, problem):
         kind == "map" and (net.prior, net.noise_prior) != (theirs.prior, theirs.noise_prior)
     ):
         raise SpecError(
-            f"Got a fit of {theirs!r} to compare with weights of {net!r}; they must be the same. Fit problem_of(trained)"
-            ".net, or leave the reference out."
+            f"Got a fit of {theirs!r} to compare with weights of {net!r}; they must be the same. Fit the "
+            "same network, or leave the reference out."
         )
     alike = problem.X.shape == other.X.shape and problem.y.shape == other.y.shape
     if not alike or not (np.allclose(problem.X, other.X, atol=1e-9) and np.allclose(problem.y, other.y, atol=1e-9)):

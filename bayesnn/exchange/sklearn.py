@@ -56,7 +56,7 @@ def read_sklearn(estimator: Any) -> TrainedWeights:
     >>> import numpy as np, bayesnn as bnn
     >>> from sklearn.neural_network import MLPRegressor
     >>> X, y = np.linspace(-2, 2, 20)[:, None], np.sin(np.linspace(-2, 2, 20))
-    >>> mlp = MLPRegressor(hidden_layer_sizes=(3,), activation="tanh", solver="lbfgs", alpha=0.01, random_state=1, max_iter=2000)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(3,), activation="tanh", solver="lbfgs", alpha=0.01, random_state=1)
     >>> bnn.read_sklearn(mlp.fit(X, y))
     TrainedWeights from scikit-learn: W1 (1, 3), b1 (3,), W2 (3, 1), b2 (1,); penalty {'alpha': 0.01}
     """
@@ -97,7 +97,7 @@ def read_sklearn(estimator: Any) -> TrainedWeights:
 
 
 def _parts(estimator):
-    """The network, and the scalers of its inputs and of its target or None."""
+    """Take apart the network, and the scalers of its inputs and of its target or None."""
     y_scaler = None
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
         y_scaler, estimator = _scaler(estimator.transformer_), estimator.regressor_
@@ -116,8 +116,8 @@ def _parts(estimator):
 def _scaler(step):
     if not hasattr(step, "mean_") or not hasattr(step, "scale_") or type(step).__name__ != "StandardScaler":
         raise SpecError(
-            f"Got a {type(step).__name__} beside the network; a fitted StandardScaler is known here. Transform the data "
-            "by it yourself, and pass the network alone."
+            f"Got a {type(step).__name__} beside the network; a fitted StandardScaler is known here. Transform the "
+            "data by it yourself, and pass the network alone."
         )
     return step
 

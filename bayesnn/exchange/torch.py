@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesnn.arguments import check_name
 from bayesnn.errors import SpecError
-from bayesnn.exchange.weights import Decay, TrainedWeights, layered, not_negative
+from bayesnn.exchange.weights import Decay, TrainedWeights, finite, layered, not_negative
 
 _ONLY = "Linear layers with activations between them are read"
 
@@ -63,7 +63,8 @@ def read_torch(
     decay = Decay("torch", {"weight_decay": not_negative("weight_decay", weight_decay)}, reduction)
     if not isinstance(state_dict, Mapping):
         raise SpecError(
-            f"Got a {type(state_dict).__name__}; weights of PyTorch are read from a state dict. Pass model.state_dict()."
+            f"Got a {type(state_dict).__name__}; weights of PyTorch are read from a state dict. Pass "
+            "model.state_dict()."
         )
     found: dict[str, dict[str, Any]] = {}
     for key, value in state_dict.items():
@@ -93,12 +94,10 @@ def _key(name, what):
 
 
 def _transposed(weight):
-    from bayesnn.exchange.weights import finite
-
     return finite(weight, "weights").T
 
 
 def _remedy(key):
     if any(word in key for word in ("running_", "num_batches", "norm")):
-        return "Fold a normalisation into the next Linear layer (in eval mode it is a scale and a shift), or train without."
+        return "Fold a normalisation (in eval mode a scale and a shift) into the next Linear layer, or train without."
     return "Pass the state dict of the nn.Sequential alone."

@@ -89,7 +89,7 @@ def from_weights(
     >>> import numpy as np, bayesnn as bnn
     >>> from sklearn.neural_network import MLPRegressor
     >>> X, y = np.linspace(-2, 2, 20)[:, None], np.sin(np.linspace(-2, 2, 20)) + 0.1 * np.cos(np.arange(20))
-    >>> mlp = MLPRegressor(hidden_layer_sizes=(2,), activation="tanh", solver="lbfgs", alpha=0.01, random_state=1, max_iter=2000, tol=1e-10)
+    >>> mlp = MLPRegressor(hidden_layer_sizes=(2,), activation="tanh", solver="lbfgs", alpha=0.01, random_state=1)
     >>> trained = bnn.from_weights(None, X, y, mlp.fit(X, y))
     >>> bnn.tree.heading(trained), float(trained.optima["gradient_norm"][0]) < 0.1
     ('trained elsewhere', True)
@@ -197,8 +197,8 @@ def _fitting(weights, problem, kind):
         if kind == "map":
             loss = "cross_entropy" if got == (2,) else "binary_cross_entropy"
             raise SpecError(
-                f"Got weights of {got[0]} outputs, a bnn.MLP with the loss {net.loss.name!r} and kind='map'; two logits "
-                f"and one are the same likelihood, but not the same penalty. Write loss={loss!r}, or kind='mle'."
+                f"Got weights of {got[0]} outputs, a bnn.MLP with the loss {net.loss.name!r} and kind='map'; two "
+                f"logits and one are the same likelihood, but not the same penalty. Write loss={loss!r}, or kind='mle'."
             )
         for name in (f"W{last}", f"b{last}"):
             if name in params:
@@ -257,8 +257,8 @@ def _with_noise(problem, params, kind):
     found = net.loss.noise_mle(problem.y, f)
     if found == 0.0:
         raise DataError(
-            "Got weights whose network passes through the data; with a learned noise the likelihood has no bound there. "
-            "Give the noise: bnn.MLP(noise=0.1)."
+            "Got weights whose network passes through the data; with a learned noise the likelihood has no bound "
+            "there. Give the noise: bnn.MLP(noise=0.1)."
         )
     if found is None or kind == "map":
         found = _best_noise(problem, params, found or float(np.std(problem.y)))
@@ -291,7 +291,7 @@ def _best_noise(problem, params, guess):
 
 
 def _penalised(problem, params, weights):
-    """The problem with the prior that the penalty is."""
+    """Give the problem the prior that the penalty is."""
     net = problem.net
     loss = net.loss if weights.net is None else weights.net.loss
     if loss != net.loss:

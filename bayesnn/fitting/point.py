@@ -228,7 +228,7 @@ def fit_problem(
     maxiter: int = 2000,
     progressbar: bool = True,
 ) -> "xr.DataTree":
-    """Fit what `prepare` has checked already, as `fit_mle` and `fit_map` do; where no maximum exists the limit is given.
+    """Fit what `prepare` has checked, as `fit_mle` and `fit_map` do; where no maximum exists the limit is given.
 
     Parameters
     ----------
