@@ -89,7 +89,7 @@ def read_sklearn(estimator: Any) -> TrainedWeights:
         list(zip(mlp.coefs_, mlp.intercepts_, strict=True)),
         [f"layer {k}" for k in range(1, len(mlp.coefs_) + 1)],
         "scikit-learn",
-        net=MLP(tuple(np.shape(W)[1] for W in mlp.coefs_[:-1]), _ACTIVATIONS[mlp.activation], loss),  # type: ignore[arg-type]
+        net=MLP(tuple(np.shape(W)[1] for W in mlp.coefs_[:-1]), _ACTIVATIONS[mlp.activation], loss),
         decay=Decay(library, {"alpha": float(mlp.alpha)}, batch=batch),
         scaling=_scaling(x_scaler, y_scaler, mlp),
         classes=None if classes is None else np.asarray(classes),

@@ -218,7 +218,7 @@ def finite(value: Any, what: str) -> np.ndarray:
 
 def not_negative(name: str, value: Any) -> float:
     """Refuse a penalty that is none."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < float("inf"):
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < float("inf"):  # type: ignore[operator]
         raise SpecError(
             f"Got {name}={value!r}; a penalty is a finite number that is not negative. Write the one that the network "
             f"was trained with, such as {name}=1e-4, or leave it out for none."

@@ -220,7 +220,7 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
 
 
 def fit_problem(
-    kind: Literal["mle", "map"],
+    kind: str,
     problem: Problem,
     *,
     restarts: int = 20,
