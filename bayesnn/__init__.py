@@ -67,7 +67,7 @@ _HOMES = {
         "symmetry_group",
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
-    "exchange": ("audit_weights", "from_weights", "read_keras", "read_sklearn", "read_torch"),
+    "exchange": ("audit_weights", "export_module", "from_weights", "read_keras", "read_sklearn", "read_torch"),
     "playground": ("explore",),
     "reporting": ("report",),
     "plots": (

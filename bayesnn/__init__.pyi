@@ -39,6 +39,7 @@ from bayesnn.errors import SpecError as SpecError
 from bayesnn.errors import UnknownNameError as UnknownNameError
 from bayesnn.errors import WorkerError as WorkerError
 from bayesnn.exchange import audit_weights as audit_weights
+from bayesnn.exchange import export_module as export_module
 from bayesnn.exchange import from_weights as from_weights
 from bayesnn.exchange import read_keras as read_keras
 from bayesnn.exchange import read_sklearn as read_sklearn

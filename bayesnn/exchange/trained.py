@@ -181,8 +181,8 @@ def _coded(y, classes):
         if given.dtype.kind in "iufb" and np.isin(given, np.arange(len(classes))).all():
             return y
         raise DataError(
-            f"Got the label {str(given[unknown][0])!r}; the network was trained on {', '.join(map(str, classes))}. Pass the "
-            "targets that it was trained on."
+            f"Got the label {str(given[unknown][0])!r}; the network was trained on {', '.join(map(str, classes))}. "
+            "Pass the targets that it was trained on."
         )
     return np.searchsorted(classes, given)
 
