@@ -98,7 +98,7 @@ def export_module(fit: "xr.DataTree", path: str | Path, *, draws: int | None = N
 
 def _array(value):
     """Write an array so that every number is read back to the last bit."""
-    text = np.array2string(value, separator=", ", threshold=2**31, max_line_width=100, floatmode="unique")
+    text = np.array2string(value, separator=", ", threshold=2**31, max_line_width=90, floatmode="unique")
     lines = [
         " ".join(line.replace("[ ", "[").split()).replace(" ,", ",").replace(" ]", "]") for line in text.split("\n")
     ]
@@ -113,6 +113,7 @@ def _embedded(numbers):
 def _module(fit, problem: Problem, numbers, stem, linearised):
     net, loss = problem.net, problem.net.loss
     piece = piece_of(loss)
+    n = len(next(iter(numbers.values())))
     numbers = numbers | piece.data
     labels = loss.task in ("binary", "classes", "ordinal")
     body: list[str] = []
@@ -130,15 +131,15 @@ def _module(fit, problem: Problem, numbers, stem, linearised):
             width = heavy if any("np.inf" in line for line in piece.lines) else "np.sqrt(variance)"
             body += [line.replace("#WIDTH#", width) for line in _QUANTILE]
         body += _numbers(problem)
-    body += [line.replace("#NAMES#", "CLASSES" if labels else "OUTPUTS") for line in _MAIN]
+    body += [line.replace("#HEADS#", _LABEL_HEADS if labels else _HEADS) for line in _MAIN]
     names = helpers_of(body)
     short = [line for name in names if len(HELPERS[name]) == 1 for line in HELPERS[name]]
     long = [line for name in names if len(HELPERS[name]) > 1 for line in [*HELPERS[name], "", ""]]
     noise = ['NOISE = WEIGHTS["noise"][:, None, None]'] if "noise" in numbers else []
     text = (
-        _head(fit, problem, stem, labels)
+        _head(fit, problem, stem, labels, n)
         + _constants(problem, labels)
-        + ["#WEIGHTS#", *noise, *short, "", "", *long, *body]
+        + ["#WEIGHTS#", *noise, *piece.constants, *short, "", "", *long, *body]
     )
     if not short:
         text.remove("import math")
@@ -156,10 +157,8 @@ def _words(text):
     return " ".join(str(text).replace("\\", "/").replace('"', "'").split())
 
 
-def _head(fit, problem, stem, labels):
-    n = fit["posterior"].sizes
-    kind = heading(fit)
-    what = f"{kind}, {n['chain'] * n['draw']} draws" if n["chain"] * n["draw"] > 1 else kind
+def _head(fit, problem, stem, labels, n):
+    what = heading(fit) + (f", {n} draws" if n > 1 else "")
     names = ", ".join(problem.feature_names)
     gives = (
         [f"Classes, in the order of the columns of probability: {', '.join(problem.class_names)}."]
@@ -182,7 +181,7 @@ def _head(fit, problem, stem, labels):
 
 
 def _wrapped(lines):
-    return [part for line in lines for part in (textwrap.wrap(line, 110, subsequent_indent="    ") or [""])]
+    return [part for line in lines for part in (textwrap.wrap(line, 118, subsequent_indent="    ") or [""])]
 
 
 def _constants(problem, labels):
@@ -247,18 +246,15 @@ _QUANTILE = [
     '    """Where the distribution function of the mixture over the draws is p, by bisection."""',
     "    width = #WIDTH#",
     "    low, high = mean.min(axis=0) - width, mean.max(axis=0) + width",
-    "    for _ in range(200):",
-    "        over, short = cdf(low, f).mean(axis=0) >= p, cdf(high, f).mean(axis=0) < p",
-    "        if not (over.any() or short.any()):",
-    "            break",
-    "        width = 2 * width",
-    "        low, high = np.where(over, low - width, low), np.where(short, high + width, high)",
-    "    for _ in range(2000):",
-    "        middle = (low + high) / 2",
-    "        if ((middle <= low) | (middle >= high)).all():",
-    "            break",
+    "    while (cdf(low, f).mean(axis=0) >= p).any():",
+    "        low, width = low - width, 2 * width",
+    "    while (cdf(high, f).mean(axis=0) < p).any():",
+    "        high, width = high + width, 2 * width",
+    "    middle = (low + high) / 2",
+    "    while ((low < middle) & (middle < high)).any():",
     "        left = cdf(middle, f).mean(axis=0) < p",
     "        low, high = np.where(left, middle, low), np.where(left, high, middle)",
+    "        middle = (low + high) / 2",
     "    return middle",
     "",
     "",
@@ -306,10 +302,10 @@ _LABELS = [
 _MAIN = [
     'if __name__ == "__main__":',
     '    with open(sys.argv[1], newline="", encoding="utf-8-sig") as file:',
-    "        rows = [[float(row[name]) for name in INPUTS] for row in csv.DictReader(file)]",
-    "    found = {name: value.reshape(len(rows), -1) for name, value in predict(rows).items()}",
+    "        found = predict([[float(row[name]) for name in INPUTS] for row in csv.DictReader(file)])",
     "    writer = csv.writer(sys.stdout)",
-    '    several = {name: [f"{name}[{k}]" for k in #NAMES#] for name, v in found.items() if v.shape[1] > 1}',
-    "    writer.writerow([head for name in found for head in several.get(name, [name])])",
-    "    writer.writerows(np.hstack(list(found.values())).tolist())",
+    "    #HEADS#",
+    "    writer.writerows(np.column_stack(list(found.values())).tolist())",
 ]
+_HEADS = 'writer.writerow([f"{name}[{k}]" for name in found for k in OUTPUTS])'
+_LABEL_HEADS = 'writer.writerow([*(f"probability[{k}]" for k in CLASSES), *list(found)[1:]])'

@@ -23,10 +23,13 @@ class Piece:
         function at values (row, target); or ``quantile(p, f, mean, variance)`` in place of `cdf`.
     data : dict of str to array
         Numbers that the lines take from the weights, by name.
+    constants : list of str
+        Lines that stand before all functions.
     """
 
     lines: list[str]
     data: dict[str, np.ndarray] = field(default_factory=dict)
+    constants: list[str] = field(default_factory=list)
 
 
 def piece_of(loss: Loss) -> Piece:
@@ -122,7 +125,8 @@ def _student_t(loss: StudentT):
             f"return 0.5 + {scale!r} * t * sum(w * np.cos(t * (1 + x)) ** {nu - 1!r} for x, w in NODES)",
         ],
     )
-    return Piece([f"NODES = list(zip(*np.polynomial.legendre.leggauss({nodes}), strict=True))", "", "", *found.lines])
+    rule = f"NODES = list(zip(*np.polynomial.legendre.leggauss({nodes}), strict=True))"
+    return Piece(found.lines, constants=[rule])
 
 
 def _gaussian_nll(loss):
@@ -208,9 +212,9 @@ def _residual(loss: ResidualLoss):
         edges=density._edges,
         left=density._left,
     )
-    head = ["NODES, SHARES = np.polynomial.legendre.leggauss(20)", "", ""]
-    head += [f"def rho({argument}):", *(f"    {line}" for line in rho), "", ""]
-    return Piece(head + found.lines, found.data)
+    rule = "NODES, SHARES = np.polynomial.legendre.leggauss(20)"
+    head = [f"def rho({argument}):", *(f"    {line}" for line in rho), "", ""]
+    return Piece(head + found.lines, found.data, [rule])
 
 
 PIECES: dict[str, Callable[..., Piece]] = {

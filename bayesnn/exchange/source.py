@@ -24,7 +24,7 @@ _CALLS = {
     "neg": "(-{})",
     "sqr": "{}**2",
     "reciprocal": "(1.0 / {})",
-    "sigmoid": "expit({})",
+    "sigmoid": "np.exp(-np.logaddexp(0.0, -({})))",
     "softplus": "np.logaddexp(0.0, {})",
     "switch": "np.where({}, {}, {})",
     "clip": "np.minimum(np.maximum({}, {}), {})",

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import runpy
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
@@ -130,25 +132,23 @@ def test_fewer_draws_are_written_on_demand(sine_post, tmp_path):
     path = bnn.export_module(sine_post, tmp_path / "few.py", draws=50)
     weights = np.load(path.with_suffix(".npz"))
     assert weights["W1"].shape == (50, 1, 2)
-    assert "4000 draws" in path.read_text().splitlines()[0] or "50 draws" in path.read_text().splitlines()[0]
+    assert "(posterior, 50 draws)" in path.read_text().splitlines()[0]
 
 
-def test_a_linearised_laplace_approximation_is_written_as_it_predicts(sine, tmp_path):
-    import runpy
-
-    net = bnn.MLP((1,), "softplus", noise=0.2)
-    fit = bnn.fit_laplace(net, sine.X, sine.y, draws=20, restarts=5, random_seed=1, progressbar=False)
-    module = runpy.run_path(str(bnn.export_module(fit, tmp_path / "laplace.py")))
-    wanted = bnn.predict(fit, sine.X)
-    for name, value in module["predict"](sine.X).items():
+def test_linearised_draws_are_written_as_they_predict(tmp_path):
+    tree = tree_called("phi_softplus_5")
+    problem = bnn.tree.problem_of(tree)
+    centre = {k: v for k, v in random_params(problem, (1, 5), seed=9).items() if k != "noise"}
+    tree.attrs["bayesnn_linearised"] = 1
+    tree["centre"] = bnn.tree.to_dataset(centre, problem, {"chain": [0], "draw": np.arange(5)})
+    module = runpy.run_path(str(bnn.export_module(tree, tmp_path / "laplace.py")))
+    wanted = bnn.predict(tree, NEW)
+    assert not np.allclose(wanted["mean"], bnn.predict(tree_called("phi_softplus_5"), NEW)["mean"])
+    for name, value in module["predict"](NEW).items():
         assert_allclose(value, wanted[name], rtol=1e-11, atol=1e-11, err_msg=name)
 
 
 def test_names_do_not_break_out_of_the_module(tmp_path):
-    import runpy
-
-    import pandas as pd
-
     evil = pd.DataFrame({'a"""\nraise SystemExit(3)\n"""': X[:, 0], "b'\\": X[:, 1]})
     net = bnn.MLP((1,), noise=0.3)
     tree = tree_of(net, evil, NUMBERS, random_params(bnn.tree.prepare(net, evil, NUMBERS), (1, 1), seed=1), kind="map")
