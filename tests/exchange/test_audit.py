@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import stats
+from scipy import optimize, special, stats
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import bayesnn as bnn
@@ -109,6 +109,42 @@ def test_a_classifier_of_scikit_learn_is_a_map_too():
         trained = bnn.from_weights(None, X, labels, mlp)
         assert problem_of(trained).net.prior.sd == pytest.approx(0.3**-0.5)
         assert float(trained.optima["gradient_norm"][0]) < 0.01
+
+
+@pytest.mark.parametrize("library", ["torch", "keras"])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_the_minimum_of_pytorch_and_of_keras_is_a_map_under_the_translated_prior(library, loss):
+    """Their objectives as documented (MSELoss or its like, as a mean; the decay), minimised by SciPy."""
+    rng = np.random.default_rng(4)
+    X, decay = rng.normal(size=(30, 2)), 0.02
+    sizes = ((2, 3), (3,), (3, 2), (2,))
+    y = np.stack([np.sin(X[:, 0]), X[:, 1]], axis=1) + 0.3 * rng.normal(size=(30, 2))
+    y = y if loss == "squared_error" else (y[:, 0] > 0).astype(int)
+
+    def split(x):
+        parts = np.split(x, np.cumsum([int(np.prod(s)) for s in sizes])[:-1])
+        return [part.reshape(s) for part, s in zip(parts, sizes, strict=True)]
+
+    def objective(x):
+        W1, b1, W2, b2 = split(x)
+        f = np.tanh(X @ W1 + b1) @ W2 + b2
+        if loss == "squared_error":
+            mean = np.mean((f - y) ** 2)
+        else:
+            mean = np.mean(special.logsumexp(f, axis=1) - f[np.arange(30), y])
+        return mean + (decay / 2 * np.sum(x**2) if library == "torch" else decay * (np.sum(W1**2) + np.sum(W2**2)))
+
+    x = 0.5 * rng.normal(size=17)
+    for _ in range(3):
+        x = optimize.minimize(objective, x, method="BFGS", jac="3-point", options={"gtol": 1e-9}).x
+    W1, b1, W2, b2 = split(x)
+    if library == "torch":
+        weights = bnn.read_torch({"0.weight": W1.T, "0.bias": b1, "2.weight": W2.T, "2.bias": b2}, weight_decay=decay)
+    else:
+        weights = bnn.read_keras([W1, b1, W2, b2], l2=decay)
+    trained = bnn.from_weights(bnn.MLP((3,), "tanh", loss), X, y, weights)
+    assert problem_of(trained).net.prior.bias == (None if library == "torch" else bnn.Flat())
+    assert float(trained.optima["gradient_norm"][0]) < 1e-3
 
 
 def test_a_few_steps_of_adam_are_no_maximum(sine, sine_net, sine_mle):
