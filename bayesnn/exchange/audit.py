@@ -82,7 +82,9 @@ class WeightsAudit(Result):
     @property
     def stationary(self) -> bool:
         """Whether the weights are a local maximum, up to a thousandth of a nat."""
-        return self.to_top <= TOLERANCE and not self.points["trained"]["n_negative"]
+        # At a kink differences make negative curvatures of slopes; there the climb alone can tell.
+        smooth = problem_of(self.trained).net.smooth
+        return self.to_top <= TOLERANCE and not (smooth and self.points["trained"]["n_negative"])
 
     @property
     def is_optimum(self) -> bool:

@@ -330,7 +330,7 @@ def _tree(kind, problem: Problem, params: Params, source: str, notes: list[str])
     for name, column in (*audit.items(), ("iterations", np.zeros(1, dtype=int))):
         optima[name] = ("start", column)
     optima.attrs["best"] = 0
-    message = point_words(audit, objective.size)
+    message = point_words(audit, objective.size, smooth=problem.net.smooth)
     return make_tree(
         kind,
         problem,
@@ -345,10 +345,12 @@ def _tree(kind, problem: Problem, params: Params, source: str, notes: list[str])
     )
 
 
-def point_words(audit: dict[str, np.ndarray], size: int) -> str:
+def point_words(audit: dict[str, np.ndarray], size: int, *, smooth: bool = True) -> str:
     """Say what the audit of a single point has found."""
     negative, norm = int(audit["n_negative"][0]), float(audit["gradient_norm"][0])
     shape = f"gradient norm {norm:.3g}"
+    if negative and not smooth and norm < 0.1:
+        return f"near a kink, where the Hessian does not tell whether it is a maximum ({shape})"
     if negative:
         least = "at least " if size > MANY_PARAMETERS else ""
         plural = "s" if negative > 1 else ""

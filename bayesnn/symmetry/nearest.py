@@ -20,8 +20,8 @@ def nearest_copy(params: Params, to: Params, net: MLP, *, keep: Keep = "posterio
         The network.
     keep : {"posterior", "likelihood"}
         The group: what is to stay unchanged. Under ``"likelihood"`` units that scale are first balanced, so that what
-        enters each of them is as long as what leaves it, and logits that a common shift leaves alone are centred; both
-        weight vectors are.
+        enters each of them is as long as what leaves it, and logits that a common shift leaves alone are centred (as
+        their biases are wherever these have a flat prior); both weight vectors are.
 
     Returns
     -------
@@ -35,6 +35,9 @@ def nearest_copy(params: Params, to: Params, net: MLP, *, keep: Keep = "posterio
     moved, fixed = params, to
     if keep == "likelihood":
         moved, fixed = _balanced(params, net), _balanced(to, net)
+    elif net.prior.bias is not None and net.prior.bias.flat:
+        # Under flat biases the prior does not see a common shift of the logits either.
+        moved, fixed = (_centred(p, net, (f"b{net.n_layers}",)) for p in (params, to))
     element = _element(moved, fixed, net, keep)
     moved = apply_symmetry(moved, element, net, keep=keep)
     distance = float(np.sqrt(sum(np.sum((moved[k] - fixed[k]) ** 2) for k in fixed if k in net.dims())))
@@ -78,9 +81,12 @@ def _balanced(params, net):
             out[W], out[V] = out[W] * factor, out[V] / factor[:, None]
             if b in out:
                 out[b] = out[b] * factor
-    last = f"W{net.n_layers}"
-    if net.loss.ignores_shift(out[last].shape[-1]):
-        for name in (last, f"b{net.n_layers}"):
-            if name in out:
-                out[name] = out[name] - out[name].mean(axis=-1, keepdims=True)
-    return out
+    return _centred(out, net, (f"W{net.n_layers}", f"b{net.n_layers}"))
+
+
+def _centred(params, net, names):
+    """Take the mean off what enters logits, where a common shift of these changes nothing."""
+    if not net.loss.ignores_shift(np.shape(params[f"W{net.n_layers}"])[-1]):
+        return params
+    moved = {k: params[k] - np.mean(params[k], axis=-1, keepdims=True) for k in names if k in params}
+    return {**params, **moved}

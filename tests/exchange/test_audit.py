@@ -208,6 +208,26 @@ def test_what_the_likelihood_does_not_see_adds_no_distance(activation, loss):
     assert nearest_copy(moved, other, net, keep="likelihood")[2] > 0.1
 
 
+def test_under_flat_biases_shifted_logits_are_no_other_map():
+    from bayesnn.symmetry.nearest import nearest_copy
+
+    net = bnn.MLP((3,), "relu", "cross_entropy", prior=bnn.Normal(1.0, bias=bnn.Flat()))
+    point = {name: np.random.default_rng(6).normal(size=shape) for name, shape in net.shapes(2, 3).items()}
+    shifted = point | {"b2": point["b2"] + 40.0}
+    assert nearest_copy(shifted, point, net)[2] < 1e-9
+    assert nearest_copy(point | {"W2": point["W2"] + 1.0}, point, net)[2] == pytest.approx(3.0)
+
+
+def test_a_climb_tells_where_a_kink_has_no_hessian():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 1))
+    y = np.maximum(X[:, 0], 0.0) + 0.2 * rng.normal(size=30)
+    net = bnn.MLP((2,), "relu", noise=0.2)
+    map_ = bnn.fit_map(net, X, y, restarts=4, random_seed=1, progressbar=False)
+    audit = bnn.audit_weights(bnn.from_weights(net, X, y, weights_of(map_), kind="map"), map_)
+    assert audit.is_optimum
+
+
 def test_negative_directions_of_a_saddle_are_counted(sine, sine_net):
     """Two equal units at the optimum of one: a saddle, whose Hessian NumPy's differences count as well."""
     one = bnn.fit_mle(bnn.MLP((1,), noise=0.2), sine.X, sine.y, restarts=5, random_seed=1, progressbar=False)
