@@ -222,8 +222,8 @@ def test_a_climb_tells_where_a_kink_has_no_hessian():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 1))
     y = np.maximum(X[:, 0], 0.0) + 0.2 * rng.normal(size=30)
-    net = bnn.MLP((2,), "relu", noise=0.2)
-    map_ = bnn.fit_map(net, X, y, restarts=4, random_seed=1, progressbar=False)
+    net = bnn.MLP((1,), "relu", noise=0.2)
+    map_ = bnn.fit_map(net, X, y, restarts=2, random_seed=1, progressbar=False)
     audit = bnn.audit_weights(bnn.from_weights(net, X, y, weights_of(map_), kind="map"), map_)
     assert audit.is_optimum
 
