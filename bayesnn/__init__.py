@@ -69,6 +69,7 @@ _HOMES = {
     ),
     "diagnostics": ("compare", "compare_networks", "diagnose"),
     "inspection": ("marginal_effects", "partial_dependence", "posterior_predictive_check"),
+    "exchange": ("audit_weights", "export_module", "from_weights", "read_keras", "read_sklearn", "read_torch"),
     "playground": ("explore",),
     "reporting": ("report",),
     "plots": (
@@ -93,6 +94,7 @@ _MODULES = (
     "data",
     "diagnostics",
     "errors",
+    "exchange",
     "fitting",
     "formulas",
     "inspection",

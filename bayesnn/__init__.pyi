@@ -4,6 +4,7 @@ from bayesnn import activations as activations
 from bayesnn import data as data
 from bayesnn import diagnostics as diagnostics
 from bayesnn import errors as errors
+from bayesnn import exchange as exchange
 from bayesnn import fitting as fitting
 from bayesnn import formulas as formulas
 from bayesnn import inspection as inspection
@@ -42,6 +43,12 @@ from bayesnn.errors import NoOptimumError as NoOptimumError
 from bayesnn.errors import SpecError as SpecError
 from bayesnn.errors import UnknownNameError as UnknownNameError
 from bayesnn.errors import WorkerError as WorkerError
+from bayesnn.exchange import audit_weights as audit_weights
+from bayesnn.exchange import export_module as export_module
+from bayesnn.exchange import from_weights as from_weights
+from bayesnn.exchange import read_keras as read_keras
+from bayesnn.exchange import read_sklearn as read_sklearn
+from bayesnn.exchange import read_torch as read_torch
 from bayesnn.fitting import deep_ensemble as deep_ensemble
 from bayesnn.fitting import fit_laplace as fit_laplace
 from bayesnn.fitting import fit_map as fit_map

@@ -32,6 +32,7 @@ ROOMS = (
     "theory",
     "diagnostics",
     "inspection",
+    "exchange",
     "plots",
     "reporting",
     "playground",

@@ -303,6 +303,30 @@ def check(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A fit written by `bayesnn fit` or `bayesnn compare`.")],
+    out: Annotated[Path, typer.Option(help="Python file to write.")] = Path("my_network.py"),
+    draws: Annotated[int | None, typer.Option(help="Most draws of a posterior that are written; all if left out.")] = (
+        None
+    ),
+) -> None:
+    """Write the predictions of a fit as a module of plain NumPy that anybody can read and run."""
+    from bayesnn.arguments import check_arguments
+
+    if draws is not None:
+        check_arguments(as_option, draws=draws)
+    check_writable(out, out)
+
+    from bayesnn.exchange import export_module
+    from bayesnn.tree import load_fit
+
+    path = export_module(load_fit(run), out, draws=draws)
+    beside = path.with_suffix(".npz")
+    weights = f", weights in {beside}" if "np.load(" in path.read_text(encoding="utf-8") else ""
+    console_of().print(f"wrote {path}{weights}", markup=False, highlight=False)
+
+
+@app.command()
 def diagnose(
     run: Annotated[Path, typer.Argument(help="A posterior written by `bayesnn fit` or `bayesnn compare`.")],
 ) -> None:

@@ -232,6 +232,37 @@ def _fit_point(kind, net, X, y, scaling, restarts, random_seed, nonexistent, max
     return tree
 
 
+def fit_problem(
+    kind: str,
+    problem: Problem,
+    *,
+    restarts: int = 20,
+    random_seed: Seed = None,
+    maxiter: int = 2000,
+    progressbar: bool = True,
+) -> "xr.DataTree":
+    """Fit what `prepare` has checked, as `fit_mle` and `fit_map` do; where no maximum exists the limit is given.
+
+    Parameters
+    ----------
+    kind : {"mle", "map"}
+        Which of the two.
+    problem : Problem
+        Network and data.
+    restarts, random_seed, maxiter, progressbar
+        As for `fit_mle`.
+
+    Returns
+    -------
+    xarray.DataTree
+        As `fit_mle`.
+    """
+    check_arguments(restarts=restarts, maxiter=maxiter, progressbar=progressbar)
+    rng = rng_of(random_seed)
+    with compiling(show=progressbar):
+        return _maximise(kind, problem, rng, int(restarts), "flag", int(maxiter), True, None, progressbar)
+
+
 def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, finish, executor, progressbar):
     began = time.perf_counter()
     free = replace(problem, net=problem.net.flat) if kind == "mle" else problem

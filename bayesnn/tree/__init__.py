@@ -1,7 +1,7 @@
 """What every fit returns: an xarray DataTree that carries its network, scaling and names, and how to read one back."""
 
 from bayesnn.tree.fit import KINDS, kind_of, make_tree, params_of, problem_of, to_dataset
-from bayesnn.tree.headings import APPROXIMATIONS, Fits, approximation_of, heading, is_unbounded, named_fits
+from bayesnn.tree.headings import APPROXIMATIONS, Fits, approximation_of, heading, is_trained, is_unbounded, named_fits
 from bayesnn.tree.inputs import Rows, check_dataset, dataset_rows, new_inputs, new_targets
 from bayesnn.tree.problem import Inputs, Problem, ScalingChoice, checked_target, prepare
 from bayesnn.tree.saved import load_fit, save_fit
@@ -19,6 +19,7 @@ __all__ = [
     "checked_target",
     "dataset_rows",
     "heading",
+    "is_trained",
     "is_unbounded",
     "kind_of",
     "load_fit",

@@ -19,6 +19,8 @@ APPROXIMATIONS = {
     "fullrank_advi": "full-rank ADVI",
 }
 """Samplers whose draws are not those of the posterior, and how their fits are written."""
+TRAINED = "trained elsewhere"
+"""How a point is written whose weights come from another library, and are no estimate of ours."""
 
 
 def heading(tree: "xr.DataTree") -> str:
@@ -34,7 +36,8 @@ def heading(tree: "xr.DataTree") -> str:
     str
         ``"MLE"``, ``"MAP"`` or ``"posterior"``; where there is no maximum ``"MLE: at infinity"`` (the numbers are
         those of the limit) or ``"MLE: unbounded"`` (the density grows for ever), and ``"MLE: undecided"`` where that
-        is not known. An approximation of the posterior is called by its name, such as ``"deep ensemble"``.
+        is not known. An approximation of the posterior is called by its name, such as ``"deep ensemble"``, and weights
+        of another library are ``"trained elsewhere"``.
 
     Raises
     ------
@@ -42,6 +45,8 @@ def heading(tree: "xr.DataTree") -> str:
         Not a bayesnn fit.
     """
     kind = KINDS[kind_of(tree)]
+    if is_trained(tree):
+        return TRAINED
     name, exists = approximation_of(tree) or kind, tree.attrs.get("bayesnn_exists", 1)
     if exists == 0:
         return f"{name}: {'unbounded' if is_unbounded(tree) else 'at infinity'}"
@@ -62,6 +67,22 @@ def approximation_of(tree: "xr.DataTree") -> str:
         Such as ``"deep ensemble"``; empty for a point, and for draws that converge to the posterior.
     """
     return APPROXIMATIONS.get(tree.attrs.get("bayesnn_sampler", ""), "")
+
+
+def is_trained(tree: "xr.DataTree") -> bool:
+    """Whether a tree holds weights that another library has trained.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        A fit.
+
+    Returns
+    -------
+    bool
+        True for what `from_weights` returns.
+    """
+    return bool(tree.attrs.get("bayesnn_source", ""))
 
 
 def is_unbounded(tree: "xr.DataTree") -> bool:

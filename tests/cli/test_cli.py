@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,20 @@ def test_predict_fills_a_csv_file(houses, run):
     expected = bnn.predict(bnn.load_fit(folder / "run" / "map.nc"), new[["size", "age"]], prob=0.8)
     for name in ("mean", "lower", "upper", "variance_total"):
         assert np.allclose(found[name], expected[name].to_numpy()[:, 0])
+
+
+def test_export_writes_a_module_that_predicts(houses, run):
+    folder, _ = houses
+    code, said, _ = run("export", folder / "run" / "posterior.nc", "--out", folder / "houses_net.py", "--draws", "20")
+    assert code == 0
+    assert f"weights in {folder / 'houses_net.npz'}" in said
+    new = frame(5, seed=1)[["size", "age"]].to_numpy()
+    found = runpy.run_path(str(folder / "houses_net.py"))["predict"](new, prob=None)
+    every = bnn.predict(bnn.load_fit(folder / "run" / "posterior.nc"), new, prob=None)
+    assert np.abs(found["mean"] - every["mean"].to_numpy()).max() < 2 * np.sqrt(every["variance_epistemic"].max())
+    code, _, said = run("export", folder / "run" / "map.nc", "--out", folder / "my-net.py")
+    assert code == 1
+    assert "Python can import" in said
 
 
 def test_diagnose_speaks(houses, run):
