@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesnn.arguments import Seed
+from bayesnn.data.target import known_of
 from bayesnn.errors import ConvergenceWarning, SpecError
 from bayesnn.exchange.trained import objective_for
 from bayesnn.fitting.climb import MANY_PARAMETERS, audit_ends, climb
@@ -368,8 +369,12 @@ def _check_reference(reference, kind, problem):
             f"Got a fit of {theirs!r} to compare with weights of {net!r}; they must be the same. Fit the "
             "same network, or leave the reference out."
         )
-    alike = problem.X.shape == other.X.shape and problem.y.shape == other.y.shape
-    if not alike or not (np.allclose(problem.X, other.X, atol=1e-9) and np.allclose(problem.y, other.y, atol=1e-9)):
+    mine, others = ([p.X, p.values, *known_of(p.y).values()] for p in (problem, other))
+    alike = known_of(problem.y).keys() == known_of(other.y).keys()
+    alike = alike and all(
+        a.shape == b.shape and np.allclose(a, b, atol=1e-9) for a, b in zip(mine, others, strict=True)
+    )
+    if not alike:
         raise SpecError(
             "Got a fit of other data, or of data that were scaled otherwise, to compare with; the log densities can't "
             "be compared. Fit the X and y of the trained weights with the same scaling=, or leave the reference out."

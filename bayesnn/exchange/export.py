@@ -9,6 +9,7 @@ import numpy as np
 
 import bayesnn
 from bayesnn.arguments import check_arguments
+from bayesnn.data.target import known_of
 from bayesnn.errors import SpecError
 from bayesnn.exchange.pieces import piece_of
 from bayesnn.exchange.source import HELPERS, helpers_of, written
@@ -152,6 +153,9 @@ def _function(signature, lines):
     return [f"def {signature}:", *(f"    {line}" for line in lines), "", ""]
 
 
+_UNITS = {"exposure": ", for an exposure of 1", "trials": ", of a single trial", "precision": ", for a precision of 1"}
+
+
 def _words(text):
     """Text for a docstring, out of which nothing can break."""
     return " ".join(str(text).replace("\\", "/").replace('"', "'").split())
@@ -163,7 +167,7 @@ def _head(fit, problem, stem, labels, n):
     gives = (
         [f"Classes, in the order of the columns of probability: {', '.join(problem.class_names)}."]
         if labels
-        else [f"Predicted: {', '.join(problem.target_names)}."]
+        else [f"Predicted: {', '.join(problem.target_names)}{_UNITS.get(next(iter(known_of(problem.y)), ''), '')}."]
     )
     values = "probability" if labels else "mean" if problem.net.loss.has_mean else "median"
     lines = [
@@ -171,6 +175,7 @@ def _head(fit, problem, stem, labels, n):
         "",
         repr(problem.net),
         f"Columns of X, in this order: {names}." if names else "X has no columns.",
+        *([f"They are coded: {problem.coding.said}."] if problem.coding is not None else []),
         *gives,
     ]
     words = _wrapped([_words(line) for line in lines])

@@ -164,6 +164,79 @@ def _poisson(loss):
     )
 
 
+def _negative_binomial(loss):
+    return Piece(
+        [
+            "def moments(f):",
+            "    return np.exp(f), np.exp(f) + (NOISE * np.exp(f)) ** 2",
+            "",
+            "",
+            "def quantile(p, f, mean, variance):",
+            '    """Smallest count that is exceeded with probability 1 - p at most: masses, summed."""',
+            "    out, r = np.empty(mean.shape[1:]), np.broadcast_to(NOISE, (len(f), 1, 1))[:, :, 0] ** -2.0",
+            "    for at in np.ndindex(out.shape):",
+            "        rate, below, n = mean[:, *at][:, None], np.zeros(1), 64",
+            "        while below[-1] < p:",
+            "            k, n = np.arange(float(n)), 2 * n",
+            "            mass = gammaln(k + r) - gammaln(r) - gammaln(k + 1.0) - r * np.log1p(rate / r)",
+            "            below = np.exp(mass + k * (np.log(rate) - np.log(rate + r))).mean(axis=0).cumsum()",
+            "        out[at] = np.searchsorted(below, p)",
+            "    return out",
+        ]
+    )
+
+
+def _binomial(loss):
+    return Piece(
+        [
+            "def moments(f):",
+            '    """Of a single trial."""',
+            "    return expit(f), expit(f) * expit(-f)",
+            "",
+            "",
+            "def quantile(p, f, mean, variance):",
+            "    return np.where(1.0 - mean.mean(axis=0) >= p, 0.0, 1.0)",
+        ]
+    )
+
+
+def _beta(loss):
+    """Integrate the density of the logit, which is smooth, on panels that grow with the distance from its centre."""
+    return Piece(
+        [
+            "def moments(f):",
+            "    return expit(f), expit(f) * expit(-f) * NOISE**2 / (1 + NOISE**2)",
+            "",
+            "",
+            "def cdf(y, f):",
+            '    """Integral of the density of the logit up to that of y, panel by panel."""',
+            "    a, b, top = expit(f) / NOISE**2, expit(-f) / NOISE**2, np.log(y) - np.log1p(-y)",
+            "    width, total = (1 / a + 1 / b) ** 0.5, np.zeros(f.shape)",
+            "    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):",
+            "        left, right = np.minimum(f + width * low, top), np.minimum(f + width * high, top)",
+            "        half = (right - left)[..., None] / 2",
+            "        v = left[..., None] + half * (1 + NODES)",
+            "        log = -a[..., None] * np.logaddexp(0, -v) - b[..., None] * np.logaddexp(0, v)",
+            "        total += (SHARES * np.exp(log) * half).sum(axis=-1)",
+            "    return total * np.exp(gammaln(a + b) - gammaln(a) - gammaln(b))",
+            "",
+            "",
+            "def quantile(p, f, mean, variance):",
+            '    """Where the distribution function of the mixture over the draws is p, by bisection."""',
+            "    low, high, middle = np.zeros(f.shape[1:]), np.ones(f.shape[1:]), np.full(f.shape[1:], 0.5)",
+            "    while ((low < middle) & (middle < high)).any():",
+            "        left = cdf(middle, f).mean(axis=0) < p",
+            "        low, high = np.where(left, middle, low), np.where(left, high, middle)",
+            "        middle = (low + high) / 2",
+            "    return middle",
+        ],
+        constants=[
+            "NODES, SHARES = np.polynomial.legendre.leggauss(20)",
+            "EDGES = np.concatenate([-(0.2 * 1.3 ** np.arange(48))[::-1], [0.0], 0.2 * 1.3 ** np.arange(48)])",
+        ],
+    )
+
+
 def _binary(loss):
     return Piece(
         ["def probabilities(f):", "    return expit(np.concatenate([-f, f], axis=-1))"],
@@ -225,6 +298,9 @@ PIECES: dict[str, Callable[..., Piece]] = {
     "student_t": _student_t,
     "gaussian_nll": _gaussian_nll,
     "poisson": _poisson,
+    "negative_binomial": _negative_binomial,
+    "binomial": _binomial,
+    "beta": _beta,
     "binary_cross_entropy": _binary,
     "cross_entropy": _classes,
     "ordinal": _ordinal,

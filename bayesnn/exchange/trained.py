@@ -261,7 +261,7 @@ def _with_noise(problem, params, kind):
             "there. Give the noise: bnn.MLP(noise=0.1)."
         )
     if found is None or kind == "map":
-        found = _best_noise(problem, params, found or float(np.std(problem.y)))
+        found = _best_noise(problem, params, found or float(np.std(problem.values)))
     return problem, {**params, "noise": np.array(found)}
 
 
@@ -300,7 +300,7 @@ def _penalised(problem, params, weights):
             f"{net.loss.name!r}; under another loss the penalty is no prior. Write loss={loss.name!r}, or kind='mle'."
         )
     noise = net.likelihood_args(params).get("noise")
-    n_outputs = 1 if problem.y.ndim == 1 else problem.y.shape[1]
+    n_outputs = 1 if problem.values.ndim == 1 else problem.values.shape[1]
     prior = weights.decay.prior(
         net.loss, n=len(problem.X), noise=None if noise is None else float(noise), n_outputs=n_outputs
     )

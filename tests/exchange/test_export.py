@@ -67,6 +67,7 @@ def tree_called(name):
     given = {"loss": {"loss": rest}, "phi": {"activation": rest}, "own": {}, "two": {"noise": 0.4}}[group]
     net = bnn.MLP(**{"hidden": (3, 2)} | given | (OWN[rest]() if group == "own" else {}))
     y = np.stack([NUMBERS, 3 * NUMBERS[::-1]], axis=1) if group == "two" else TARGETS[net.loss.task]
+    y = {"binomial": bnn.target(TARGETS["count"], trials=9), "beta": np.linspace(0.1, 0.9, 9)}.get(net.loss.name, y)
     scaling = "standard" if draws == "5" and net.loss.task in ("regression", "classes") else None
     params = random_params(bnn.tree.prepare(net, X, y), (1, int(draws)), seed=2)
     return tree_of(net, X, y, params, scaling=scaling, kind="posterior" if draws == "5" else "map")
