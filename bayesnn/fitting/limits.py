@@ -111,6 +111,12 @@ class Limit:
         values = np.array([self.closure.density_at(self.weights(scale)) for scale in scales])
         return scales, values - self.closure.problem.log_units
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether finite weights on the path have a density at all: doubles may overflow before they come near."""
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(self.path()[1]).any())
+
     def nearest(self) -> float:
         """Scale at which finite weights come closest to the limit; beyond it rounding grows."""
         scales, values = self.path()

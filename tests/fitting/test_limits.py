@@ -1,6 +1,7 @@
 """Maxima at infinity: limits against independent calculations, maxima that exist against the same, and the path."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.optimize import least_squares
 import bayesnn as bnn
 from bayesnn.activations import ACTIVATIONS
 from bayesnn.fitting.closure import Closure, Piece
+from bayesnn.fitting.existence import judge
 from bayesnn.fitting.limits import start_of
 from bayesnn.tree import heading, prepare
 from tests.conftest import X5, Y5
@@ -363,3 +365,19 @@ def test_an_end_point_is_a_closure_without_pieces():
     value, gradient = start_of(problem, objective, x).closure(x)
     assert value == pytest.approx(objective(x)[0], rel=1e-13)
     np.testing.assert_allclose(gradient, objective(x)[1], rtol=1e-8, atol=1e-8)
+
+
+def test_a_limit_that_doubles_never_come_near_proves_nothing():
+    problem = prepare(bnn.MLP((1,), noise=0.3), X, NOISY)
+    audit = {"value": np.array([9.0]), "signature": np.array(["infinity"]), "converged": np.array([False])}
+    audit |= {"n_negative": np.array([0]), "n_zero": np.array([0])}
+
+    def limit(value, *, reachable):
+        closure = SimpleNamespace(unpenalised=True)
+        return SimpleNamespace(value=value, is_reachable=reachable, closure=closure, describe=lambda: f"at {value}")
+
+    far, near = limit(5.0, reachable=False), limit(7.0, reachable=True)
+    assert judge(problem, audit, [far]).exists is None
+    found = judge(problem, audit, [near, far])
+    assert found.exists is False
+    assert found.limit is near
