@@ -371,6 +371,7 @@ class FusedDensity(Layout):
 
     def __init__(self, problem, *, jacobian, collapse=False, split=False, threads=None):
         from bayesnn.ops.density import Density
+        from bayesnn.ops.rising import rising_table
 
         net, loss, prior, noise = problem.net, problem.net.loss, problem.net.prior, problem.net.noise_prior
         widths = net.sizes(problem.X.shape[1], len(problem.output_names))
@@ -455,15 +456,6 @@ class FusedDensity(Layout):
 
 _READ_AS = {"exposure": np.log, "trials": np.asarray, "precision": np.sqrt}
 """What is known of the rows -> what kernels read."""
-
-
-def rising_table(y: np.ndarray) -> tuple[float, ...]:
-    """Write the table of `bayesnn.ops.density.add_rising` for counts (n,)."""
-    from bayesnn.ops.density import FEW
-
-    large, often = np.unique(y[y > FEW], return_counts=True)
-    few = [float(np.sum(y > j)) for j in range(FEW)]
-    return (*few, *np.column_stack([large, often]).astype(float).ravel())
 
 
 def kind_of_parameter(name: str) -> str:

@@ -39,9 +39,9 @@ class Existence:
     limit: Limit | None = field(default=None, repr=False)
 
     @property
-    def unbounded(self) -> bool:
-        """Whether the density grows for ever, so that its last iterate is arbitrary."""
-        return self.exists is False and self.limit is None and "overdispersion" not in self.numbers
+    def bounded(self) -> bool:
+        """Whether the last iterate stands for a limit that no finite parameters reach: a noise of zero."""
+        return self.exists is False and "overdispersion" in self.numbers
 
     def __bool__(self):
         if self.exists is None:

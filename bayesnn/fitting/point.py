@@ -362,7 +362,7 @@ def _maximise(kind, problem, rng, restarts, nonexistent, maxiter, finish, execut
         attrs={
             "bayesnn_exists": {True: 1, False: 0, None: -1}[existence.exists],
             "bayesnn_existence": existence.reason,
-            "bayesnn_unbounded": int(existence.unbounded),
+            **({"bayesnn_bounded": 1} if existence.bounded else {}),
             "bayesnn_limit": existence.limit.describe() if existence.limit is not None else "",
             "bayesnn_message": message,
             "bayesnn_brief": brief,

@@ -48,13 +48,14 @@ from bayesnn.ops.kernels import (
     linear_of_columns,
     start_of,
 )
+from bayesnn.ops.rising import add_rising
 from bayesnn.ops.simd import DOUBLE, INT, INTS, LANES, VECTOR, Vec
 from bayesnn.ops.threads import claim, cores, start_thread, starters, wait_for
 
 # Places in the table of sizes; the widths of the layers follow, inputs first, then which layers have biases. COLLAPSE
 # is 1 where the output layer is integrated out, and 2 where its distribution given the rest is asked for instead.
 # PLANES is 2 where derivatives of activations are kept, otherwise 1; CUTS counts cutpoints, SCALES learned scales.
-# SCALED counts the targets whose scale is the noise, RISING the numbers in `add_rising`'s table, TARGETS also what is
+# SCALED counts the targets whose scale is the noise, RISING the numbers in the table of `rising`, TARGETS also what is
 # known of the rows. STEP is how far apart the columns of the inputs start, or zero where they are held block by block.
 (N, TARGETS, COLLAPSE, LEARNED, JACOBIAN, PLANES, CUTS, SCALES, SCALED, RISING, STEP, DEPTH,
  # What follows from these, see `layout`.
@@ -82,8 +83,6 @@ X_AT, X_SIZE, Y_AT, Y_SIZE, SIZES, DEPTH_OF, NUMBERS_AT, RATES_AT, N_OUT, COUNT,
 NEXT, PASS, DIM, THETA, WORK, TABLE_AT, JOB = range(7)
 LONG = 2**20
 """Operations, roughly, that make a part: a fifth of a millisecond, ten times what a thread costs."""
-FEW = 32
-"""Terms of `add_rising` that are added one by one."""
 MOST = 64
 """Most parts, which bounds the room for what they contribute."""
 REMEMBERED = 2**21
@@ -242,35 +241,6 @@ def add_cutpoints(gradient, prior, theta, work, at, cuts, counts, rate, jacobian
             log_prior += jacobian * theta[first + j]
             prior[first + j] += jacobian
     return value, log_prior
-
-
-@numba_njit(fastmath=False, error_model="numpy")
-def add_rising(counts, a):
-    """Add up what overdispersed counts owe to the noise alone: `counts.log_rising`, and its derivative by a.
-
-    First how many targets are larger than 0, 1, ..., FEW - 1; then each larger one, and how often it occurs.
-    """
-    value = slope = 0.0
-    for j in range(1, FEW):
-        value += counts[j] * np.log1p(a * j)
-        slope += counts[j] * j / (1.0 + a * j)
-    low, low_slope = _beyond(float(FEW), a)
-    for i in range(FEW, len(counts) - 1, 2):
-        high, high_slope = _beyond(counts[i], a)
-        value += counts[i + 1] * (high - low)
-        slope += counts[i + 1] * (high_slope - low_slope)
-    return value, slope
-
-
-@numba_njit(fastmath=False, error_model="numpy")
-def _beyond(x, a):
-    """Evaluate the terms of Euler and Maclaurin, as in `counts.log_rising`, and their derivative by a."""
-    one = 1.0 + a * x
-    q, log = a / one, np.log1p(a * x)
-    s, by_a = q * q, 1.0 / (one * one)
-    value = one / a * log - x - 0.5 * log + q * (1 / 12 - s * (1 / 360 - s * (1 / 1260 - s / 1680)))
-    slope = x / a - log / (a * a) - 0.5 * x / one + by_a * (1 / 12 - s * (3 / 360 - s * (5 / 1260 - s * 7 / 1680)))
-    return value, slope
 
 
 @numba_njit(fastmath={"reassoc", "contract"}, error_model="numpy", inline="never")

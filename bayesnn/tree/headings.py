@@ -99,7 +99,7 @@ def is_unbounded(tree: "xr.DataTree") -> bool:
         False also where a maximum is only approached at infinity, but has a limit.
     """
     without_limit = tree.attrs.get("bayesnn_exists", 1) == 0 and "limit" not in tree
-    return bool(tree.attrs.get("bayesnn_unbounded", without_limit))
+    return without_limit and not tree.attrs.get("bayesnn_bounded", 0)
 
 
 def named_fits(fits: Iterable[Any], named: "dict[str, xr.DataTree]") -> "dict[str, xr.DataTree]":
