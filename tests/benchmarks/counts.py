@@ -50,7 +50,7 @@ def main():
         rng = np.random.default_rng(2)
         problem = prepare(bnn.MLP((4,), loss=loss), rng.normal(size=(ROWS, 2)), y)
         ours = log_density(problem, jacobian=True)
-        theirs = ModelDensity(model_of(problem), jacobian=True)
+        theirs = ModelDensity(model_of(problem, fused=False), jacobian=True)
         x = rng.normal(size=ours.size) * 0.3
         seconds(ours, x), seconds(theirs, x)
         runs = [(seconds(ours, x), seconds(theirs, x)) for _ in range(REPETITIONS)]
