@@ -10,7 +10,20 @@ import typer
 
 from bayesnn.cli.app import app
 from bayesnn.cli.console import console_of, print_frame, save_picture, tell_fit, tell_saved
-from bayesnn.cli.options import Decimal, Kind, Run, Sampler, Sep, Sheet, as_option, check_writable, takes
+from bayesnn.cli.options import (
+    Decimal,
+    Exposure,
+    Kind,
+    Precision,
+    Run,
+    Sampler,
+    Sep,
+    Sheet,
+    Trials,
+    as_option,
+    check_writable,
+    takes,
+)
 from bayesnn.errors import DataError, SpecError
 from bayesnn.files import written_whole
 
@@ -166,8 +179,11 @@ def predict(
     sep: Sep = None,
     decimal: Decimal = None,
     sheet: Sheet = None,
+    exposure: Exposure = None,
+    trials: Trials = None,
+    precision: Precision = None,
 ) -> None:
-    """Predict the rows of a file with a fit."""
+    """Predict the rows of a file with a fit; counts for an exposure of 1, or one trial, unless a column says else."""
     from bayesnn.arguments import check_arguments
 
     check_arguments(as_option, prob=prob, sep=sep, decimal=decimal)
@@ -180,8 +196,10 @@ def predict(
 
     tree = load_fit(run)
     problem = problem_of(tree)
-    frame, said = _rows_of(problem, data, sep, decimal, sheet)
-    found = predictions_of(tree, frame, prob=prob)
+    columns = {"exposure": exposure, "trials": trials, "precision": precision}
+    columns = {name: column for name, column in columns.items() if column is not None}
+    frame, said = _rows_of(problem, data, sep, decimal, sheet, tuple(columns.values()))
+    found = predictions_of(tree, frame, prob=prob, **{name: frame[column] for name, column in columns.items()})
     wide: dict[Any, Any] = {}
     for name, var in found.data_vars.items():
         if name == "label":
@@ -200,15 +218,15 @@ def predict(
     console_of().print(f"wrote {len(frame)} predictions to {out}")
 
 
-def _rows_of(problem, data, sep, decimal, sheet):
-    """Read the inputs of a fit from a file, and say how it was read."""
+def _rows_of(problem, data, sep, decimal, sheet, beside=()):
+    """Read the inputs of a fit from a file, and columns beside them, and say how it was read."""
     from bayesnn.data import read_table
 
     coding = problem.coding
     text = coding.text_columns if coding is not None else ()
     frame, said = read_table(data, sep=sep, decimal=decimal, sheet=sheet, text_columns=text)
     needed = coding.names if coding is not None else problem.feature_names
-    missing = [c for c in needed if c not in frame.columns]
+    missing = [c for c in (*needed, *beside) if c not in frame.columns]
     if missing:
         raise DataError(
             f"Got columns {list(frame.columns)} in {data}; the fit needs {missing} as well. Name the columns as in the "

@@ -110,6 +110,11 @@ def test_successes_and_trials_go_from_csv_to_a_binomial_fit(tmp_path, run):
     assert bnn.diagnostics.compare(fit).loc["log-likelihood"].item() < 0
     data = bnn.load_data(tmp_path / "votes.csv", target="yes", trials="asked", random_seed=0)
     assert np.array_equal(fit.constant_data["trials"], data.y["trials"])
+    words_of = ("predict", tmp_path / "fit.nc", "--data", tmp_path / "votes.csv", "--out", tmp_path / "p.csv")
+    assert run(*words_of)[0] == 0
+    share = pd.read_csv(tmp_path / "p.csv")["mean"]
+    assert run(*words_of, "--trials", "asked")[0] == 0
+    assert np.allclose(pd.read_csv(tmp_path / "p.csv")["mean"], share * table["asked"])
     code, _, said_err = run("fit", "map", "--data", tmp_path / "votes.csv", *words[:3], "doses", *words[4:])
     assert code != 0
     assert "doses" in said_err
