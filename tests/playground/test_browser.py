@@ -57,7 +57,7 @@ class Visit:
 
     def address(self, *parts):
         """Wait until the address has these parts."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             query = self.page.url.partition("?")[2]
             if all(part in query.split("&") for part in parts):
