@@ -24,6 +24,7 @@ PLAN = (Path(__file__).parents[1] / "notebooks" / "README.md").read_text(encodin
 LARGEST = 1_000_000  # bytes
 BUDGET = {"BAYESNN_DRAWS": "400"}
 """What the notebooks read how much to draw from."""
+ANNOUNCED = "Compiling; the first time on a machine this takes up to a minute."
 ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
 CODE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PYTHON3 = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -63,8 +64,16 @@ def run(notebook, folder):
     del fresh.cells[own:]
     for cell in fresh.cells:
         cell.metadata.clear()
+        if cell.cell_type == "code":
+            # What is said once on a machine, by whichever cell compiles first.
+            cell.outputs = [output for output in cell.outputs if not any(map(is_announced, texts(output)))]
     fresh.metadata = nbformat.from_dict({"kernelspec": PYTHON3, "language_info": {"name": "python"}})
     return fresh
+
+
+def is_announced(text):
+    """Whether an output says in its colours that something is compiled, and nothing else."""
+    return " ".join(re.sub(r"\x1b\[\d*m", "", text).split()) == ANNOUNCED
 
 
 def texts(output):
@@ -179,6 +188,14 @@ def test_the_runner_fires_on_a_failing_cell(tmp_path):
     nbformat.write(small(new_markdown_cell("# Bad"), new_code_cell("assert 1 + 1 == 3, 'arithmetic'")), path)
     with pytest.raises(CellExecutionError, match="arithmetic"):
         run(nbformat.read(path, as_version=4), tmp_path)
+
+
+def test_what_is_said_while_a_machine_compiles_is_no_output(tmp_path):
+    said = "from bayesnn.fitting.progress import announce\nannounce('{}')"
+    compiles, warns = (new_code_cell(said.format(text)) for text in (ANNOUNCED, f"{ANNOUNCED} Careful."))
+    first, second = run(small(compiles, warns), tmp_path).cells
+    assert first.outputs == []
+    assert len(second.outputs) == 1
 
 
 def test_a_warning_in_a_run_breaks_a_rule(tmp_path):
