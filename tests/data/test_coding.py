@@ -287,7 +287,9 @@ def test_frames_are_coded_where_a_fit_is_given_them():
 
 
 def column(*values):
-    return pd.DataFrame({"a": list(values) * 4, "y": np.arange(4.0 * len(values))})
+    # Old pandas looks for a float in a column of Python's integers, however large.
+    objects = {"dtype": object} if any(isinstance(v, int) and abs(v) > 2**64 for v in values) else {}
+    return pd.DataFrame({"a": pd.Series(list(values) * 4, **objects), "y": np.arange(4.0 * len(values))})
 
 
 NOT_CODED = [
