@@ -95,7 +95,7 @@ def _column(series):
         return series.cast(nw.Float64()).to_numpy() if series.null_count() else series.to_numpy()
     values = series.to_list()
     if isinstance(kind, nw.Enum):
-        return pd.Categorical(values, list(series.cat.get_categories()), ordered=True)
+        return pd.Categorical(values, list(kind.categories), ordered=True)
     if isinstance(kind, nw.Boolean):
         return pd.Series(values, dtype="boolean" if series.null_count() else bool)
     return pd.Series(values, dtype=object)
