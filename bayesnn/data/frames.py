@@ -2,6 +2,7 @@
 
 import difflib
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,10 @@ def from_frame(
     import pandas as pd
 
     choices = choices or Choices()
-    frame = frame.set_axis([str(c) for c in frame.columns], axis=1).infer_objects()
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    # Old pandas looks for a double where an integer is too large for one; it is refused by name further on.
+    with suppress(OverflowError):
+        frame = frame.infer_objects()
     targets = _target_columns(frame, target)
     names, beside = choices.features(list(frame.columns), targets), list(choices.beside.values())
     n = len(frame)
