@@ -65,7 +65,8 @@ def as_levels(values: "pd.Series") -> np.ndarray:
     """Write each value of a category as text; whole numbers without decimals, whatever holds them."""
     import pandas as pd
 
-    codes, found = pd.factorize(values)
+    # As objects: old pandas would look for a double in an integer that is too large for one.
+    codes, found = pd.factorize(np.asarray(values, dtype=object))
     return np.array([*map(_level, found), ""], dtype=object)[codes]
 
 
