@@ -346,9 +346,8 @@ def judge(problem: Problem, audit: dict[str, np.ndarray], limits: Sequence[Limit
     net, best = problem.net, int(np.argmin(audit["value"]))
     value = float(audit["value"][best])
     # The highest that a finite network can show to come near.
-    limits = next(([limit] for limit in sorted(limits, key=lambda limit: limit.value) if limit.is_reachable), [])
-    if limits:
-        (limit,) = limits
+    limit = next((limit for limit in sorted(limits, key=lambda limit: limit.value) if limit.is_reachable), None)
+    if limit is not None:
         tied = limit.value <= value + slack(value) and audit["signature"][best] == "infinity"
         if tied or limit.value < value - slack(value):
             kind = "log-likelihood" if limit.closure.unpenalised else "log density"

@@ -34,7 +34,7 @@ def means_of(fit: "xr.DataTree", *, draws: int) -> Callable[[np.ndarray], np.nda
     problem = problem_of(fit)
     params, forward = draws_of(fit, problem, at=some_draws(fit, draws))
     net, args = problem.net, problem.net.likelihood_args(params)
-    scaling = problem.scaling if net.loss.support == "real" else None
+    scaling = problem.scaling
 
     def means(X: np.ndarray) -> np.ndarray:
         parts = [net.loss.mean(forward(X[rows]), **args) for rows in net.row_blocks(params, len(X))]

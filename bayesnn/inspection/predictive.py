@@ -12,7 +12,7 @@ from bayesnn.data.target import known_of, values_of
 from bayesnn.errors import SpecError
 from bayesnn.prediction import draws_of, some_draws
 from bayesnn.theory.results import Result
-from bayesnn.tree import Problem, Rows, check_dataset, dataset_rows, heading, new_inputs, new_targets, problem_of
+from bayesnn.tree import Problem, Rows, check_dataset, heading, observed_rows, problem_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,11 +205,10 @@ def posterior_predictive_check(
     own = _own(statistics)
     if data is not None:
         check_dataset(data)
+    X, y = observed_rows(problem, data, rows)
+    which = "training rows" if rows == "train" else "held-out rows"
     if data is None and rows is None:
-        X, y, which = problem.X, problem.y, "rows of the fit"
-    else:
-        X, y = new_inputs(problem, data, rows=rows), new_targets(problem, dataset_rows(data, rows)[1])  # type: ignore[arg-type]
-        which = "training rows" if rows == "train" else "held-out rows"
+        which = "rows of the fit"
     at = np.resize(some_draws(fit, int(draws)), int(draws))
     size = max(1, CHUNK // max(1, len(X) * max(problem.net.hidden, default=1)))
     parts = [_statistics(fit, problem, X, y, at[i : i + size], own, rng) for i in range(0, len(at), size)]
@@ -260,8 +259,7 @@ def _statistics(fit, problem: Problem, X, y, at, own, rng):
         for k, target in enumerate(problem.target_names):
             of = f" of {target}" if len(problem.target_names) > 1 else ""
             _numbers(problem, f, args, known, y[None, :, k], fresh[..., k], k, of, observed, repeated, rng)
-    scaling = problem.scaling if loss.support == "real" else None
-    values, seen = (v if scaling is None else scaling.inverse_y(v) for v in (fresh, y))
+    values, seen = (v if problem.scaling is None else problem.scaling.inverse_y(v) for v in (fresh, y))
     for name, function in own.items():
         seen_one = _called(name, function, seen)
         observed[name] = np.full(len(at), seen_one)

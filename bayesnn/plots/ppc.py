@@ -28,7 +28,7 @@ from bayesnn.plots.style import (
 from bayesnn.prediction import pit_of, replicates
 from bayesnn.symmetry.align import spread
 from bayesnn.theory.ranks import band, how
-from bayesnn.tree import Fits, Problem, Rows, dataset_rows, kind_of, named_fits, new_inputs, new_targets, problem_of
+from bayesnn.tree import Fits, Problem, Rows, kind_of, named_fits, observed_rows, problem_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -139,7 +139,7 @@ def plot_ppc(
     said = []
     for ax, (name, fit) in zip(axes, shown.items(), strict=True):
         problem = problem_of(fit)
-        X, y = _rows(problem, data, rows)
+        X, y = observed_rows(problem, data, rows)
         if kind == "pit":
             words = _pit(ax, fit, problem, X, y, prob)
         else:
@@ -184,13 +184,6 @@ def _kind(problem: Problem, kind: str | None) -> str:
     if kind == "ordered" and len(problem.target_names) > 1:
         raise SpecError(f"Got kind='ordered' with {len(problem.target_names)} targets; it takes one. Use kind='pit'.")
     return kind
-
-
-def _rows(problem, data, rows):
-    """Rows to check, in the units the model works in."""
-    if data is None and rows is None:
-        return problem.X, problem.y
-    return new_inputs(problem, data, rows=rows), new_targets(problem, dataset_rows(data, rows)[1])
 
 
 def _pit(ax, fit, problem, X, y, prob):

@@ -2,7 +2,7 @@
 
 from bayesnn.tree.fit import KINDS, kind_of, make_tree, params_of, problem_of, to_dataset
 from bayesnn.tree.headings import APPROXIMATIONS, Fits, approximation_of, heading, is_trained, is_unbounded, named_fits
-from bayesnn.tree.inputs import Rows, check_dataset, dataset_rows, new_inputs, new_targets
+from bayesnn.tree.inputs import Rows, check_dataset, dataset_rows, new_inputs, new_targets, observed_rows
 from bayesnn.tree.problem import Inputs, Problem, ScalingChoice, checked_target, prepare
 from bayesnn.tree.saved import load_fit, save_fit
 
@@ -27,6 +27,7 @@ __all__ = [
     "named_fits",
     "new_inputs",
     "new_targets",
+    "observed_rows",
     "params_of",
     "prepare",
     "problem_of",

@@ -182,3 +182,30 @@ def new_targets(problem: Problem, y: Any) -> np.ndarray:
     if problem.scaling is not None and loss.support == "real":
         y = problem.scaling.transform_y(y)
     return joined({"y": y, **known})
+
+
+def observed_rows(problem: Problem, data: Dataset | None, rows: Rows = None) -> tuple[np.ndarray, np.ndarray]:
+    """Choose observations to hold a fit to: those that were fitted, where none are given.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was fitted.
+    data : Dataset, optional
+        The data that they are taken from.
+    rows : {"test", "train"}, optional
+        Which rows of it, as for `dataset_rows`.
+
+    Returns
+    -------
+    X, y : array
+        In the units the model works in.
+
+    Raises
+    ------
+    DataError, SpecError
+        As of `new_inputs` and `new_targets`.
+    """
+    if data is None and rows is None:
+        return problem.X, problem.y
+    return new_inputs(problem, data, rows=rows), new_targets(problem, dataset_rows(data, rows)[1])  # type: ignore[arg-type]
